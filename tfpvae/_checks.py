@@ -1,0 +1,164 @@
+"""Checks of arguments: every message names the argument, what was wanted and what came."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+# Arrays are scanned in pieces so that the check never doubles the memory of a large data set.
+_PIXELS_A_PIECE = 2**24
+
+
+def one_of(argument: str, name: Any, known: Iterable[str]) -> None:
+    """Raises unless `name` is one of the `known` names."""
+    known = sorted(known)
+    if name not in known:
+        raise ValueError(f"{argument}: wanted one of {', '.join(map(repr, known))}, got {name!r}.")
+
+
+def positive_int(argument: str, value: Any) -> int:
+    """Returns `value` as an int; raises unless it is a whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{argument}: wanted a whole number above 0, got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{argument}: wanted a whole number above 0, got {value!r}.")
+    return int(value)
+
+
+def finite_number(argument: str, value: Any, *, minimum: float) -> float:
+    """Returns `value` as a float; raises unless it is finite and at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{argument}: wanted a number, got {value!r}.")
+    if not np.isfinite(value) or value < minimum:
+        raise ValueError(f"{argument}: wanted a finite number, at least {minimum}, got {value!r}.")
+    return float(value)
+
+
+def image_shape(shape: Any) -> tuple[int, int, int]:
+    """Returns (height, width, channels) as three ints; raises unless they are that."""
+    if not isinstance(shape, (tuple, list, tf.TensorShape)) or len(shape) != 3:
+        raise ValueError(f"image_shape: wanted (height, width, channels), got {shape!r}.")
+    height, width, channels = (positive_int("image_shape", side) for side in shape)
+    return height, width, channels
+
+
+def keras_callable(argument: str, candidate: Any) -> None:
+    """Raises unless `candidate` is a tf_keras model or layer, or a plain callable of tensors."""
+    module = type(candidate).__module__
+    if module == "keras" or module.startswith("keras."):
+        raise TypeError(
+            f"{argument}: wanted a tf_keras model or layer, got the Keras 3 object "
+            f"{type(candidate).__name__} (from {module}). tfpvae and tensorflow-probability run on "
+            "tf_keras: write `import tf_keras` and build it from tf_keras.layers."
+        )
+    if isinstance(candidate, type) or not callable(candidate):
+        raise TypeError(f"{argument}: wanted a tf_keras model or a callable, got {candidate!r}.")
+
+
+def model(argument: str, candidate: Any) -> None:
+    """Raises unless `candidate` is a tf_keras model."""
+    keras_callable(argument, candidate)
+    if not isinstance(candidate, tf_keras.Model):
+        raise TypeError(f"{argument}: wanted a tf_keras model, got {candidate!r}.")
+
+
+def seed(value: Any) -> tf.Tensor:
+    """Returns a stateless seed, int32 [2]: fresh for None, else fixed by the int or pair given."""
+    if value is None:
+        whole = tf.int32
+        return tf.random.uniform([2], whole.min, whole.max, dtype=whole)
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        words = np.array([value & 0xFFFFFFFF, (value >> 32) & 0xFFFFFFFF], np.uint32)
+        return tf.constant(words.view(np.int32))
+    pair = tf.convert_to_tensor(value)
+    if not pair.dtype.is_integer or pair.shape != [2]:
+        raise ValueError(f"seed: wanted None, an int or two of them, got {value!r}.")
+    return tf.cast(pair, tf.int32)
+
+
+def images(argument: str, data: Any, shape: Sequence[int]) -> None:
+    """Raises unless `data` holds images [B, H, W, C] of `shape` with pixels in range.
+
+    Arrays are looked at whole. Of a tf.data.Dataset and a Sequence the first batch is; what cannot
+    be looked at without using it up, a Python generator, is left to training.
+    """
+    if isinstance(data, tf.data.Dataset):
+        _dataset(argument, data, shape)
+    elif isinstance(data, tf_keras.utils.Sequence):
+        _pair(argument, data[0], shape)
+    elif isinstance(data, tuple):
+        _pair(argument, data, shape)
+    elif hasattr(data, "shape") and hasattr(data, "dtype"):
+        array(argument, data, shape)
+    elif isinstance(data, (list, dict, str, int, float)) or data is None:
+        raise TypeError(
+            f"{argument}: wanted an array or tf.data.Dataset of images, got {type(data).__name__}."
+        )
+
+
+def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
+    """Raises unless `pixels` is an array [B, H, W, C], float in [0, 1] or uint8, and not empty."""
+    dtype = tf.as_dtype(pixels.dtype)
+    _spec(argument, tuple(pixels.shape), dtype, shape)
+    if 0 in tuple(pixels.shape):
+        raise ValueError(f"{argument}: wanted at least one image, got shape {tuple(pixels.shape)}.")
+    if isinstance(pixels, tf.Tensor) and not hasattr(pixels, "numpy"):
+        return  # a symbolic tensor has no values yet
+    step = max(1, _PIXELS_A_PIECE // int(np.prod(shape)))
+    pieces = [np.asarray(pixels[i : i + step]) for i in range(0, len(pixels), step)]
+    low = min(piece.min() for piece in pieces)
+    high = max(piece.max() for piece in pieces)
+    if dtype == tf.uint8:
+        if high == 1:
+            raise ValueError(
+                f"{argument}: uint8 pixels are read as 0 to 255, but the largest here is 1. "
+                "Pass binary images as floats: images.astype('float32')."
+            )
+    elif not (low >= 0 and high <= 1):  # NaN fails both
+        hint = " Divide by 255, or pass uint8." if high > 1 else ""
+        raise ValueError(
+            f"{argument}: wanted pixels in [0, 1], got values from {low} to {high}.{hint}"
+        )
+
+
+def _dataset(argument: str, dataset: tf.data.Dataset, shape: Sequence[int]) -> None:
+    for spec in _images_of(argument, dataset.element_spec):
+        if spec.shape.rank is not None:
+            _spec(argument, tuple(spec.shape), spec.dtype, shape)
+    first = next(iter(dataset.take(1)), None)
+    if first is None:
+        raise ValueError(f"{argument}: wanted at least one batch of images, got an empty dataset.")
+    _pair(argument, first, shape)
+
+
+def _pair(argument: str, batch: Any, shape: Sequence[int]) -> None:
+    for part in _images_of(argument, batch):
+        array(argument, part, shape)
+
+
+def _images_of(argument: str, batch: Any) -> list[Any]:
+    """Returns the images, and the target images where there are some, of one element."""
+    parts = list(batch) if isinstance(batch, (tuple, list)) else [batch]
+    if not 1 <= len(parts) <= 3 or isinstance(parts[0], (dict, tuple, list)):
+        raise ValueError(
+            f"{argument}: wanted images, (images, images) or (images, images, sample_weight), "
+            f"got a {type(batch).__name__} of {len(parts)}."
+        )
+    return [part for part in parts[:2] if part is not None]
+
+
+def _spec(argument: str, came: tuple, dtype: tf.DType, shape: Sequence[int]) -> None:
+    wanted = ", ".join(map(str, shape))
+    hint = ""
+    if len(came) == 3 and (*came[1:], 1) == tuple(shape):
+        hint = " Add the channel axis: images[..., None]."
+    elif len(came) == 1:
+        hint = " Were these labels? A VAE is trained on images alone."
+    if len(came) != 4 or any(c not in (None, w) for c, w in zip(came[1:], shape, strict=True)):
+        raise ValueError(f"{argument}: wanted images [B, {wanted}], got shape {came}.{hint}")
+    if not (dtype.is_floating or dtype == tf.uint8):
+        raise TypeError(
+            f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got {dtype.name}."
+        )

@@ -1,0 +1,136 @@
+"""The KL term of the loss, KL(q(z|x) || p(z)): counted once, and saved with its prior."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfpvae import _checks, divergences, serialization
+
+tfd = tfp.distributions
+tfpl = tfp.layers
+
+
+@tf_keras.saving.register_keras_serializable(package="tfpvae")
+class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
+    """Regularizer that adds weight * mean over the batch of KL(q(z|x) || p(z)) to the loss.
+
+    Give it as `activity_regularizer` to a layer of `tfpvae.layers`; those add it exactly once.
+
+    Where no closed form is used, the KL is estimated as the mean over z drawn from q of
+    log q(z|x) - log p(z): with one sample on the very draw that is decoded, with more on draws of
+    its own (Kingma and Welling 2014, equations 6 and 7).
+
+    Args:
+      distribution_b: the prior p(z), a `tfd.Distribution` with batch shape [].
+      use_exact_kl: True for the closed form, an error where there is none; False for the Monte
+        Carlo estimate; None for the closed form where there is one, else Monte Carlo.
+      test_points_reduce_axis: axes of the test points to average over, besides the one of
+        `num_samples`; as in `tfp.layers`.
+      test_points_fn: what gives the test points from q; as in `tfp.layers`. A function of your own
+        is saved by name if registered with `tf_keras.saving.register_keras_serializable`.
+      weight: factor of the KL in the loss, at least 0; None is 1. The beta of a beta-VAE
+        (Higgins et al. 2017).
+      num_samples: how many z a Monte Carlo estimate draws.
+
+    Raises:
+      TypeError, ValueError: for a prior that is none, or that cannot be saved.
+
+    >>> prior = tfd.MultivariateNormalDiag([0.0, 0.0])
+    >>> kl = KLDivergenceRegularizer(prior, use_exact_kl=True, weight=2.0)
+    >>> posterior = tfd.MultivariateNormalDiag([[1.0, 0.0], [0.0, 0.0]])
+    >>> kl.kl_divergence(posterior).numpy().tolist(), float(kl(posterior))
+    ([0.5, 0.0], 0.5)
+    """
+
+    def __init__(
+        self,
+        distribution_b: tfd.Distribution,
+        use_exact_kl: bool | None = False,
+        test_points_reduce_axis: Any = (),
+        test_points_fn: Callable | str = tf.convert_to_tensor,
+        weight: float | None = None,
+        num_samples: int = 1,
+    ):
+        if not isinstance(distribution_b, tfd.Distribution):
+            raise TypeError(
+                "distribution_b: wanted the prior, a tfp.distributions.Distribution, "
+                f"got {distribution_b!r}."
+            )
+        if weight is not None:
+            weight = _checks.finite_number("weight", weight, minimum=0)
+        # Written now, so that a prior that cannot be saved is refused before any training.
+        serialization.to_config(distribution_b, "distribution_b")
+        self.num_samples = _checks.positive_int("num_samples", num_samples)
+        if isinstance(test_points_fn, str):
+            test_points_fn = serialization.function_from_name(test_points_fn)
+        super().__init__(
+            distribution_b, use_exact_kl, test_points_reduce_axis, test_points_fn, weight
+        )
+
+    def kl_divergence(
+        self, posterior: tfd.Distribution, latents: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Returns KL(q || p) of each image, without the weight.
+
+        Args:
+          posterior: q(z|x), batch shape [B].
+          latents: z drawn from q, [S, B, D], to estimate on where the KL is not exact.
+
+        Returns:
+          [B], nats.
+
+        Raises:
+          NotImplementedError: if the closed form was demanded and there is none.
+        """
+        if self.use_exact_kl is not False:
+            try:
+                return divergences.exact_kl(posterior, self.distribution_b)
+            except NotImplementedError:
+                if self.use_exact_kl:
+                    raise
+        if latents is not None:
+            estimates = divergences.sampled_kl(posterior, self.distribution_b, latents)
+            return tf.reduce_mean(estimates, axis=0)
+        if self.num_samples > 1:
+            latents = posterior.sample(self.num_samples)
+            return self.kl_divergence(posterior, latents)
+        latents = self.test_points_fn(posterior)
+        estimates = divergences.sampled_kl(posterior, self.distribution_b, latents)
+        return tf.reduce_mean(estimates, axis=self.test_points_reduce_axis)
+
+    def __call__(self, posterior: tfd.Distribution) -> tf.Tensor:
+        """Returns weight * mean over the batch of the KL, a scalar in nats."""
+        mean = tf.reduce_mean(self.kl_divergence(posterior))
+        return mean if self.weight is None else self.weight * mean
+
+    def with_prior(self, prior: tfd.Distribution) -> "KLDivergenceRegularizer":
+        """Returns the same term against another prior."""
+        return type(self)(
+            prior,
+            self.use_exact_kl,
+            self.test_points_reduce_axis,
+            self.test_points_fn,
+            self.weight,
+            self.num_samples,
+        )
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data, the prior by name and parameters."""
+        return {
+            "distribution_b": serialization.to_config(self.distribution_b, "distribution_b"),
+            "use_exact_kl": self.use_exact_kl,
+            "test_points_reduce_axis": self.test_points_reduce_axis,
+            "test_points_fn": serialization.function_to_name(self.test_points_fn, "test_points_fn"),
+            "weight": self.weight,
+            "num_samples": self.num_samples,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "KLDivergenceRegularizer":
+        """Returns the regularizer that `get_config` described."""
+        config = dict(config)
+        config["distribution_b"] = serialization.from_config(config["distribution_b"])
+        return cls(**config)

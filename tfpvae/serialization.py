@@ -1,0 +1,228 @@
+"""Distributions to plain data and back: class names and parameters, nothing pickled.
+
+A saved model holds a prior as JSON. A class is written by its public name in tfp.distributions,
+tfp.bijectors or tf.linalg, or by the name it was registered under with
+`tf_keras.saving.register_keras_serializable`; on the way back only those can be found, so that a
+file can name no other code.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+_ROOMS = {
+    "distribution": (tfp.distributions.Distribution, tfp.distributions),
+    "bijector": (tfp.bijectors.Bijector, tfp.bijectors),
+    "linear_operator": (tf.linalg.LinearOperator, tf.linalg),
+}
+
+
+def to_config(value: Any, path: str = "distribution") -> Any:
+    """Returns the JSON form of a distribution, or of anything that may be a parameter of one.
+
+    Args:
+      value: a `tfd.Distribution`, `tfb.Bijector`, `tf.linalg.LinearOperator`, array, variable,
+        `tfp.util.TransformedVariable`, number, string, None, or a list, tuple or dict of these.
+      path: where in the distribution `value` stands; for the message.
+
+    Returns:
+      Plain dicts, lists, numbers and strings; `from_config` turns them back.
+
+    Raises:
+      ValueError: for what cannot be written so, such as a Python function.
+
+    >>> config = to_config(tfp.distributions.Normal(0.0, 1.0))
+    >>> config["distribution"], config["parameters"]["loc"]
+    ('Normal', 0.0)
+    """
+    if isinstance(value, np.generic):
+        value = np.asarray(value)  # the dtype is part of the value
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    for convert in (_object_config, _deferred_config, _array_config, _nested_config):
+        config = convert(value, path)
+        if config is not None:
+            return config
+    raise ValueError(
+        f"{path}: wanted something that can be saved by name and value (distributions, bijectors, "
+        f"arrays, variables, numbers, strings), got {value!r}. Put what it computes into a "
+        "subclass of tfd.Distribution or tfb.Bijector and register that with "
+        "@tf_keras.saving.register_keras_serializable(package='yours')."
+    )
+
+
+def from_config(config: Any) -> Any:
+    """Returns what `to_config` was given, built anew.
+
+    Args:
+      config: what `to_config` returned, as it is or after a trip through JSON.
+
+    Returns:
+      The object; its variables are new ones with the saved values.
+
+    Raises:
+      ValueError: if the config names a class that is not registered.
+
+    >>> from_config(to_config(tfp.distributions.Normal(0.0, 2.0))).scale
+    <tf.Tensor: shape=(), dtype=float32, numpy=2.0>
+    """
+    if isinstance(config, (list, tuple)):
+        return [from_config(item) for item in config]
+    if not isinstance(config, Mapping):
+        return config
+    for kind in _ROOMS:
+        if kind in config:
+            return _build(kind, config)
+    if "array" in config:
+        return _array(config)
+    if "variable" in config:
+        return tf.Variable(
+            _array(config["variable"]), trainable=config["trainable"], name=config["name"]
+        )
+    if "deferred" in config:
+        return tfp.util.DeferredTensor(
+            from_config(config["deferred"]), from_config(config["transform"]).forward
+        )
+    if "tuple" in config:
+        return tuple(from_config(item) for item in config["tuple"])
+    if "dtype" in config:
+        return tf.as_dtype(config["dtype"])
+    return {key: from_config(item) for key, item in config["dict"].items()}
+
+
+def function_to_name(function: Callable, argument: str) -> str:
+    """Returns the name by which `function_from_name` finds a function again.
+
+    Args:
+      function: `tf.convert_to_tensor`, a method of `tfd.Distribution` such as
+        `tfd.Distribution.sample`, or a registered function.
+      argument: the argument it was given as; for the message.
+
+    Raises:
+      ValueError: for any other function.
+
+    >>> function_to_name(tfp.distributions.Distribution.mean, "convert_to_tensor_fn")
+    'mean'
+    """
+    if function is tf.convert_to_tensor:
+        return "convert_to_tensor"
+    name = getattr(function, "__name__", "")
+    if getattr(tfp.distributions.Distribution, name, None) is function:
+        return name
+    registered = tf_keras.saving.get_registered_name(function)
+    if tf_keras.saving.get_registered_object(registered) is function:
+        return registered
+    raise ValueError(
+        f"{argument}: wanted a method of tfd.Distribution or a function registered with "
+        f"@tf_keras.saving.register_keras_serializable, to save it by name, got {function!r}."
+    )
+
+
+def function_from_name(name: str) -> Callable:
+    """Returns the function that `function_to_name` named.
+
+    Raises:
+      ValueError: if there is none of that name.
+
+    >>> function_from_name("mean") is tfp.distributions.Distribution.mean
+    True
+    """
+    if name == "convert_to_tensor":
+        return tf.convert_to_tensor
+    function = getattr(tfp.distributions.Distribution, name, None)
+    function = function or tf_keras.saving.get_registered_object(name)
+    if function is None or name.startswith("_"):
+        raise ValueError(
+            f"function: wanted a method of tfd.Distribution or a registered function, got {name!r}."
+        )
+    return function
+
+
+def _object_config(value: Any, path: str) -> dict | None:
+    for kind, (base, room) in _ROOMS.items():
+        if isinstance(value, base):
+            name = _class_name(type(value), room, f"{path} ({type(value).__name__})")
+            defaults = inspect.signature(type(value).__init__).parameters
+            parameters = {
+                key: to_config(item, f"{path}: {name}.{key}")
+                for key, item in value.parameters.items()
+                # A name carries nothing; what stands at its default needs no saving.
+                if key != "name" and item is not defaults[key].default
+            }
+            return {kind: name, "parameters": parameters}
+    return None
+
+
+def _class_name(cls: type, room: Any, path: str) -> str:
+    public = getattr(room, cls.__name__, None)
+    # A class of TFP may be the private base of its public namesake (_Independent, Independent).
+    if public is cls:
+        return cls.__name__
+    registered = tf_keras.saving.get_registered_name(cls)
+    if tf_keras.saving.get_registered_object(registered) is cls:
+        return registered
+    raise ValueError(
+        f"{path}: wanted a class of {room.__name__} or a registered one, got {cls!r}. Register it "
+        "with @tf_keras.saving.register_keras_serializable(package='yours'), and pass its "
+        "constructor's arguments to Distribution.__init__ as parameters=dict(locals())."
+    )
+
+
+def _deferred_config(value: Any, path: str) -> dict | None:
+    if not isinstance(value, tfp.util.DeferredTensor):
+        return None
+    # A TransformedVariable holds the method `forward` of its bijector.
+    transform = getattr(value.transform_fn, "__self__", value.transform_fn)
+    return {
+        "deferred": to_config(value.pretransformed_input, path),
+        "transform": to_config(transform, f"{path}: transform_fn"),
+    }
+
+
+def _array_config(value: Any, path: str) -> dict | None:
+    if isinstance(value, tf.Variable):
+        return {
+            "variable": _array_config(value.numpy(), path),
+            "trainable": value.trainable,
+            "name": value.name.split(":")[0],
+        }
+    if tf.is_tensor(value) and hasattr(value, "numpy"):
+        value = value.numpy()
+    if not isinstance(value, np.ndarray) or value.dtype == object:
+        return None
+    return {"array": value.tolist(), "dtype": value.dtype.name, "shape": list(value.shape)}
+
+
+def _nested_config(value: Any, path: str) -> Any:
+    if isinstance(value, tf.DType):
+        return {"dtype": value.name}
+    if isinstance(value, tf.TensorShape):
+        value = tuple(value.as_list())
+    if isinstance(value, Mapping):
+        return {"dict": {key: to_config(item, f"{path}[{key!r}]") for key, item in value.items()}}
+    if isinstance(value, (list, tuple)):
+        items = [to_config(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return {"tuple": items} if isinstance(value, tuple) else items
+    return None
+
+
+def _array(config: Mapping) -> np.ndarray:
+    return np.array(config["array"], dtype=config["dtype"]).reshape(config["shape"])
+
+
+def _build(kind: str, config: Mapping) -> Any:
+    base, room = _ROOMS[kind]
+    cls: Callable | None = getattr(room, config[kind], None)
+    if cls is None:
+        cls = tf_keras.saving.get_registered_object(config[kind])
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise ValueError(
+            f"{kind}: wanted a class of {room.__name__} or a registered one, got {config[kind]!r}. "
+            "Import the module that registers it before loading."
+        )
+    return cls(**{key: from_config(item) for key, item in config["parameters"].items()})
