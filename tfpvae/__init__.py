@@ -1,0 +1,20 @@
+"""Variational autoencoders on TensorFlow Probability."""
+
+from tfpvae import datasets, figures, layers
+from tfpvae.builders import build_decoder, build_encoder, build_vae, list_architectures
+from tfpvae.priors import build_prior
+from tfpvae.vae import VAE
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "VAE",
+    "build_decoder",
+    "build_encoder",
+    "build_prior",
+    "build_vae",
+    "datasets",
+    "figures",
+    "layers",
+    "list_architectures",
+]

@@ -1,0 +1,258 @@
+"""Encoders, decoders and whole VAEs: a backbone, and a distribution layer at its end."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tf_keras
+
+from tfpvae import _checks, layers
+from tfpvae.backbones import DECODERS, ENCODERS
+from tfpvae.priors import build_prior
+from tfpvae.vae import VAE
+
+Backbone = str | tf_keras.Model | Callable
+
+POSTERIORS = {
+    "deterministic": layers.Deterministic,
+    "independent_normal": layers.IndependentNormal,
+    "multivariate_normal_tril": layers.MultivariateNormalTriL,
+}
+LIKELIHOODS = {
+    "bernoulli": layers.IndependentBernoulli,
+    "continuous_bernoulli": layers.IndependentContinuousBernoulli,
+}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "conv": {"image_shape": (28, 28, 1), "latent_dim": 2, "posterior": "independent_normal"},
+    "dense": {"image_shape": (28, 28, 1), "latent_dim": 2, "posterior": "independent_normal"},
+    "flowers": {
+        "image_shape": (80, 80, 3),
+        "latent_dim": 10,
+        "posterior": "multivariate_normal_tril",
+    },
+}
+
+
+def build_encoder(
+    *,
+    image_shape: tuple[int, int, int],
+    latent_dim: int,
+    backbone: Backbone,
+    posterior: str = "independent_normal",
+    prior: Any = "standard_normal",
+    kl_weight: float = 1.0,
+    use_exact_kl: bool | None = None,
+    kl_samples: int = 1,
+    scale_floor: float = layers.SCALE_FLOOR,
+    name: str = "encoder",
+) -> tf_keras.Model:
+    """Returns the model images [B, H, W, C] -> q(z|x), a distribution over [B, latent_dim].
+
+    The features of the backbone are flattened and projected by a Dense layer to the parameters of
+    the posterior, whose layer adds kl_weight * mean over the batch of KL(q(z|x) || p(z)) to the
+    loss.
+
+    Args:
+      image_shape: (height, width, channels).
+      latent_dim: D, at least 1.
+      backbone: "dense", "conv", "flowers", or a `tf_keras` model or callable of your own, from
+        images [B, H, W, C] to features [B, ...].
+      posterior: "independent_normal", "multivariate_normal_tril" (full covariance), or
+        "deterministic" (the code of a plain autoencoder; no prior, no KL).
+      prior: a name, a `tfd.Distribution` of event shape [latent_dim], or what `build_prior`
+        returned.
+      kl_weight: the beta of a beta-VAE, at least 0.
+      use_exact_kl: True for the closed form of the KL, False for Monte Carlo, None for the closed
+        form where there is one.
+      kl_samples: number of draws of a Monte Carlo KL; one is the draw that is decoded.
+      scale_floor: the least scale of the posterior, at least 0.
+      name: of the model.
+
+    Returns:
+      A `tf_keras.Model`.
+
+    Raises:
+      ValueError, TypeError: for an argument out of range, an unknown name (the message lists the
+        known), a prior that does not fit or cannot be saved, a backbone that does not fit.
+      NotImplementedError: if the closed form is demanded and there is none.
+
+    >>> encoder = build_encoder(image_shape=(28, 28, 1), latent_dim=2, backbone="dense")
+    >>> encoder.count_params(), encoder(np.zeros([3, 28, 28, 1])).mean().shape
+    (201988, TensorShape([3, 2]))
+    """
+    image_shape = _checks.image_shape(image_shape)
+    latent_dim = _checks.positive_int("latent_dim", latent_dim)
+    _checks.one_of("posterior", posterior, POSTERIORS)
+    options: dict[str, Any] = {"name": "posterior"}
+    if posterior != "deterministic":
+        options["scale_floor"] = scale_floor
+        options["activity_regularizer"] = layers.KLDivergenceRegularizer(
+            build_prior(prior, latent_dim=latent_dim),
+            use_exact_kl=use_exact_kl,
+            weight=_checks.finite_number("kl_weight", kl_weight, minimum=0),
+            num_samples=_checks.positive_int("kl_samples", kl_samples),
+        )
+    head = POSTERIORS[posterior]
+    images = tf_keras.Input(image_shape, name="images")
+    network = ENCODERS[_known(backbone, ENCODERS)]() if isinstance(backbone, str) else [backbone]
+    features = _apply(network, images)
+    if len(features.shape) > 2:
+        features = tf_keras.layers.Flatten()(features)
+    size = int(head.params_size(latent_dim))
+    parameters = tf_keras.layers.Dense(size, name="posterior_parameters")(features)
+    return tf_keras.Model(images, head(latent_dim, **options)(parameters), name=name)
+
+
+def build_decoder(
+    *,
+    image_shape: tuple[int, int, int],
+    latent_dim: int,
+    backbone: Backbone,
+    likelihood: str = "bernoulli",
+    pixel_mean: Any = None,
+    name: str = "decoder",
+) -> tf_keras.Model:
+    """Returns the model latents [B, latent_dim] -> p(x|z), a distribution over [B, H, W, C].
+
+    Args:
+      image_shape: (height, width, channels).
+      latent_dim: D, at least 1.
+      backbone: "dense", "conv", "flowers", or a `tf_keras` model or callable of your own, from
+        latents [B, latent_dim] to the logits of the pixels, [B, H, W, C] or [B, H * W * C].
+      likelihood: "bernoulli" or "continuous_bernoulli".
+      pixel_mean: the mean of the training images, in [0, 1], of a shape that broadcasts to
+        image_shape; the last bias starts at its logit. A named backbone without a last bias is
+        given one.
+      name: of the model.
+
+    Returns:
+      A `tf_keras.Model`.
+
+    Raises:
+      ValueError, TypeError: for an argument out of range, an unknown name (the message lists the
+        known), a backbone that does not fit.
+
+    >>> decoder = build_decoder(image_shape=(28, 28, 1), latent_dim=2, backbone="dense")
+    >>> decoder.count_params(), decoder(np.zeros([3, 2])).mean().shape
+    (202256, TensorShape([3, 28, 28, 1]))
+    """
+    image_shape = _checks.image_shape(image_shape)
+    latent_dim = _checks.positive_int("latent_dim", latent_dim)
+    _checks.one_of("likelihood", likelihood, LIKELIHOODS)
+    latents = tf_keras.Input((latent_dim,), name="latents")
+    if isinstance(backbone, str):
+        use_bias = pixel_mean is not None
+        network = DECODERS[_known(backbone, DECODERS)](*image_shape, use_bias)
+    else:
+        network = [backbone]
+    logits = _apply(network, latents)
+    if tuple(logits.shape[1:]) not in (image_shape, (np.prod(image_shape),)):
+        raise ValueError(
+            f"backbone: wanted one logit a pixel, [B, {', '.join(map(str, image_shape))}], "
+            f"got {tuple(logits.shape)}."
+        )
+    if pixel_mean is not None:
+        _start_last_bias(tf_keras.Model(latents, logits), pixel_mean, image_shape)
+    if len(logits.shape) > 2:
+        logits = tf_keras.layers.Flatten()(logits)
+    # As a tensor a likelihood is its mean; the default would draw every pixel at each step.
+    head = LIKELIHOODS[likelihood](image_shape, "mean", name="likelihood")
+    return tf_keras.Model(latents, head(logits), name=name)
+
+
+def build_vae(architecture: str, **overrides: Any) -> VAE:
+    """Returns a VAE of one of the named architectures.
+
+    Args:
+      architecture: a name of `list_architectures()`.
+      **overrides: arguments of `build_encoder` and `build_decoder` in place of the architecture's
+        own; `encoder_backbone` and `decoder_backbone` for the two backbones.
+
+    Returns:
+      A `VAE`, ready for `compile()` and `fit(images)`.
+
+    Raises:
+      ValueError, TypeError: as the two builders do.
+
+    >>> build_vae("flowers").count_params()
+    2394337
+    """
+    _checks.one_of("architecture", architecture, ARCHITECTURES)
+    unknown = sorted(set(overrides) - _ENCODER_OVERRIDES - _DECODER_OVERRIDES)
+    if unknown:
+        known = ", ".join(sorted(_ENCODER_OVERRIDES | _DECODER_OVERRIDES))
+        raise TypeError(f"overrides: wanted some of {known}, got {', '.join(unknown)}.")
+    backbones = {"encoder_backbone": architecture, "decoder_backbone": architecture}
+    options = backbones | ARCHITECTURES[architecture] | overrides
+    encoder_options = {k: v for k, v in options.items() if k in _ENCODER_OVERRIDES}
+    decoder_options = {k: v for k, v in options.items() if k in _DECODER_OVERRIDES}
+    encoder = build_encoder(backbone=encoder_options.pop("encoder_backbone"), **encoder_options)
+    decoder = build_decoder(backbone=decoder_options.pop("decoder_backbone"), **decoder_options)
+    return VAE(encoder, decoder, name=architecture)
+
+
+def list_architectures() -> list[str]:
+    """Returns the names that `build_vae` knows.
+
+    >>> list_architectures()
+    ['conv', 'dense', 'flowers']
+    """
+    return sorted(ARCHITECTURES)
+
+
+def _overrides(builder: Callable, backbone: str) -> set[str]:
+    return {*builder.__kwdefaults__, "image_shape", "latent_dim", backbone} - {"name"}
+
+
+_ENCODER_OVERRIDES = _overrides(build_encoder, "encoder_backbone")
+_DECODER_OVERRIDES = _overrides(build_decoder, "decoder_backbone")
+
+
+def _known(backbone: str, known: dict) -> str:
+    _checks.one_of("backbone", backbone, known)
+    return backbone
+
+
+def _apply(network: list, tensor: Any) -> Any:
+    """Returns the symbolic output of a backbone on symbolic input."""
+    for layer in network:
+        _checks.keras_callable("backbone", layer)
+        try:
+            tensor = layer(tensor)
+        except Exception as error:
+            raise ValueError(
+                f"backbone: wanted a network that takes {tuple(tensor.shape)}, "
+                f"got {getattr(layer, 'name', layer)!r}, which fails there: {error}"
+            ) from error
+    if not tf_keras.backend.is_keras_tensor(tensor) or None in tensor.shape[1:]:
+        raise ValueError(
+            "backbone: wanted a network that gives one tensor of known shape [B, ...], built of "
+            f"tf_keras layers, got {tensor!r}."
+        )
+    return tensor
+
+
+def _start_last_bias(network: tf_keras.Model, pixel_mean: Any, image_shape: tuple) -> None:
+    """Sets the bias of the last layer with weights to the logit of the mean image."""
+    mean = np.asarray(pixel_mean, np.float64)
+    try:
+        mean = np.broadcast_to(mean, image_shape)
+    except ValueError:
+        raise ValueError(
+            f"pixel_mean: wanted a shape that broadcasts to {image_shape}, got {mean.shape}."
+        ) from None
+    if not (mean.min() >= 0 and mean.max() <= 1):
+        raise ValueError(f"pixel_mean: wanted values in [0, 1], got {mean.min()} to {mean.max()}.")
+    last = network
+    while isinstance(last, tf_keras.Model):
+        last = [layer for layer in last.layers if layer.weights][-1]
+    bias = getattr(last, "bias", None)
+    if bias is not None and bias.shape == mean.shape[-1:]:
+        mean = mean.mean(axis=(0, 1))
+    if bias is None or np.size(mean) != bias.shape.num_elements():
+        raise ValueError(
+            f"pixel_mean: wanted a backbone whose last layer has a bias a pixel or a channel, got "
+            f"{last.name!r}, whose bias is {bias if bias is None else tuple(bias.shape)}."
+        )
+    mean = np.clip(mean.reshape(bias.shape), 1e-3, 1 - 1e-3)  # pixels that are always 0 or 1
+    bias.assign(np.log(mean) - np.log1p(-mean))

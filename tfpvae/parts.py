@@ -1,0 +1,100 @@
+"""What a VAE reads off its two networks: their shapes, their distribution layers, the KL term."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfpvae import _checks
+from tfpvae.regularizers import KLDivergenceRegularizer
+
+tfd = tfp.distributions
+
+
+def probe(
+    encoder: tf_keras.Model, decoder: tf_keras.Model
+) -> tuple[tuple[int, int, int], tfd.Distribution]:
+    """Returns the image shape of two networks that fit each other, and q(z|x) of a black image.
+
+    Raises:
+      TypeError, ValueError: unless both end in distributions and the shapes fit.
+    """
+    _checks.model("encoder", encoder)
+    _checks.model("decoder", decoder)
+    image_shape = _checks.image_shape(_input_shape("encoder", encoder))
+    posterior = encoder(tf.zeros([1, *image_shape], tf_keras.backend.floatx()))
+    _wants_distribution("encoder", posterior)
+    latent_shape = tuple(posterior.event_shape)
+    if _input_shape("decoder", decoder) != latent_shape:
+        raise ValueError(
+            f"decoder: wanted a network that takes the latents of the encoder, {latent_shape}, "
+            f"got one that takes {_input_shape('decoder', decoder)}."
+        )
+    likelihood = decoder(posterior.mean())
+    _wants_distribution("decoder", likelihood)
+    if tuple(likelihood.event_shape) != image_shape:
+        raise ValueError(
+            f"decoder: wanted a distribution over the images of the encoder, {image_shape}, "
+            f"got one over {tuple(likelihood.event_shape)}."
+        )
+    return image_shape, posterior
+
+
+def distribution_layers(encoder: tf_keras.Model) -> list[tfp.layers.DistributionLambda]:
+    """Returns the distribution layers of an encoder, however deep; their losses are KL terms."""
+    return [part for part in encoder.submodules if isinstance(part, tfp.layers.DistributionLambda)]
+
+
+def kl_term(
+    encoder: tf_keras.Model, posterior: tfd.Distribution, prior: tfd.Distribution | None
+) -> KLDivergenceRegularizer | None:
+    """Returns the KL term of an encoder, against `prior` if given; None for a point posterior.
+
+    Raises:
+      ValueError: if there is no prior at all, or it does not fit the posterior.
+    """
+    if is_deterministic(posterior):
+        return None
+    regularizers = [layer.activity_regularizer for layer in distribution_layers(encoder)]
+    own = next((r for r in regularizers if isinstance(r, KLDivergenceRegularizer)), None)
+    if prior is None:
+        if own is None:
+            raise ValueError(
+                "prior: wanted a tfd.Distribution, or an encoder whose distribution layer has a "
+                "tfpvae.layers.KLDivergenceRegularizer, got neither."
+            )
+        return own
+    if not isinstance(prior, tfd.Distribution):
+        raise TypeError(f"prior: wanted a tfd.Distribution or None, got {prior!r}.")
+    if (prior.event_shape, prior.batch_shape) != (posterior.event_shape, []):
+        raise ValueError(
+            f"prior: wanted event shape {posterior.event_shape} and batch shape (), got "
+            f"{prior.event_shape} and {prior.batch_shape}."
+        )
+    return own.with_prior(prior) if own else KLDivergenceRegularizer(prior, use_exact_kl=None)
+
+
+def is_deterministic(posterior: tfd.Distribution) -> bool:
+    """Returns whether a posterior is a point mass, the code of a plain autoencoder."""
+    posterior = getattr(posterior, "tensor_distribution", posterior)
+    inner = getattr(posterior, "distribution", posterior)
+    return isinstance(inner, (tfd.Deterministic, tfd.VectorDeterministic))
+
+
+def _wants_distribution(argument: str, output: Any) -> None:
+    if not isinstance(output, tfd.Distribution):
+        raise TypeError(
+            f"{argument}: wanted a model that ends in a distribution layer, such as those of "
+            f"tfpvae.layers, got one that returns {type(output).__name__}."
+        )
+
+
+def _input_shape(argument: str, model: tf_keras.Model) -> tuple[int, ...]:
+    spec = model.save_spec()
+    if spec is None:
+        raise ValueError(
+            f"{argument}: wanted a built model, got {model.name!r}, whose input shape is not known "
+            "yet. Begin it with tf_keras.Input, or call it once on a batch."
+        )
+    return tuple(tf.nest.flatten(spec)[0].shape[1:])

@@ -1,0 +1,64 @@
+"""The signatures of a SavedModel: a VAE for those who have TensorFlow and nothing else."""
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+import tf_keras
+
+from tfpvae import inference
+
+if TYPE_CHECKING:
+    from tfpvae.vae import VAE
+
+
+def build_signatures(vae: "VAE") -> dict[str, tf.types.experimental.ConcreteFunction]:
+    """Returns the signatures of a VAE: tensors in and out, by name, any batch size.
+
+    encode: images -> mean, stddev, and scale_tril where there is one
+    decode: latents -> mean
+    reconstruct: images -> mean; also serving_default
+    sample: num_samples (int32), seed (int32 [2]) -> images
+    elbo: images, seed (int32 [2]) -> elbo, nll, kl (each [B], nats)
+
+    A plain autoencoder has no prior, and so neither of the last two.
+    """
+    floatx = tf_keras.backend.floatx()
+    latent_dim = vae.decoder.input_shape[-1]
+    specs = {
+        "images": tf.TensorSpec([None, *vae.image_shape], floatx, "images"),
+        "latents": tf.TensorSpec([None, latent_dim], floatx, "latents"),
+        "num_samples": tf.TensorSpec([], tf.int32, "num_samples"),
+        "seed": tf.TensorSpec([2], tf.int32, "seed"),
+    }
+
+    def encode(images):
+        posterior = vae.encoder(images)
+        answer = {"mean": posterior.mean(), "stddev": posterior.stddev()}
+        if "scale_tril" in posterior.parameters:
+            answer["scale_tril"] = posterior.parameters["scale_tril"]
+        return answer
+
+    def decode(latents):
+        return {"mean": vae.decoder(latents).mean()}
+
+    def reconstruct(images):
+        return {"mean": inference.reconstruct(vae, images)}
+
+    def sample(num_samples, seed):
+        return {"images": vae.decoder(vae.prior.sample(num_samples, seed=seed)).mean()}
+
+    def elbo(images, seed):
+        # The seed of the first pass of VAE.elbo.
+        first = inference.fold_in(seed, 0)
+        nll, kl = inference.nll_and_kl(vae, images, tf.constant(1), first)
+        return {"elbo": -(nll + kl), "nll": nll, "kl": kl}
+
+    functions = [encode, decode, reconstruct]
+    if vae.prior is not None:
+        functions += [sample, elbo]
+    built = {}
+    for function in functions:
+        arguments = function.__code__.co_varnames[: function.__code__.co_argcount]
+        concrete = tf.function(function).get_concrete_function(*(specs[a] for a in arguments))
+        built[function.__name__] = concrete
+    return built | {"serving_default": built["reconstruct"]}

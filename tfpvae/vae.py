@@ -1,0 +1,361 @@
+"""The model: an encoder, a decoder and a prior; one objective, sampling, scoring, saving."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfpvae import _checks, inference, parts
+from tfpvae.regularizers import KLDivergenceRegularizer
+from tfpvae.signatures import build_signatures
+
+tfd = tfp.distributions
+
+_register = tf_keras.saving.register_keras_serializable(package="tfpvae")
+
+
+@_register
+def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
+    """Returns -log p(x|z) of each image, summed over its pixels: [B], nats."""
+    return -likelihood.log_prob(images)
+
+
+@_register
+class VAE(tf_keras.Model):
+    """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on -ELBO.
+
+    loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) || p(z))], z ~ q(z|x), plus
+    the regularization losses of the two networks' own layers (Kingma and Welling 2014, equation
+    10). `fit` and `evaluate` report loss, nll and kl (without its weight), in nats an image.
+
+    Images are float in [0, 1] or uint8, which are divided by 255 in the graph.
+
+    Args:
+      encoder: a built `tf_keras` model, images [B, H, W, C] -> q(z|x).
+      decoder: a built `tf_keras` model, latents [B, D] -> p(x|z).
+      prior: p(z), a `tfd.Distribution` of event shape [D]; None for the one of the encoder's
+        KLDivergenceRegularizer. A plain autoencoder, of a deterministic posterior, has none.
+      name: of the model.
+
+    Raises:
+      TypeError, ValueError: if the two do not end in distributions or do not fit each other, or
+        there is no prior.
+
+    >>> import numpy as np
+    >>> import tfpvae
+    >>> vae = tfpvae.build_vae("dense")
+    >>> vae.compile()
+    >>> history = vae.fit(np.zeros([8, 28, 28, 1], np.uint8), verbose=0)
+    >>> sorted(history.history), vae.sample(2, seed=0).shape
+    (['kl', 'loss', 'nll'], TensorShape([2, 28, 28, 1]))
+    """
+
+    def __init__(
+        self,
+        encoder: tf_keras.Model,
+        decoder: tf_keras.Model,
+        prior: tfd.Distribution | None = None,
+        name: str = "vae",
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.image_shape, posterior = parts.probe(encoder, decoder)
+        self.encoder = encoder
+        self.decoder = decoder
+        # Past Keras' tracking, as in the layers: only the variables are weights of this model.
+        object.__setattr__(self, "_kl", parts.kl_term(encoder, posterior, prior))
+        self._prior_is_given = prior is not None
+        self._prior_variables = list(prior.variables) if self._prior_is_given else []
+        # Past it too, since Keras counts the metrics it tracks among the weights.
+        names = ("loss", "nll", "kl")
+        object.__setattr__(self, "_means", [tf_keras.metrics.Mean(name) for name in names])
+        self.build((None, *self.image_shape))
+
+    @property
+    def prior(self) -> tfd.Distribution | None:
+        """p(z), or None for a plain autoencoder."""
+        return self._kl and self._kl.distribution_b
+
+    @property
+    def kl_weight(self) -> float:
+        """The factor of the KL in the loss."""
+        return 1.0 if self._kl is None or self._kl.weight is None else self._kl.weight
+
+    @property
+    def metrics(self) -> list[tf_keras.metrics.Metric]:
+        """The means of loss, nll and kl, and the metrics given to `compile`."""
+        return [*self._means, *super().metrics]
+
+    def call(self, images: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
+        """Returns p(x|z) for one z ~ q(z|x) an image."""
+        posterior = self.encoder(inference.scaled(images), training=training)
+        return self.decoder(tf.convert_to_tensor(posterior), training=training)
+
+    def build(self, input_shape: Any) -> None:
+        """Marks the model as built: its two networks are."""
+        self._build_input_shape = tf.TensorShape(input_shape)
+        self.built = True
+
+    # Training
+
+    def compile(
+        self,
+        optimizer: str | tf_keras.optimizers.Optimizer = "adam",
+        loss: Callable[[tf.Tensor, tfd.Distribution], tf.Tensor] = negative_log_likelihood,
+        **kwargs: Any,
+    ) -> None:
+        """Sets the optimizer and what `tf_keras.Model.compile` takes besides.
+
+        Args:
+          optimizer: a `tf_keras` optimizer or its name.
+          loss: (images, p(x|z)) -> [B]; by default the negative log likelihood.
+          **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
+        """
+        if not callable(loss):
+            raise TypeError(
+                f"loss: wanted a function of (images, likelihood) that returns [B], got {loss!r}."
+            )
+        restored = getattr(self, "optimizer", None) if kwargs.get("from_serialized") else None
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        if restored is not None:  # Keras restores an optimizer from SavedModel and drops it here
+            self.optimizer.build(self.trainable_variables)
+            for variable, saved in zip(self.optimizer.variables, restored.variables, strict=True):
+                variable.assign(saved)
+
+    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+        """Trains on images; as `tf_keras.Model.fit`, but the images need not be given twice.
+
+        Args:
+          x: images [B, H, W, C], float in [0, 1] or uint8, or a tf.data.Dataset of batches of
+            them. Pairs (images, images) work too; the second are the ones to reconstruct.
+          y: None, or the images to reconstruct.
+          *args: as in `tf_keras.Model.fit`.
+          validation_data: images to validate on, in the same forms.
+          **kwargs: as in `tf_keras.Model.fit`.
+
+        Returns:
+          A `tf_keras.callbacks.History` of loss, nll and kl, nats an image.
+
+        Raises:
+          ValueError, TypeError: before training, for what are no images of this model.
+        """
+        self._check(x, y)
+        if validation_data is not None:
+            _checks.images("validation_data", validation_data, self.image_shape)
+            if hasattr(validation_data, "dtype"):
+                validation_data = (validation_data,)  # Keras asks an array whether it is true
+        return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Returns loss, nll and kl, nats an image; as `tf_keras.Model.evaluate`."""
+        if not kwargs.get("_use_cached_eval_dataset"):  # fit has checked these
+            self._check(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """Returns the reconstructions of images, as an array; as `tf_keras.Model.predict`."""
+        self._check(x, None)
+        return super().predict(x, *args, **kwargs)
+
+    def train_step(self, data):
+        """Returns the metrics of one step of the optimizer on -ELBO."""
+        with tf.GradientTape() as tape:
+            loss, metrics = self._objective(data, training=True)
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            loss = loss / replicas  # the optimizer sums over replicas
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        return metrics
+
+    def test_step(self, data):
+        """Returns the metrics of one batch."""
+        return self._objective(data, training=False)[1]
+
+    def predict_step(self, data):
+        """Returns the reconstructions of one batch."""
+        images = tf_keras.utils.unpack_x_y_sample_weight(data)[0]
+        return inference.reconstruct(self, inference.scaled(images))
+
+    def _objective(self, data: Any, training: bool) -> tuple[tf.Tensor, dict]:
+        images, targets, sample_weight = tf_keras.utils.unpack_x_y_sample_weight(data)
+        images = inference.scaled(images)
+        targets = images if targets is None else inference.scaled(targets)
+        posterior = self.encoder(images, training=training)
+        likelihood = self.decoder(tf.convert_to_tensor(posterior), training=training)
+        nll = self.loss(targets, likelihood)
+        kl = self.kl_divergence(posterior)
+        weight = 1.0 if sample_weight is None else tf.cast(sample_weight, nll.dtype)
+        # The heads' own losses are the KL, which stands here image by image; the rest is added.
+        heads = parts.distribution_layers(self.encoder)
+        heads_losses = {id(loss) for head in heads for loss in head.losses}
+        rest = [tf.cast(loss, nll.dtype) for loss in self.losses if id(loss) not in heads_losses]
+        losses = weight * (nll + self.kl_weight * kl) + tf.add_n([tf.zeros([], nll.dtype), *rest])
+        for mean, values in zip(self._means, (losses, weight * nll, weight * kl), strict=True):
+            mean.update_state(values)
+        metrics = self.compute_metrics(images, targets, likelihood.mean(), sample_weight)
+        return tf.reduce_mean(losses), metrics
+
+    # What a trained model answers
+
+    def kl_divergence(self, posterior: tfd.Distribution, latents=None) -> tf.Tensor:
+        """Returns KL(q(z|x) || p(z)) of each image, [B], nats: 0 for a plain autoencoder.
+
+        Args:
+          posterior: q(z|x), as `encoder` gives it.
+          latents: draws of it, [S, B, D], to estimate on where the KL is not exact.
+        """
+        if self._kl is None:
+            return tf.zeros(posterior.batch_shape_tensor(), posterior.dtype)
+        return self._kl.kl_divergence(posterior, latents)
+
+    def sample(self, num_samples: int, seed: Any = None) -> tf.Tensor:
+        """Returns images from the prior: the mean of p(x|z) at z ~ p(z).
+
+        For draws of the pixels as well: `vae.decoder(vae.prior.sample(num_samples)).sample()`.
+
+        Args:
+          num_samples: S, at least 1.
+          seed: None for new draws each time, else an int or two of them.
+
+        Returns:
+          Images [S, H, W, C] in [0, 1].
+
+        Raises:
+          ValueError: for a plain autoencoder, which has no prior.
+        """
+        self._wants_prior("sample")
+        num_samples = _checks.positive_int("num_samples", num_samples)
+        return inference.decode(self, self.prior.sample(num_samples, seed=_checks.seed(seed)))
+
+    def reconstruct(self, images: Any, batch_size: int | None = None) -> tf.Tensor:
+        """Returns the mean of p(x|z) at z, the mean of q(z|x).
+
+        Args:
+          images: [B, H, W, C], float in [0, 1] or uint8, or a tf.data.Dataset of them.
+          batch_size: images at a time; None for as many as `tf_keras.Model.predict` takes.
+
+        Returns:
+          Images [B, H, W, C] in [0, 1].
+        """
+        return tf.convert_to_tensor(self.predict(images, batch_size=batch_size, verbose=0))
+
+    def elbo(self, images: Any, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
+        """Returns the evidence lower bound of each image, log p(x|z) - KL(q(z|x) || p(z)).
+
+        log p(x|z) is the mean over draws z ~ q(z|x); the KL is the encoder's: exact, or estimated
+        on the same draws. kl_weight plays no part.
+
+        Args:
+          images: [B, H, W, C], float in [0, 1] or uint8.
+          num_samples: draws of z an image.
+          seed: None for new draws each time, else an int or two of them.
+
+        Returns:
+          [B], nats.
+
+        Raises:
+          ValueError: for a plain autoencoder, whose posterior has no density.
+        """
+
+        return inference.elbo(self, *self._scoring("elbo", images, num_samples, seed))
+
+    def log_likelihood(self, images: Any, num_samples: int = 1000, seed: Any = None) -> tf.Tensor:
+        """Returns the importance-weighted estimate of log p(x) of each image.
+
+        log 1/S sum_s p(x|z_s) p(z_s) / q(z_s|x), z_s ~ q(z|x): a lower bound in expectation that
+        rises with S (Burda, Grosse and Salakhutdinov 2016, equation 8).
+
+        Args:
+          images: [B, H, W, C], float in [0, 1] or uint8.
+          num_samples: S, draws of z an image.
+          seed: None for new draws each time, else an int or two of them.
+
+        Returns:
+          [B], nats.
+
+        Raises:
+          ValueError: for a plain autoencoder, whose posterior has no density.
+        """
+
+        arguments = self._scoring("log_likelihood", images, num_samples, seed)
+        return inference.log_likelihood(self, *arguments)
+
+    # Saving
+
+    def save(
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        save_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes the whole model: a `.keras` file, or a folder that is a SavedModel.
+
+        `tf_keras.models.load_model` brings either back as a VAE that returns distributions and
+        goes on training. The folder answers to TensorFlow alone too: its signatures are encode,
+        decode, reconstruct, sample and elbo.
+
+        Args:
+          filepath: where to; a name that ends in `.keras` makes a file.
+          overwrite: whether to replace what is there without asking.
+          save_format: "tf", "keras" or "h5"; None to go by the name.
+          **kwargs: as in `tf_keras.Model.save`.
+        """
+        is_file = str(filepath).endswith((".keras", ".h5", ".hdf5"))
+        save_format = save_format or (None if is_file else "tf")
+        if save_format == "tf":
+            # The layers are rebuilt from their configs; the signatures are for everybody else.
+            kwargs = {"signatures": build_signatures(self), "save_traces": False} | kwargs
+        super().save(str(filepath), overwrite=overwrite, save_format=save_format, **kwargs)
+
+    def get_config(self) -> dict:
+        """Returns the encoder, the decoder and a given prior as plain data."""
+        serialize = tf_keras.layers.serialize  # knows both of Keras' config formats
+        return {
+            "name": self.name,
+            "encoder": serialize(self.encoder),
+            "decoder": serialize(self.decoder),
+            "kl": self._kl.get_config() if self._prior_is_given else None,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "VAE":
+        """Returns the VAE that `get_config` described, with new weights."""
+        networks = (
+            tf_keras.layers.deserialize(config[part], custom_objects)
+            for part in ("encoder", "decoder")
+        )
+        kl = config.get("kl")
+        prior = kl and KLDivergenceRegularizer.from_config(kl).distribution_b
+        return cls(*networks, prior=prior, name=config["name"])
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles as the saved model was; loading calls it, and then restores the optimizer."""
+        self.compile(**tf_keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
+        """Prints the layers of the two networks; as `tf_keras.Model.summary`."""
+        super().summary(*args, expand_nested=expand_nested, **kwargs)
+
+    # Helpers
+
+    def _check(self, x: Any, y: Any) -> None:
+        _checks.images("x", x, self.image_shape)
+        if y is not None:
+            _checks.images("y", y, self.image_shape)
+
+    def _wants_prior(self, method: str) -> None:
+        if self.prior is None:
+            raise ValueError(
+                f"{method}: wanted a VAE with a prior, got a plain autoencoder: its posterior is "
+                "deterministic. Decode codes of your choice with vae.decoder(codes)."
+            )
+
+    def _scoring(self, method: str, images: Any, num_samples: Any, seed: Any) -> tuple:
+        self._wants_prior(method)
+        images = tf.convert_to_tensor(images)
+        _checks.array("images", images, self.image_shape)
+        return images, _checks.positive_int("num_samples", num_samples), _checks.seed(seed)
