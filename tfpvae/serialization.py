@@ -1,9 +1,8 @@
 """Distributions to plain data and back: class names and parameters, nothing pickled.
 
 A saved model holds a prior as JSON. A class is written by its public name in tfp.distributions,
-tfp.bijectors or tf.linalg, or by the name it was registered under with
-`tf_keras.saving.register_keras_serializable`; on the way back only those can be found, so that a
-file can name no other code.
+tfp.bijectors or tf.linalg, or by the name it was given with `register`; on the way back only those
+can be found, so that a file can name no other code.
 """
 
 import inspect
@@ -20,6 +19,46 @@ _ROOMS = {
     "bijector": (tfp.bijectors.Bijector, tfp.bijectors),
     "linear_operator": (tf.linalg.LinearOperator, tf.linalg),
 }
+_REGISTERED: dict[str, type] = {}
+
+
+def register(name: str) -> Callable[[type], type]:
+    """Returns a decorator that gives a class of your own the name it is saved by.
+
+    Its constructor has to keep its arguments, as those of TensorFlow Probability do: with
+    `parameters = dict(locals())` first, and `self._parameters = parameters` last.
+
+    Args:
+      name: with a package, such as "my_package.MyPrior", so that it is yours alone. Whoever loads
+        the model has to import the module that registers it.
+
+    Raises:
+      TypeError: for what is no class of a distribution, bijector or linear operator.
+      ValueError: for a name without a dot, or one that another class has.
+
+    >>> @register("example.StandardNormal")
+    ... class StandardNormal(tfp.distributions.MultivariateNormalDiag):
+    ...     def __init__(self, size, name="StandardNormal"):
+    ...         parameters = dict(locals())
+    ...         super().__init__(tf.zeros([size]), name=name)
+    ...         self._parameters = parameters
+    >>> to_config(StandardNormal(2))
+    {'distribution': 'example.StandardNormal', 'parameters': {'size': 2}}
+    """
+    if "." not in name:
+        raise ValueError(f"name: wanted one with a package, 'package.Class', got {name!r}.")
+
+    def decorate(cls: type) -> type:
+        bases = tuple(base for base, _ in _ROOMS.values())
+        if not (isinstance(cls, type) and issubclass(cls, bases)):
+            raise TypeError(f"register: wanted a class of {bases}, got {cls!r}.")
+        known = _REGISTERED.setdefault(name, cls)
+        if known.__qualname__ != cls.__qualname__:
+            raise ValueError(f"name: wanted one that is free, got {name!r}, which {known!r} has.")
+        _REGISTERED[name] = cls  # the same class again, from a notebook cell that was run twice
+        return cls
+
+    return decorate
 
 
 def to_config(value: Any, path: str = "distribution") -> Any:
@@ -52,7 +91,7 @@ def to_config(value: Any, path: str = "distribution") -> Any:
         f"{path}: wanted something that can be saved by name and value (distributions, bijectors, "
         f"arrays, variables, numbers, strings), got {value!r}. Put what it computes into a "
         "subclass of tfd.Distribution or tfb.Bijector and register that with "
-        "@tf_keras.saving.register_keras_serializable(package='yours')."
+        "@tfpvae.serialization.register('your_package.ItsName')."
     )
 
 
@@ -160,17 +199,15 @@ def _object_config(value: Any, path: str) -> dict | None:
 
 def _class_name(cls: type, room: Any, path: str) -> str:
     public = getattr(room, cls.__name__, None)
-    # A class of TFP may be the private base of its public namesake (_Independent, Independent).
     if public is cls:
         return cls.__name__
-    registered = tf_keras.saving.get_registered_name(cls)
-    if tf_keras.saving.get_registered_object(registered) is cls:
-        return registered
-    raise ValueError(
-        f"{path}: wanted a class of {room.__name__} or a registered one, got {cls!r}. Register it "
-        "with @tf_keras.saving.register_keras_serializable(package='yours'), and pass its "
-        "constructor's arguments to Distribution.__init__ as parameters=dict(locals())."
-    )
+    registered = next((name for name, known in _REGISTERED.items() if known is cls), None)
+    if registered is None:
+        raise ValueError(
+            f"{path}: wanted a class of {room.__name__} or a registered one, got {cls!r}. Register "
+            "it with @tfpvae.serialization.register('your_package.ItsName')."
+        )
+    return registered
 
 
 def _deferred_config(value: Any, path: str) -> dict | None:
@@ -217,9 +254,7 @@ def _array(config: Mapping) -> np.ndarray:
 
 def _build(kind: str, config: Mapping) -> Any:
     base, room = _ROOMS[kind]
-    cls: Callable | None = getattr(room, config[kind], None)
-    if cls is None:
-        cls = tf_keras.saving.get_registered_object(config[kind])
+    cls = _REGISTERED.get(config[kind]) or getattr(room, config[kind], None)
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise ValueError(
             f"{kind}: wanted a class of {room.__name__} or a registered one, got {config[kind]!r}. "

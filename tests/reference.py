@@ -1,0 +1,59 @@
+"""Oracles in NumPy and SciPy. Nothing here imports tfpvae, TensorFlow or its distributions."""
+
+import numpy as np
+from scipy import special
+
+
+def softplus(x):
+    return np.logaddexp(0.0, x)
+
+
+def gaussian_kl(mean_q, covariance_q, mean_p, covariance_p):
+    """KL(N(mean_q, covariance_q) || N(mean_p, covariance_p)), by the textbook formula."""
+    difference = mean_p - mean_q
+    inverse = np.linalg.inv(covariance_p)
+    log_ratio = np.linalg.slogdet(covariance_p)[1] - np.linalg.slogdet(covariance_q)[1]
+    trace = np.trace(inverse @ covariance_q)
+    return 0.5 * (log_ratio - len(mean_q) + trace + difference @ inverse @ difference)
+
+
+def gaussian_log_density(x, mean, covariance):
+    """log N(x; mean, covariance) of each row of x."""
+    centred = x - mean
+    mahalanobis = np.sum(centred * np.linalg.solve(covariance, centred.T).T, axis=1)
+    log_determinant = np.linalg.slogdet(2 * np.pi * covariance)[1]
+    return -0.5 * (mahalanobis + log_determinant)
+
+
+def bernoulli_log_prob(x, logits):
+    """x log s(l) + (1 - x) log(1 - s(l)), summed over all but the first axis."""
+    pixels = x * special.log_expit(logits) + (1 - x) * special.log_expit(-logits)
+    return pixels.reshape(len(x), -1).sum(axis=1)
+
+
+def continuous_bernoulli_log_normalizer(logits):
+    """log C = log(2 atanh(1 - 2 l) / (1 - 2 l)), l = s(logit); log 2 at l = 1/2."""
+    logits = np.asarray(logits, np.float64)
+    off_centre = np.where(np.abs(logits) < 1e-6, 1.0, logits)
+    # 2 atanh(1 - 2 l) = -logit and 1 - 2 l = -tanh(logit / 2)
+    log_c = np.log(np.abs(off_centre / np.tanh(off_centre / 2)))
+    return np.where(np.abs(logits) < 1e-6, np.log(2.0), log_c)
+
+
+def continuous_bernoulli_log_prob(x, logits):
+    constants = continuous_bernoulli_log_normalizer(logits)
+    return bernoulli_log_prob(x, logits) + constants.reshape(len(x), -1).sum(axis=1)
+
+
+def dense(x, kernel, bias):
+    return x @ kernel + bias
+
+
+def probabilistic_pca(data, latent_dim):
+    """Maximum likelihood of Tipping and Bishop (1999): mean, W [D, K], sigma^2."""
+    mean = data.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.cov(data.T, bias=True))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    variance = values[latent_dim:].mean()
+    weights = vectors[:, :latent_dim] * np.sqrt(values[:latent_dim] - variance)
+    return mean, weights, variance
