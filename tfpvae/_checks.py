@@ -18,12 +18,13 @@ def one_of(argument: str, name: Any, known: Iterable[str]) -> None:
         raise ValueError(f"{argument}: wanted one of {', '.join(map(repr, known))}, got {name!r}.")
 
 
-def positive_int(argument: str, value: Any) -> int:
-    """Returns `value` as an int; raises unless it is a whole number above 0."""
+def whole_number(argument: str, value: Any, *, minimum: int = 1) -> int:
+    """Returns `value` as an int; raises unless it is a whole number of at least `minimum`."""
+    wanted = f"{argument}: wanted a whole number, at least {minimum}, got {value!r}."
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{argument}: wanted a whole number above 0, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{argument}: wanted a whole number above 0, got {value!r}.")
+        raise TypeError(wanted)
+    if value < minimum:
+        raise ValueError(wanted)
     return int(value)
 
 
@@ -38,9 +39,12 @@ def finite_number(argument: str, value: Any, *, minimum: float) -> float:
 
 def image_shape(shape: Any) -> tuple[int, int, int]:
     """Returns (height, width, channels) as three ints; raises unless they are that."""
-    if not isinstance(shape, (tuple, list, tf.TensorShape)) or len(shape) != 3:
-        raise ValueError(f"image_shape: wanted (height, width, channels), got {shape!r}.")
-    height, width, channels = (positive_int("image_shape", side) for side in shape)
+    try:
+        height, width, channels = (whole_number("side", side) for side in tuple(shape))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"image_shape: wanted (height, width, channels), whole numbers above 0, got {shape!r}."
+        ) from None
     return height, width, channels
 
 

@@ -81,7 +81,7 @@ def build_encoder(
     (201988, TensorShape([3, 2]))
     """
     image_shape = _checks.image_shape(image_shape)
-    latent_dim = _checks.positive_int("latent_dim", latent_dim)
+    latent_dim = _checks.whole_number("latent_dim", latent_dim)
     _checks.one_of("posterior", posterior, POSTERIORS)
     options: dict[str, Any] = {"name": "posterior"}
     if posterior != "deterministic":
@@ -90,7 +90,7 @@ def build_encoder(
             build_prior(prior, latent_dim=latent_dim),
             use_exact_kl=use_exact_kl,
             weight=_checks.finite_number("kl_weight", kl_weight, minimum=0),
-            num_samples=_checks.positive_int("kl_samples", kl_samples),
+            num_samples=_checks.whole_number("kl_samples", kl_samples),
         )
     head = POSTERIORS[posterior]
     images = tf_keras.Input(image_shape, name="images")
@@ -137,7 +137,7 @@ def build_decoder(
     (202256, TensorShape([3, 28, 28, 1]))
     """
     image_shape = _checks.image_shape(image_shape)
-    latent_dim = _checks.positive_int("latent_dim", latent_dim)
+    latent_dim = _checks.whole_number("latent_dim", latent_dim)
     _checks.one_of("likelihood", likelihood, LIKELIHOODS)
     latents = tf_keras.Input((latent_dim,), name="latents")
     if isinstance(backbone, str):

@@ -34,7 +34,7 @@ def build_prior(
     >>> float(build_prior(latent_dim=2).log_prob([0.0, 0.0]))  # -log(2 pi)
     -1.8378770351409912
     """
-    latent_dim = _checks.positive_int("latent_dim", latent_dim)
+    latent_dim = _checks.whole_number("latent_dim", latent_dim)
     if isinstance(kind, tfd.Distribution):
         if options:
             raise TypeError(f"options: wanted none with a distribution, got {sorted(options)}.")

@@ -63,7 +63,7 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
             weight = _checks.finite_number("weight", weight, minimum=0)
         # Written now, so that a prior that cannot be saved is refused before any training.
         serialization.to_config(distribution_b, "distribution_b")
-        self.num_samples = _checks.positive_int("num_samples", num_samples)
+        self.num_samples = _checks.whole_number("num_samples", num_samples)
         if isinstance(test_points_fn, str):
             test_points_fn = serialization.function_from_name(test_points_fn)
         super().__init__(

@@ -226,7 +226,7 @@ class VAE(tf_keras.Model):
           ValueError: for a plain autoencoder, which has no prior.
         """
         self._wants_prior("sample")
-        num_samples = _checks.positive_int("num_samples", num_samples)
+        num_samples = _checks.whole_number("num_samples", num_samples)
         return inference.decode(self, self.prior.sample(num_samples, seed=_checks.seed(seed)))
 
     def reconstruct(self, images: Any, batch_size: int | None = None) -> tf.Tensor:
@@ -358,4 +358,4 @@ class VAE(tf_keras.Model):
         self._wants_prior(method)
         images = tf.convert_to_tensor(images)
         _checks.array("images", images, self.image_shape)
-        return images, _checks.positive_int("num_samples", num_samples), _checks.seed(seed)
+        return images, _checks.whole_number("num_samples", num_samples), _checks.seed(seed)

@@ -1,0 +1,110 @@
+"""Drawn flowers: reproducible, balanced, varied and smooth."""
+
+import numpy as np
+import pytest
+
+from tfpvae.datasets import draw_flowers
+from tfpvae.datasets.drawn_flowers import SPECIES
+
+
+@pytest.fixture(scope="module")
+def flowers():
+    return draw_flowers(36)
+
+
+def test_shapes_and_types(flowers):
+    assert flowers.images.shape == (36, 80, 80, 3)
+    assert flowers.images.dtype == np.uint8
+    assert flowers.labels.shape == (36,)
+    assert flowers.labels.dtype == np.int32
+    assert flowers.class_names == tuple(SPECIES) == tuple(sorted(SPECIES))
+    assert flowers.paths == ()
+
+
+def test_species_are_balanced(flowers):
+    counts = np.bincount(flowers.labels, minlength=len(SPECIES))
+    assert (counts == 6).all()
+
+
+def test_same_seed_same_flowers(flowers):
+    again = draw_flowers(36)
+    np.testing.assert_array_equal(again.images, flowers.images)
+    np.testing.assert_array_equal(again.labels, flowers.labels)
+
+
+def test_a_picture_does_not_depend_on_how_many_are_drawn(flowers):
+    few = draw_flowers(7)
+    np.testing.assert_array_equal(few.images, flowers.images[:7])
+    np.testing.assert_array_equal(few.labels, flowers.labels[:7])
+
+
+def test_other_seed_other_flowers(flowers):
+    others = draw_flowers(6, seed=1).images.astype(float)
+    differences = np.abs(others - flowers.images[:6]).mean(axis=(1, 2, 3))
+    assert differences.min() > 5
+
+
+def test_random_state_of_the_caller_is_left_alone():
+    np.random.seed(0)
+    expected = np.random.random()
+    np.random.seed(0)
+    draw_flowers(2)
+    assert np.random.random() == expected
+
+
+@pytest.mark.parametrize("label", range(len(SPECIES)))
+def test_flowers_of_a_species_vary(flowers, label):
+    same = flowers.images[flowers.labels == label].astype(float)
+    # Between pictures, a pixel of a small palette of clip-art would hardly vary.
+    assert same.std(axis=0).mean() > 15
+
+
+def test_pictures_use_the_range_of_bytes(flowers):
+    assert flowers.images.min() < 20
+    assert flowers.images.max() > 235
+    assert 60 < flowers.images.mean() < 190
+
+
+def test_edges_and_petals_are_smooth(flowers):
+    for image in flowers.images:
+        colours = np.unique(image.reshape(-1, 3), axis=0)
+        assert len(colours) > 1000  # flat polygons with hard edges have a dozen
+
+
+@pytest.mark.parametrize("name", SPECIES)
+def test_flower_stands_out_in_the_middle(flowers, name):
+    label = flowers.class_names.index(name)
+    same = flowers.images[flowers.labels == label].astype(float)
+    detail = np.abs(np.diff(same, axis=2)).mean(axis=(0, 3))
+    corners = np.concatenate([detail[:8, :8], detail[:8, -8:]])
+    assert detail[20:60, 20:60].mean() > 1.5 * corners.mean()
+
+
+@pytest.mark.parametrize(
+    "image_shape", [(80, 80, 1), (32, 48, 3), (48, 32, 3), (1, 1, 3), (7, 9, 1)]
+)
+def test_other_shapes(image_shape):
+    assert draw_flowers(6, image_shape=image_shape).images.shape == (6, *image_shape)
+
+
+def test_grey_is_the_luminance_of_the_same_flower(flowers):
+    grey = draw_flowers(6, image_shape=(80, 80, 1)).images[..., 0]
+    luminance = flowers.images[:6] @ [0.299, 0.587, 0.114]
+    assert np.abs(grey - luminance).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"num_images": 0}, ValueError, "num_images: wanted a whole number, at least 1, got 0"),
+        ({"num_images": 2.0}, TypeError, "num_images: wanted a whole number, .* got 2.0"),
+        ({"seed": -1}, ValueError, "seed: wanted a whole number, at least 0, got -1"),
+        ({"seed": "a"}, TypeError, "seed: wanted a whole number, .* got 'a'"),
+        ({"image_shape": (80, 80)}, ValueError, r"image_shape: wanted .* got \(80, 80\)"),
+        ({"image_shape": (80, 80, 4)}, ValueError, r"image_shape: wanted .* got \(80, 80, 4\)"),
+        ({"image_shape": (0, 80, 3)}, ValueError, r"image_shape: wanted .* got \(0, 80, 3\)"),
+    ],
+)
+def test_wants_its_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        draw_flowers(**{"num_images": 1, **arguments})

@@ -1,0 +1,290 @@
+"""Flowers drawn on the spot: six species to learn from where no photographs are at hand.
+
+A flower is drawn in its own coordinates: the origin is its middle, x runs right, y
+down, and the frame's shorter side is 2 long. Everything is painted at four times the
+size and then averaged down, so that edges are smooth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfpvae import _checks
+from tfpvae.datasets.brushes import (
+    CIRCLE,
+    Array,
+    Canvas,
+    Coats,
+    Rng,
+    bezier,
+    blade,
+    direction,
+    gradient_coats,
+    mix,
+    petal_outline,
+    petals,
+    pick,
+    rotation,
+    to_bytes,
+)
+from tfpvae.datasets.decoding import check_image_shape
+from tfpvae.datasets.folders import Pictures
+from tfpvae.datasets.grounds import light_field, paint_ground
+
+_OVERSAMPLING = 4
+_STEM = np.array([78, 128, 58])
+_POPPY_HEART = np.array([48, 14, 22])
+
+# A rose's petal curls: a pale rim, then darker and darker towards its base.
+_ROSE_COATS = Coats(
+    np.array([1.03, 1, 0.95, 0.88, 0.8, 0.71, 0.61])[:, None],
+    np.array([0, 0.88, 1, 0.84, 0.63, 0.4, 0.1]),
+    np.array([0.3, 1, 1, 1, 1, 1, 1]),
+    [80, *[255] * 6],
+)
+
+
+def draw_flowers(
+    num_images: int, *, image_shape: tuple[int, int, int] = (80, 80, 3), seed: int = 0
+) -> Pictures:
+    """Drawn flowers, the species taking turns; each varies in form, pose, ground and light.
+
+    Picture i depends on the seed, i and the shape alone, not on how many are drawn.
+
+    Args:
+        num_images: how many, >= 1.
+        image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
+        seed: integer >= 0.
+
+    Returns:
+        `Pictures` with uint8 images [num_images, height, width, channels], int32
+        labels (i modulo the number of species), the species' names and no paths.
+
+    Raises:
+        TypeError: if num_images or seed is no integer.
+        ValueError: if an argument is out of its range.
+
+    >>> flowers = draw_flowers(12, image_shape=(32, 32, 3))
+    >>> flowers.images.shape, flowers.images.dtype.name
+    ((12, 32, 32, 3), 'uint8')
+    >>> flowers.class_names
+    ('bluebell', 'daisy', 'poppy', 'rose', 'sunflower', 'tulip')
+    """
+    _checks.whole_number("num_images", num_images)
+    check_image_shape(image_shape)
+    _checks.whole_number("seed", seed, minimum=0)
+    labels = np.arange(num_images, dtype=np.int32) % len(SPECIES)
+    painters = list(SPECIES.values())
+    images = np.empty((num_images, *image_shape), np.uint8)
+    for index, label in enumerate(labels):
+        # One child stream an image makes it independent of those before it.
+        stream = np.random.SeedSequence(seed, spawn_key=(index,))
+        rng = np.random.Generator(np.random.PCG64(stream))
+        images[index] = _draw_flower(painters[label], image_shape, rng)
+    return Pictures(images, labels, tuple(SPECIES), ())
+
+
+def _draw_flower(painter: Painter, image_shape: tuple[int, int, int], rng: Rng) -> Array:
+    height, width, channels = image_shape
+    big = (width * _OVERSAMPLING, height * _OVERSAMPLING)
+    light = direction(rng.uniform(-2.6, -0.5))  # from above, left or right
+    ground = Image.fromarray(to_bytes(paint_ground(height, width, rng)))
+    # Enlarged by repetition, the ground averages back to exactly itself.
+    picture = ground.resize(big, Image.Resampling.NEAREST)
+    painter(Canvas.over(picture, light), rng)
+    small = np.asarray(picture.reduce(_OVERSAMPLING))
+    lit = Image.fromarray(to_bytes(small * light_field(height, width, light, rng)))
+    return np.asarray(lit if channels == 3 else lit.convert("L")).reshape(image_shape)
+
+
+def _head(
+    canvas: Canvas, rng: Rng, *, tilt: float = 0.25, size: tuple[float, float] = (0.86, 0.98)
+) -> Canvas:
+    """Stem, leaves and the canvas of a flower that looks at us, a little turned away."""
+    middle = rng.uniform(-0.09, 0.09, 2)
+    foot = [rng.uniform(-0.4, 0.4), 1.7]
+    green = _STEM + rng.normal(0, 9, 3)
+    blade(canvas, [foot, [middle[0], 1.0], middle], 0.11, green, stem=True)
+    for side in (-1, 1):
+        start = np.array([side * 0.03, rng.uniform(0.95, 1.1)])
+        end = start + [side * rng.uniform(0.6, 0.95), -rng.uniform(0.25, 0.6)]
+        bend = (start + end) / 2 + [0, -0.25]
+        if rng.random() < 0.75:
+            blade(canvas, [start, bend, end], rng.uniform(0.2, 0.32), green * 0.9)
+    axis = rotation(rng.uniform(0, np.pi))
+    away = axis @ np.diag([1, 1 - rng.uniform(0, tilt)]) @ axis.T
+    return canvas.moved(middle, away @ rotation(rng.uniform(0, 6.3)) * rng.uniform(*size))
+
+
+def _ring(
+    canvas: Canvas,
+    rng: Rng,
+    count: int,
+    outline: Array,
+    length: float,
+    inner: Array,
+    outer: Array,
+    coats: Coats,
+    turn: float = 0.0,
+) -> None:
+    """A ring of petals, none quite like the next."""
+    angles = turn + (rng.permutation(count) + rng.normal(0, 0.09, count)) * 2 * np.pi / count
+    tones = rng.normal(1, 0.03, (count, 1))
+    lengths = length * rng.normal(1, 0.035, count)
+    petals(canvas, outline, angles, lengths, inner * tones, outer * tones, coats)
+
+
+def _florets(canvas: Canvas, rng: Rng, radius: float, count: int, colour: Array) -> None:
+    """Florets on the spiral that sunflowers grow: each a golden angle from the last."""
+    k = np.arange(1, count + 1)
+    spots = np.sqrt(k / count)[:, None] * direction(k * np.pi * (3 - 5**0.5))
+    tones = (0.4 * canvas.light_on(spots) + 0.6) * rng.normal(1, 0.12, count)
+    canvas.dots(radius * spots, 0.023, colour * tones[:, None])
+
+
+def _daisy(canvas: Canvas, rng: Rng) -> None:
+    head = _head(canvas, rng)
+    white = pick(rng, [(250, 248, 244), (250, 248, 244), (246, 206, 224), (222, 208, 246)], 4)
+    inner = mix(white, pick(rng, [(226, 216, 170), (222, 150, 180), (190, 190, 220)]), 0.6)
+    outline = petal_outline(rng.uniform(0.2, 0.27), 0.55, rng.uniform(0.28, 0.42))
+    count = int(rng.integers(12, 18))
+    _ring(head, rng, count, outline, 0.96, inner * 0.86, white * 0.9, gradient_coats(4))
+    _ring(head, rng, count, outline, 0.88, inner, white, gradient_coats(vein=40), np.pi / count)
+    yellow = pick(rng, [(246, 196, 40), (240, 176, 30)], 6)
+    radius = rng.uniform(0.24, 0.31)
+    head.ball(radius, yellow)
+    _florets(head, rng, radius * 0.92, 40, yellow * 1.06)
+
+
+def _sunflower(canvas: Canvas, rng: Rng) -> None:
+    head = _head(canvas, rng, size=(0.9, 1.0))
+    gold = pick(rng, [(252, 200, 30), (250, 184, 24), (246, 214, 60)], 6)
+    inner = mix(gold, np.array([226, 110, 10]), rng.uniform(0.5, 0.9))
+    outline = petal_outline(rng.uniform(0.24, 0.3), 0.75, rng.uniform(0.75, 1.0))
+    count = int(rng.integers(15, 20))
+    _ring(head, rng, count, outline, 1.0, inner * 0.8, gold * 0.86, gradient_coats(4))
+    _ring(head, rng, count, outline, 0.92, inner, gold, gradient_coats(vein=60), np.pi / count)
+    brown = pick(rng, [(92, 54, 24), (70, 42, 26), (110, 66, 24)], 5)
+    radius = rng.uniform(0.4, 0.48)
+    head.ball(radius, brown)
+    _florets(head, rng, radius * 0.97, 70, mix(brown, gold, 0.32))
+    _florets(head, rng, radius * 0.45, 22, brown * 0.6)
+
+
+def _poppy(canvas: Canvas, rng: Rng) -> None:
+    head = _head(canvas, rng, tilt=0.3)
+    red = pick(rng, [(226, 44, 28), (236, 70, 34), (214, 34, 46), (250, 128, 48)], 6)
+    turn = rng.uniform(0, 6)
+    for k in range(6):  # three petals behind, three before
+        front = k // 3
+        angle = turn + (k + front / 2 + rng.normal(0, 0.05)) * 2 * np.pi / 3
+        _poppy_petal(head, rng, angle, 0.98 - 0.14 * front, red * (0.86 + 0.14 * front))
+    spots = rng.uniform(0.18, 0.32, (34, 1)) * direction(rng.uniform(0, 2 * np.pi, 34))
+    head.dots(spots, 0.022, mix(_POPPY_HEART, np.array([96, 74, 86]), rng.random((34, 1))))
+    head.ball(0.15, pick(rng, [(150, 170, 96), (120, 140, 90)]))
+    rays = 0.13 * petal_outline(0.18, 0.5, 0.5) @ rotation(np.arange(8) * np.pi / 4)
+    head.paint(rays, [_POPPY_HEART] * 8, [120] * 8)
+
+
+def _poppy_petal(canvas: Canvas, rng: Rng, angle: Any, length: float, red: Array) -> None:
+    outline = petal_outline(rng.uniform(1.25, 1.4), 0.6, 0.3)
+    wave = np.sin(np.linspace(0, 2 * np.pi, len(outline)) * rng.integers(5, 8))
+    outline *= 1 + rng.uniform(0.015, 0.035) * wave[:, None]
+    size = np.array([length])
+    petals(canvas, outline, np.array([angle]), size, red * 0.62, red * 1.08, gradient_coats(6, 70))
+    creases = rotation(angle + rng.uniform(-0.45, 0.45, 4)).swapaxes(1, 2)
+    marks = 0.9 * length * petal_outline(0.03, 0.5, 0.5) @ creases
+    blotch = rng.uniform(0.36, 0.44) * length * outline @ rotation(angle).T
+    colours = [red * 0.5] * 4 + [_POPPY_HEART]
+    canvas.paint(np.stack([*marks, blotch]), colours, [60] * 4 + [215])
+
+
+def _rose(canvas: Canvas, rng: Rng) -> None:
+    head = _head(canvas, rng, tilt=0.18)
+    colours = [(224, 40, 62), (240, 128, 150), (252, 182, 136), (252, 222, 120), (250, 240, 232)]
+    rim = pick(rng, colours, 6)
+    # Red roses darken, pale ones blush towards the heart.
+    blush = mix(rim * 0.75, np.array([216, 80, 60]), 0.35)
+    deep = rim * [0.45, 0.36, 0.42] if rim[1] < 100 else blush
+    turn = rng.uniform(0, 6)
+    for ring, length in enumerate((0.96, 0.8, 0.64, 0.49, 0.35, 0.23)):
+        count = 5 if ring < 4 else 3
+        outline = petal_outline(rng.uniform(1.2, 1.32), 0.5, 0.24)
+        tint = rim * (1.04 - 0.03 * ring)
+        _ring(head, rng, count, outline, length, deep, tint, _ROSE_COATS, turn + ring * 0.63)
+    head.paint(CIRCLE * [[[0.1]], [[0.05]]], [deep * 0.8, mix(deep, rim, 0.5)])
+
+
+def _tulip(canvas: Canvas, rng: Rng) -> None:
+    base = rng.uniform([-0.1, 0.3], [0.1, 0.44])
+    lean = rng.uniform(-0.2, 0.2)
+    green = mix(_STEM, np.array([110, 160, 100]), rng.random()) + rng.normal(0, 6, 3)
+    foot = [base[0] - lean * 2, 1.8]
+    for side in rng.permutation([-1, 1]):
+        end = [side * rng.uniform(0.65, 0.95), rng.uniform(-0.1, 0.4)]
+        bend = [side * rng.uniform(0.25, 0.6), 0.95]
+        blade(canvas, [[foot[0], 1.5], bend, end], rng.uniform(0.26, 0.36), green * 0.9)
+    blade(canvas, [foot, [base[0], 1.0], base], 0.11, green, stem=True)
+    cup = canvas.moved(base, rotation(lean - np.pi / 2) * rng.uniform(0.96, 1.12))
+    colours = [(222, 36, 50), (248, 196, 40), (238, 120, 160), (140, 60, 150), (246, 130, 50)]
+    colour = pick(rng, [*colours, (246, 240, 228)])
+    glow = mix(colour, np.array([250, 226, 140]), rng.uniform(0.1, 0.5))
+    outline = petal_outline(rng.uniform(0.56, 0.66), 0.42, rng.uniform(0.45, 0.85))
+    # Two petals behind, two at the sides, one in front.
+    angles = np.array([-0.16, 0.16, -0.34, 0.34, 0]) * rng.uniform(0.7, 1.25)
+    lengths = np.array([1.08, 1.06, 1.04, 1.04, 0.98])
+    tones = np.array([[0.68], [0.72], [0.86], [0.9], [1.02]])
+    petals(
+        cup, outline, angles, lengths, glow * tones, colour * tones, gradient_coats(8, 80, vein=50)
+    )
+
+
+def _bluebell(canvas: Canvas, rng: Rng) -> None:
+    mirror = np.diag([rng.choice([-1, 1]), 1])
+    plant = canvas.moved(rng.uniform(-0.06, 0.06, 2), mirror @ rotation(rng.uniform(-0.12, 0.12)))
+    green = _STEM + rng.normal(0, 9, 3)
+    for reach in rng.uniform(-0.9, 0.9, 3):
+        blade(plant, [[-0.4, 1.6], [reach * 0.4 - 0.3, 0.6], [reach, -0.1]], 0.16, green * 0.85)
+    stem = [[-0.55, 1.6], [-0.75, -1.45], [0.62, -0.62]]
+    blade(plant, stem, 0.07, green, stem=True)
+    colour = pick(rng, [(82, 92, 214), (110, 92, 222), (134, 110, 220), (196, 130, 206)])
+    where = np.linspace(0.45, 1, rng.integers(4, 6))[:, None]
+    for k, at in enumerate(bezier(stem, where)[0]):
+        swing = rng.normal(0, 0.1) + (0.45 if k % 2 else -0.25) * (k < len(where) - 1)
+        size = rng.uniform(0.56, 0.66) * (1.15 - 0.3 * where[k])
+        _bell(plant.moved(at, rotation(swing) * size), colour, green)
+
+
+def _bell(canvas: Canvas, colour: Array, green: Array) -> None:
+    """A hanging bell, 1 long: a tube whose lip curls up."""
+    blade(canvas, [[0, 0], [0.02, 0.08], [0, 0.18]], 0.1, green, stem=True)
+    t = np.linspace(0, 1, 12)
+    half = 0.15 + 0.2 * np.sqrt(t) - 0.08 * t + 0.22 * t**5
+    right = np.stack([half, 0.12 + 0.8 * t], 1)
+    tube = np.concatenate([right * [-1, 1], right[::-1]])
+    toward = canvas.toward_light()
+    canvas.paint([tube * [1.05, 1.02] - 0.04 * toward], [colour * 0.3], [80])
+    s = np.linspace(1, 0.15, 7)[:, None]
+    shift = 0.12 * np.sign(toward) * [1, 0] * (1 - s)
+    shapes = tube * (s * [1, 0] + [0, 1])[:, None] + shift[:, None]
+    canvas.paint(shapes, colour * (1.3 - 0.55 * s))
+    angles = np.array([0.35, np.pi - 0.35, np.pi / 2])
+    roots = [[0.3, 0.86], [-0.3, 0.86], [0, 0.86]]
+    lip, lengths = petal_outline(0.5, 0.4, 0.6), np.full(3, 0.27)
+    petals(canvas, lip, angles, lengths, colour * 0.95, colour * 1.32, gradient_coats(4), roots)
+
+
+Painter = Callable[[Canvas, Rng], None]
+
+SPECIES: dict[str, Painter] = {
+    "bluebell": _bluebell,
+    "daisy": _daisy,
+    "poppy": _poppy,
+    "rose": _rose,
+    "sunflower": _sunflower,
+    "tulip": _tulip,
+}
