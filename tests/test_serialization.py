@@ -115,7 +115,7 @@ def test_functions_are_found_by_name():
 
 
 def test_a_function_that_has_no_name_is_refused():
-    with pytest.raises(ValueError, match="convert_to_tensor_fn: wanted a method.*lambda"):
+    with pytest.raises(ValueError, match=r"convert_to_tensor_fn: wanted a method.*lambda"):
         serialization.function_to_name(lambda d: d.mean(), "convert_to_tensor_fn")
     with pytest.raises(ValueError, match="'nonsense'"):
         serialization.function_from_name("nonsense")

@@ -53,6 +53,7 @@ def kl_term(
 
     Raises:
       ValueError: if there is no prior at all, or it does not fit the posterior.
+      NotImplementedError: if the closed form of the KL is demanded and there is none.
     """
     if is_deterministic(posterior):
         return None
@@ -72,7 +73,9 @@ def kl_term(
             f"prior: wanted event shape {posterior.event_shape} and batch shape (), got "
             f"{prior.event_shape} and {prior.batch_shape}."
         )
-    return own.with_prior(prior) if own else KLDivergenceRegularizer(prior, use_exact_kl=None)
+    term = own.with_prior(prior) if own else KLDivergenceRegularizer(prior, use_exact_kl=None)
+    term.kl_divergence(posterior)  # a closed form that is demanded and missing is said here
+    return term
 
 
 def is_deterministic(posterior: tfd.Distribution) -> bool:

@@ -1,0 +1,94 @@
+"""Every combination of posterior, likelihood and prior that every contract is run over.
+
+The names are the package's own: a new posterior, likelihood or prior is under contract as soon as
+it has a name. Priors that a user would give as an object stand in GIVEN_PRIORS.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfpvae
+from tfpvae.builders import LIKELIHOODS, POSTERIORS
+from tfpvae.priors import PRIORS
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+
+IMAGE_SHAPE = (6, 5, 2)
+LATENT_DIM = 3
+
+
+def _mixture() -> tfd.Distribution:
+    return tfd.MixtureSameFamily(
+        tfd.Categorical(logits=tf.Variable([0.5, -0.5], name="logits")),
+        tfd.MultivariateNormalDiag(
+            tf.Variable([[0.0, 1.0, -1.0], [2.0, 0.0, 0.5]], name="loc"),
+            tfp.util.TransformedVariable(tf.ones([2, 3]), tfb.Softplus(), name="scale"),
+        ),
+    )
+
+
+GIVEN_PRIORS = {
+    "diag": lambda: tfd.MultivariateNormalDiag([0.1, 0.0, -0.1], [1.0, 2.0, 0.5]),
+    "tril": lambda: tfd.MultivariateNormalTriL(tf.zeros(3), tf.eye(3) + 0.1),
+    "sample": lambda: tfd.Sample(tfd.Normal(0.0, 1.5), LATENT_DIM),
+    "learned mixture": _mixture,
+    "transformed": lambda: tfd.TransformedDistribution(
+        tfd.Sample(tfd.Normal(0.0, 1.0), LATENT_DIM), tfb.Shift([1.0, 0.0, -1.0])
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One combination; `str` of it is its name."""
+
+    posterior: str
+    likelihood: str
+    prior: str = "standard_normal"
+    use_exact_kl: bool | None = None
+
+    def __str__(self) -> str:
+        kl = {None: "any KL", True: "exact KL", False: "Monte Carlo KL"}[self.use_exact_kl]
+        return f"{self.posterior}, {self.likelihood}, {self.prior}, {kl}"
+
+    def build(self) -> tfpvae.VAE:
+        prior = GIVEN_PRIORS[self.prior]() if self.prior in GIVEN_PRIORS else self.prior
+        return tfpvae.build_vae(
+            "dense",
+            image_shape=IMAGE_SHAPE,
+            latent_dim=LATENT_DIM,
+            posterior=self.posterior,
+            likelihood=self.likelihood,
+            prior=prior,
+            use_exact_kl=self.use_exact_kl,
+        )
+
+
+VARIATIONAL = [posterior for posterior in POSTERIORS if posterior != "deterministic"]
+# The 8 of {posterior} x {likelihood} x {exact, Monte Carlo}, and more as names are added.
+CASES = [
+    Case(posterior, likelihood, prior, exact)
+    for posterior in VARIATIONAL
+    for likelihood in LIKELIHOODS
+    for prior in PRIORS
+    for exact in (True, False)
+]
+CASES += [Case("deterministic", likelihood) for likelihood in LIKELIHOODS]
+CASES += [
+    Case(posterior, "bernoulli", prior) for posterior in VARIATIONAL for prior in GIVEN_PRIORS
+]
+BY_NAME = {str(case): case for case in CASES}
+
+
+def images(count: int) -> np.ndarray:
+    """Grey images in [0, 1] that are always the same."""
+    return np.random.default_rng(0).uniform(size=(count, *IMAGE_SHAPE)).astype("float32")
+
+
+def parameters(distribution: tfd.Distribution) -> list[np.ndarray]:
+    """The tensors that a distribution is made of."""
+    inner = distribution.tensor_distribution
+    return [part.numpy() for part in tf.nest.flatten(inner, expand_composites=True)]

@@ -1,0 +1,125 @@
+"""What every combination of the registry has to keep, inside one process."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tests.contracts.registry import CASES, IMAGE_SHAPE, LATENT_DIM, images, parameters
+from tfpvae.regularizers import KLDivergenceRegularizer
+
+tfd = tfp.distributions
+
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+VARIATIONAL_CASES = [case for case in CASES if case.posterior != "deterministic"]
+every_variational_case = pytest.mark.parametrize("case", VARIATIONAL_CASES, ids=str)
+
+
+@every_case
+def test_every_part_is_a_distribution_for_any_batch_size(case):
+    vae = case.build()
+    for batch in (1, 5):
+        x = images(batch)
+        for part, event_shape in (
+            (vae.encoder(x), [LATENT_DIM]),
+            (vae.decoder(np.zeros([batch, LATENT_DIM], "float32")), IMAGE_SHAPE),
+            (vae(x), IMAGE_SHAPE),
+        ):
+            assert isinstance(part, tfd.Distribution)
+            assert part.batch_shape == [batch]
+            assert part.event_shape == event_shape
+    assert vae.encoder.input_shape == (None, *IMAGE_SHAPE)
+
+
+@every_case
+def test_a_step_of_training_lowers_the_loss_with_finite_gradients(case):
+    vae = case.build()
+    vae.compile(tf_keras.optimizers.Adam(0.01))
+    x = images(16)
+    with tf.GradientTape() as tape:
+        loss, metrics = vae._objective(x, training=True)
+    gradients = tape.gradient(loss, vae.trainable_variables)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    np.testing.assert_allclose(metrics["loss"], metrics["nll"] + metrics["kl"], rtol=1e-5)
+    history = vae.fit(x, epochs=20, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@every_variational_case
+def test_the_losses_of_the_encoder_are_the_weighted_kl_and_nothing_twice(case):
+    vae = case.build()
+    tf_keras.utils.set_random_seed(1)
+    posterior = vae.encoder(images(7))
+    assert len(vae.losses) == 1
+    np.testing.assert_allclose(
+        sum(vae.losses), tf.reduce_mean(vae.kl_divergence(posterior)), rtol=1e-5
+    )
+
+
+@every_variational_case
+def test_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
+    vae = case.build()
+    x = images(4)
+    np.testing.assert_array_equal(vae.elbo(x, 3, seed=5), vae.elbo(x, 3, seed=5))
+    assert not np.array_equal(vae.elbo(x, 3, seed=5), vae.elbo(x, 3, seed=6))
+    np.testing.assert_array_equal(vae.sample(3, seed=5), vae.sample(3, seed=5))
+    assert vae.sample(3).shape == (3, *IMAGE_SHAPE)
+    bound = vae.log_likelihood(x, 500, seed=5).numpy().mean()
+    elbos = np.stack([vae.elbo(x, 100, seed=seed).numpy().mean() for seed in range(5)])
+    error = elbos.std() / np.sqrt(len(elbos))
+    assert elbos.mean() - 4 * error - 0.05 < bound  # 0.05: the noise of 500 weights
+
+
+@every_case
+def test_config_round_trip(case):
+    vae = case.build()
+    copy = type(vae).from_config(vae.get_config())
+    copy.set_weights(vae.get_weights())
+    assert copy.get_config() == vae.get_config()
+    x, z = images(3), np.ones([3, LATENT_DIM], "float32")
+    for part, given in (("encoder", x), ("decoder", z)):
+        originals, copies = (parameters(getattr(model, part)(given)) for model in (vae, copy))
+        assert originals
+        for original, restored in zip(originals, copies, strict=True):
+            np.testing.assert_array_equal(original, restored)
+
+
+@every_case
+def test_xla_computes_the_same_loss(case):
+    vae = case.build()
+    x = images(8)
+    posterior = vae.encoder(x)
+    latents = tf.convert_to_tensor(posterior)
+
+    def objective(x, latents):
+        posterior, likelihood = vae.encoder(x), vae.decoder(latents)
+        return -likelihood.log_prob(x), vae.kl_divergence(posterior, latents[tf.newaxis])
+
+    plain = objective(x, latents)
+    compiled = tf.function(objective, jit_compile=True)(x, latents)
+    for eager, xla in zip(plain, compiled, strict=True):
+        np.testing.assert_allclose(eager, xla, rtol=1e-4, atol=1e-4)  # float32, reordered sums
+
+
+def test_the_registry_covers_every_name_of_the_package():
+    from tfpvae.builders import LIKELIHOODS, POSTERIORS
+    from tfpvae.priors import PRIORS
+
+    assert {case.posterior for case in CASES} == set(POSTERIORS)
+    assert {case.likelihood for case in CASES} == set(LIKELIHOODS)
+    assert {case.prior for case in CASES} >= set(PRIORS)
+
+
+def test_a_given_prior_is_trained_with_the_model():
+    case = next(case for case in CASES if case.prior == "learned mixture")
+    vae = case.build()
+    assert len(vae.prior.trainable_variables) == 3
+    before = [variable.numpy() for variable in vae.prior.trainable_variables]
+    vae.compile(tf_keras.optimizers.Adam(0.1))
+    vae.fit(images(16), verbose=0)
+    for variable, value in zip(vae.prior.trainable_variables, before, strict=True):
+        assert np.abs(variable - value).max() > 1e-3
+    term = vae.encoder.layers[-1].activity_regularizer
+    assert isinstance(term, KLDivergenceRegularizer)
+    assert vae.prior is term.distribution_b

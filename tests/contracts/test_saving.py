@@ -1,0 +1,155 @@
+"""Models that are saved, and loaded where nothing of this process is left."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tf_keras
+
+import tfpvae
+from tests.contracts import saved
+from tests.contracts.registry import CASES, LATENT_DIM, images, parameters
+
+ROOT = Path(__file__).parents[2]
+# Every posterior, likelihood and KL, and a prior with variables; the config test has all priors.
+SAVED = [case for case in CASES if case.prior == "standard_normal"]
+SAVED += [case for case in CASES if case.prior == "learned mixture"]
+
+
+def run(*arguments) -> str:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Every model, trained a step and saved in three formats, with what it answers."""
+    folder = tmp_path_factory.mktemp("models")
+    for i, case in enumerate(SAVED):
+        tf_keras.utils.set_random_seed(i)
+        vae = case.build()
+        # Eagerly, as the loaded models then do too: a graph a model would take minutes.
+        vae.compile(tf_keras.optimizers.Adam(0.01), run_eagerly=True)
+        vae.fit(images(8), batch_size=8, verbose=0)
+        saved.write(folder / f"{i:02}", str(case), vae)
+        _write_questions(folder / f"{i:02}", vae)
+    return folder
+
+
+def _write_questions(folder: Path, vae: tfpvae.VAE) -> None:
+    """What TensorFlow alone is to be asked, and what the live model says to it."""
+    questions, wanted = {}, {}
+    for batch in (1, 5):
+        x, z = images(batch), np.random.default_rng(2).normal(size=(batch, LATENT_DIM))
+        z = z.astype("float32")
+        posterior = vae.encoder(x)
+        questions[f"{batch} encode images"] = x
+        wanted[f"{batch} encode mean"] = posterior.mean()
+        wanted[f"{batch} encode stddev"] = posterior.stddev()
+        if "scale_tril" in posterior.parameters:
+            wanted[f"{batch} encode scale_tril"] = posterior.scale_tril
+        questions[f"{batch} decode latents"] = z
+        wanted[f"{batch} decode mean"] = vae.decoder(z).mean()
+        for name in ("reconstruct", "serving_default"):
+            questions[f"{batch} {name} images"] = x
+            wanted[f"{batch} {name} mean"] = vae.reconstruct(x)
+        if vae.prior is not None:
+            questions[f"{batch} sample num_samples"] = np.int32(batch)
+            questions[f"{batch} sample seed"] = np.array(saved.SEED, np.int32)
+            wanted[f"{batch} sample images"] = vae.sample(batch, seed=saved.SEED)
+            questions[f"{batch} elbo images"] = x
+            questions[f"{batch} elbo seed"] = np.array(saved.SEED, np.int32)
+            wanted[f"{batch} elbo elbo"] = vae.elbo(x, seed=saved.SEED)
+    np.savez(folder / "questions.npz", **questions)
+    np.savez(folder / "answers_live.npz", **{key: np.asarray(v) for key, v in wanted.items()})
+
+
+def test_every_model_comes_back_bit_for_bit_in_a_new_process(folder):
+    reports = [json.loads(line) for line in run("-m", "tests.contracts.saved", folder).splitlines()]
+    assert len(reports) == len(saved.FORMATS) * len(SAVED) >= 24
+    for report in reports:
+        assert report["type"] == "VAE"
+        assert report["compared"] > 10
+        assert report["differing"] == [], report
+        assert report["steps"] == ([0, 1] if report["format"] == "weights" else [1, 2]), report
+        assert np.isfinite(report["loss"])
+
+
+def test_tensorflow_alone_gives_what_the_live_model_gives(folder):
+    run(ROOT / "tests" / "contracts" / "tensorflow_alone.py", folder)
+    for i, case in enumerate(SAVED):
+        live, alone = (
+            dict(np.load(folder / f"{i:02}" / f"answers_{who}.npz")) for who in ("live", "alone")
+        )
+        names = {"encode", "decode", "reconstruct", "serving_default"}
+        if case.posterior != "deterministic":
+            names |= {"sample", "elbo"}
+        assert set(alone.pop("signatures")) == names
+        for key, value in live.items():
+            # The same graph; only Grappler may put float32 sums in another order.
+            np.testing.assert_allclose(alone[key], value, rtol=2e-5, atol=1e-6, err_msg=str(case))
+        for batch in (1, 5):
+            if "elbo" in names:
+                terms = alone[f"{batch} elbo nll"] + alone[f"{batch} elbo kl"]
+                np.testing.assert_allclose(alone[f"{batch} elbo elbo"], -terms, rtol=1e-6)
+                assert alone[f"{batch} elbo kl"].shape == (batch,)
+        assert set(alone) - set(live) <= {f"{b} elbo {t}" for b in (1, 5) for t in ("nll", "kl")}
+
+
+def test_a_loaded_model_trains_on_as_the_saved_one_would(tmp_path):
+    """Optimizer state included: without it Adam's next step would be another."""
+    x = images(16)
+    case = next(case for case in CASES if case.posterior == "deterministic")  # draws nothing
+    vae = case.build()
+    vae.compile(tf_keras.optimizers.Adam(0.01))
+    vae.fit(x, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    loaded = {}
+    for name in ("a.keras", "folder"):
+        vae.save(tmp_path / name)
+        loaded[name] = tf_keras.models.load_model(tmp_path / name)
+    vae.fit(x, batch_size=4, shuffle=False, verbose=0)
+    for model in loaded.values():
+        model.fit(x, batch_size=4, shuffle=False, verbose=0)
+        for weight, wanted in zip(model.get_weights(), vae.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, wanted)
+
+
+@pytest.mark.parametrize("written_as", ["a.keras", "folder"])
+def test_a_prior_given_to_the_vae_is_saved(tmp_path, written_as):
+    mixture = next(case for case in CASES if case.prior == "learned mixture").build()
+    inner = next(case for case in CASES if case.use_exact_kl is False).build()
+    vae = tfpvae.VAE(inner.encoder, inner.decoder, prior=mixture.prior)
+    assert len(vae.trainable_weights) == len(inner.trainable_weights) + 3
+    vae.compile()
+    vae.fit(images(8), verbose=0)
+    vae.save(tmp_path / written_as)
+    loaded = tf_keras.models.load_model(tmp_path / written_as)
+    z = np.ones([2, LATENT_DIM], "float32")
+    np.testing.assert_array_equal(loaded.prior.log_prob(z), vae.prior.log_prob(z))
+    assert len(loaded.prior.trainable_variables) == 3
+
+
+@pytest.mark.parametrize("written_as", ["a.keras", "folder", "a.h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_the_layers_save_in_a_keras_model_of_ones_own(tmp_path, written_as):
+    inner = CASES[0].build().encoder
+    encoder = tf_keras.Sequential([tf_keras.Input(inner.input_shape[1:]), *inner.layers[1:]])
+    encoder.save(tmp_path / written_as)
+    loaded = tf_keras.models.load_model(tmp_path / written_as, compile=False)
+    originals, copies = (parameters(model(images(3))) for model in (encoder, loaded))
+    for original, copy in zip(originals, copies, strict=True):
+        np.testing.assert_array_equal(original, copy)
+    assert len(loaded.losses) == 1
