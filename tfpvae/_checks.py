@@ -1,6 +1,7 @@
 """Checks of arguments: every message names the argument, what was wanted and what came."""
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,24 @@ def seed(value: Any) -> tf.Tensor:
     return tf.cast(pair, tf.int32)
 
 
+def training_arguments(
+    method: Callable, shape: Sequence[int], *args: Any, **kwargs: Any
+) -> dict[str, Any]:
+    """Returns the arguments of Keras' `fit` or `evaluate` by name, the images among them checked."""
+    given = inspect.signature(method).bind(*args, **kwargs).arguments
+    given |= given.pop("kwargs", {})
+    if given.get("_use_cached_eval_dataset"):  # the validation of a fit, which has checked it
+        return given
+    for argument in ("x", "y", "validation_data"):
+        if argument == "x" or given.get(argument) is not None:
+            images(argument, given.get(argument), shape)
+    if given.get("y") is None and given.get("sample_weight") is not None:
+        given["y"] = given["x"]  # Keras forgets the weights of x alone,
+    if hasattr(given.get("validation_data"), "dtype"):
+        given["validation_data"] = (given["validation_data"],)  # and asks an array if it is true
+    return given
+
+
 def images(argument: str, data: Any, shape: Sequence[int]) -> None:
     """Raises unless `data` holds images [B, H, W, C] of `shape` with pixels in range.
 
@@ -92,14 +111,8 @@ def images(argument: str, data: Any, shape: Sequence[int]) -> None:
         _dataset(argument, data, shape)
     elif isinstance(data, tf_keras.utils.Sequence):
         _pair(argument, data[0], shape)
-    elif isinstance(data, tuple):
+    elif not isinstance(data, Iterator):
         _pair(argument, data, shape)
-    elif hasattr(data, "shape") and hasattr(data, "dtype"):
-        array(argument, data, shape)
-    elif isinstance(data, (list, dict, str, int, float)) or data is None:
-        raise TypeError(
-            f"{argument}: wanted an array or tf.data.Dataset of images, got {type(data).__name__}."
-        )
 
 
 def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
@@ -142,15 +155,22 @@ def _pair(argument: str, batch: Any, shape: Sequence[int]) -> None:
         array(argument, part, shape)
 
 
-def _images_of(argument: str, batch: Any) -> list[Any]:
-    """Returns the images, and the target images where there are some, of one element."""
-    parts = list(batch) if isinstance(batch, (tuple, list)) else [batch]
-    if not 1 <= len(parts) <= 3 or isinstance(parts[0], (dict, tuple, list)):
+def _images_of(argument: str, element: Any) -> list[Any]:
+    """Returns the images, and the targets where there are some, of one element or its spec."""
+    parts = list(element) if isinstance(element, tuple) else [element]
+    if len(parts) > 3:
         raise ValueError(
             f"{argument}: wanted images, (images, images) or (images, images, sample_weight), "
-            f"got a {type(batch).__name__} of {len(parts)}."
+            f"got {len(parts)} parts."
         )
-    return [part for part in parts[:2] if part is not None]
+    parts = parts[:1] + [part for part in parts[1:2] if part is not None]
+    for part in parts:
+        if not (hasattr(part, "shape") and hasattr(part, "dtype")):
+            raise TypeError(
+                f"{argument}: wanted an array or tf.data.Dataset of images, "
+                f"got {type(part).__name__}."
+            )
+    return parts
 
 
 def _spec(argument: str, came: tuple, dtype: tf.DType, shape: Sequence[int]) -> None:

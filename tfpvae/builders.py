@@ -1,7 +1,8 @@
 """Encoders, decoders and whole VAEs: a backbone, and a distribution layer at its end."""
 
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tf_keras
@@ -11,14 +12,14 @@ from tfpvae.backbones import DECODERS, ENCODERS
 from tfpvae.priors import build_prior
 from tfpvae.vae import VAE
 
-Backbone = str | tf_keras.Model | Callable
+Backbone: TypeAlias = str | tf_keras.Model | Callable
 
-POSTERIORS = {
+POSTERIORS: dict[str, Any] = {
     "deterministic": layers.Deterministic,
     "independent_normal": layers.IndependentNormal,
     "multivariate_normal_tril": layers.MultivariateNormalTriL,
 }
-LIKELIHOODS = {
+LIKELIHOODS: dict[str, Any] = {
     "bernoulli": layers.IndependentBernoulli,
     "continuous_bernoulli": layers.IndependentContinuousBernoulli,
 }
@@ -201,7 +202,7 @@ def list_architectures() -> list[str]:
 
 
 def _overrides(builder: Callable, backbone: str) -> set[str]:
-    return {*builder.__kwdefaults__, "image_shape", "latent_dim", backbone} - {"name"}
+    return {*inspect.signature(builder).parameters, backbone} - {"name", "backbone"}
 
 
 _ENCODER_OVERRIDES = _overrides(build_encoder, "encoder_backbone")
@@ -213,18 +214,21 @@ def _known(backbone: str, known: dict) -> str:
     return backbone
 
 
-def _apply(network: list, tensor: Any) -> Any:
-    """Returns the symbolic output of a backbone on symbolic input."""
+def _apply(network: list, inputs: Any) -> Any:
+    """Returns the symbolic output of a backbone on symbolic inputs."""
+    tensor = inputs
     for layer in network:
         _checks.keras_callable("backbone", layer)
         try:
             tensor = layer(tensor)
         except Exception as error:
+            name = getattr(layer, "name", layer)
             raise ValueError(
-                f"backbone: wanted a network that takes {tuple(tensor.shape)}, "
-                f"got {getattr(layer, 'name', layer)!r}, which fails there: {error}"
+                f"backbone: wanted a network that takes {tuple(inputs.shape)}, got one whose "
+                f"{name!r} fails on {tuple(tensor.shape)}: {error}"
             ) from error
-    if not tf_keras.backend.is_keras_tensor(tensor) or None in tensor.shape[1:]:
+    is_one = hasattr(tensor, "shape") and tf_keras.backend.is_keras_tensor(tensor)
+    if not is_one or None in tensor.shape[1:]:
         raise ValueError(
             "backbone: wanted a network that gives one tensor of known shape [B, ...], built of "
             f"tf_keras layers, got {tensor!r}."

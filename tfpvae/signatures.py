@@ -1,5 +1,6 @@
 """The signatures of a SavedModel: a VAE for those who have TensorFlow and nothing else."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -53,7 +54,7 @@ def build_signatures(vae: "VAE") -> dict[str, tf.types.experimental.ConcreteFunc
         nll, kl = inference.nll_and_kl(vae, images, tf.constant(1), first)
         return {"elbo": -(nll + kl), "nll": nll, "kl": kl}
 
-    functions = [encode, decode, reconstruct]
+    functions: list[Callable] = [encode, decode, reconstruct]
     if vae.prior is not None:
         functions += [sample, elbo]
     built = {}

@@ -68,15 +68,15 @@ class VAE(tf_keras.Model):
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
         object.__setattr__(self, "_kl", parts.kl_term(encoder, posterior, prior))
         self._prior_is_given = prior is not None
-        self._prior_variables = list(prior.variables) if self._prior_is_given else []
+        self._prior_variables = [] if prior is None else list(prior.variables)
         # Past it too, since Keras counts the metrics it tracks among the weights.
         names = ("loss", "nll", "kl")
         object.__setattr__(self, "_means", [tf_keras.metrics.Mean(name) for name in names])
         self.build((None, *self.image_shape))
 
     @property
-    def prior(self) -> tfd.Distribution | None:
-        """p(z), or None for a plain autoencoder."""
+    def prior(self) -> Any:
+        """p(z), a `tfd.Distribution`, or None for a plain autoencoder."""
         return self._kl and self._kl.distribution_b
 
     @property
@@ -125,7 +125,7 @@ class VAE(tf_keras.Model):
             for variable, saved in zip(self.optimizer.variables, restored.variables, strict=True):
                 variable.assign(saved)
 
-    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
         """Trains on images; as `tf_keras.Model.fit`, but the images need not be given twice.
 
         Args:
@@ -133,8 +133,7 @@ class VAE(tf_keras.Model):
             them. Pairs (images, images) work too; the second are the ones to reconstruct.
           y: None, or the images to reconstruct.
           *args: as in `tf_keras.Model.fit`.
-          validation_data: images to validate on, in the same forms.
-          **kwargs: as in `tf_keras.Model.fit`.
+          **kwargs: as in `tf_keras.Model.fit`; validation_data takes images in the same forms.
 
         Returns:
           A `tf_keras.callbacks.History` of loss, nll and kl, nats an image.
@@ -142,22 +141,19 @@ class VAE(tf_keras.Model):
         Raises:
           ValueError, TypeError: before training, for what are no images of this model.
         """
-        self._check(x, y)
-        if validation_data is not None:
-            _checks.images("validation_data", validation_data, self.image_shape)
-            if hasattr(validation_data, "dtype"):
-                validation_data = (validation_data,)  # Keras asks an array whether it is true
-        return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
+        method = super().fit
+        shape = self.image_shape
+        return method(**_checks.training_arguments(method, shape, x, y, *args, **kwargs))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Returns loss, nll and kl, nats an image; as `tf_keras.Model.evaluate`."""
-        if not kwargs.get("_use_cached_eval_dataset"):  # fit has checked these
-            self._check(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        method = super().evaluate
+        shape = self.image_shape
+        return method(**_checks.training_arguments(method, shape, x, y, *args, **kwargs))
 
     def predict(self, x, *args, **kwargs):
         """Returns the reconstructions of images, as an array; as `tf_keras.Model.predict`."""
-        self._check(x, None)
+        _checks.images("x", x, self.image_shape)
         return super().predict(x, *args, **kwargs)
 
     def train_step(self, data):
@@ -186,7 +182,9 @@ class VAE(tf_keras.Model):
         likelihood = self.decoder(tf.convert_to_tensor(posterior), training=training)
         nll = self.loss(targets, likelihood)
         kl = self.kl_divergence(posterior)
-        weight = 1.0 if sample_weight is None else tf.cast(sample_weight, nll.dtype)
+        weight = tf.ones([], nll.dtype)
+        if sample_weight is not None:  # Keras hands over [B, 1]
+            weight = tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
         # The heads' own losses are the KL, which stands here image by image; the rest is added.
         heads = parts.distribution_layers(self.encoder)
         heads_losses = {id(loss) for head in heads for loss in head.losses}
@@ -323,13 +321,11 @@ class VAE(tf_keras.Model):
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "VAE":
         """Returns the VAE that `get_config` described, with new weights."""
-        networks = (
-            tf_keras.layers.deserialize(config[part], custom_objects)
-            for part in ("encoder", "decoder")
-        )
+        encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
+        decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
         kl = config.get("kl")
         prior = kl and KLDivergenceRegularizer.from_config(kl).distribution_b
-        return cls(*networks, prior=prior, name=config["name"])
+        return cls(encoder, decoder, prior=prior, name=config["name"])
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was; loading calls it, and then restores the optimizer."""
@@ -341,11 +337,6 @@ class VAE(tf_keras.Model):
         super().summary(*args, expand_nested=expand_nested, **kwargs)
 
     # Helpers
-
-    def _check(self, x: Any, y: Any) -> None:
-        _checks.images("x", x, self.image_shape)
-        if y is not None:
-            _checks.images("y", y, self.image_shape)
 
     def _wants_prior(self, method: str) -> None:
         if self.prior is None:

@@ -1,0 +1,253 @@
+import inspect
+
+import keras  # Keras 3, which comes along with tensorflow; here only to be refused
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+import tfpvae
+from tfpvae import builders
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+tfkl = tf_keras.layers
+
+
+def counts(network: tf_keras.Model) -> list[int]:
+    return [layer.count_params() for layer in network.layers if layer.count_params()]
+
+
+def shapes(network: tf_keras.Model) -> list[tuple]:
+    return [layer.output_shape[1:] for layer in network.layers if layer.count_params()]
+
+
+def test_flowers_has_the_counts_of_the_source_layer_for_layer():
+    vae = tfpvae.build_vae("flowers")
+    assert counts(vae.encoder) == [2_432, 25_632, 51_264, 102_464, 401_536, 532_545]
+    assert counts(vae.decoder) == [90_112, 802_816, 204_800, 102_400, 51_200, 25_600, 1_536]
+    assert vae.count_params() == 2_394_337
+    assert len(vae.weights) == 12 + 8
+    assert shapes(vae.encoder)[-2:] == [(8, 8, 128), (65,)]
+    assert shapes(vae.decoder)[-1] == (80, 80, 3)
+
+
+def test_dense_has_the_counts_of_the_source_layer_for_layer():
+    vae = tfpvae.build_vae("dense")
+    assert counts(vae.encoder) == [200_960, 1_028]
+    assert counts(vae.decoder) == [768, 201_488]
+    assert (vae.encoder.count_params(), vae.decoder.count_params()) == (201_988, 202_256)
+
+
+@pytest.mark.parametrize(("posterior", "head"), [("independent_normal", 4), ("deterministic", 2)])
+def test_conv_has_the_layers_of_the_source(posterior, head):
+    vae = tfpvae.build_vae("conv", posterior=posterior)
+    # k * k * in * out + out, with 128 features before the head
+    assert counts(vae.encoder) == [160, 1_160, 584, 129 * head]
+    assert counts(vae.decoder) == [384, 584, 584, 1_168, 145]
+    assert shapes(vae.decoder) == [(128,), (4, 4, 8), (8, 8, 8), (14, 14, 16), (28, 28, 1)]
+    assert vae.encoder.output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("architecture", tfpvae.list_architectures())
+@pytest.mark.parametrize("image_shape", [(60, 52, 3), (53, 55, 1)])
+def test_an_architecture_fits_other_image_shapes(architecture, image_shape):
+    vae = tfpvae.build_vae(architecture, image_shape=image_shape)
+    assert vae(np.zeros([2, *image_shape], "float32")).event_shape == image_shape
+
+
+def test_flowers_refuses_images_too_small_for_its_strides():
+    with pytest.raises(ValueError, match=r"takes \(None, 20, 20, 3\).*fails on"):
+        tfpvae.build_vae("flowers", image_shape=(20, 20, 3))
+
+
+def test_build_vae_takes_the_arguments_of_both_builders():
+    for builder in (tfpvae.build_encoder, tfpvae.build_decoder):
+        for argument in inspect.signature(builder).parameters:
+            if argument not in ("name", "backbone", "image_shape", "latent_dim"):
+                assert argument in builders._ENCODER_OVERRIDES | builders._DECODER_OVERRIDES
+    vae = tfpvae.build_vae("dense", latent_dim=5, kl_weight=0.5, likelihood="continuous_bernoulli")
+    assert vae.encoder.output_shape == (None, 5)
+    assert vae.kl_weight == 0.5
+    assert isinstance(vae.decoder.layers[-1], tfpvae.layers.IndependentContinuousBernoulli)
+
+
+def own_encoder():
+    return tf_keras.Sequential([tfkl.Conv2D(4, 3, strides=2, activation="relu")])
+
+
+def own_decoder():
+    return tf_keras.Sequential([tfkl.Dense(8 * 8 * 1), tfkl.Reshape((8, 8, 1))])
+
+
+@pytest.mark.parametrize("kind", ["model", "callable", "built model"])
+def test_a_backbone_of_ones_own(kind):
+    encoder, decoder = own_encoder(), own_decoder()
+    if kind == "built model":
+        encoder.build((None, 8, 8, 1))
+        decoder.build((None, 3))
+    if kind == "callable":
+        first, second = encoder, decoder
+        encoder, decoder = (lambda x: first(x)), (lambda z: second(z))
+    vae = tfpvae.build_vae(
+        "dense",
+        image_shape=(8, 8, 1),
+        latent_dim=3,
+        encoder_backbone=encoder,
+        decoder_backbone=decoder,
+    )
+    assert vae(np.zeros([2, 8, 8, 1], "float32")).event_shape == (8, 8, 1)
+    # The convolution, the projection to 2 * 3 parameters, and the decoder's dense layer.
+    assert vae.count_params() == 40 + (3 * 3 * 4 + 1) * 6 + 4 * 64
+
+
+@pytest.mark.parametrize("architecture", tfpvae.list_architectures())
+@pytest.mark.parametrize("likelihood", builders.LIKELIHOODS)
+def test_the_last_bias_starts_at_the_logit_of_the_mean(architecture, likelihood):
+    rng = np.random.default_rng(0)
+    vae = tfpvae.build_vae(architecture, likelihood=likelihood)
+    channels = vae.image_shape[-1]
+    mean = rng.uniform(0.1, 0.9, channels)
+    mean = np.broadcast_to(mean, vae.image_shape)
+    vae = tfpvae.build_vae(architecture, likelihood=likelihood, pixel_mean=mean)
+    # Every other weight at 0: what is left is the bias.
+    weighted = [layer for layer in vae.decoder.layers if layer.weights]
+    for layer in weighted[:-1]:
+        layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    logits = vae.decoder(np.zeros([1, *vae.decoder.input_shape[1:]], "float32")).distribution.logits
+    np.testing.assert_allclose(logits[0], np.log(mean / (1 - mean)), rtol=1e-5)
+
+
+def test_pixel_mean_survives_pixels_that_are_always_black():
+    vae = tfpvae.build_vae("dense", pixel_mean=np.zeros([28, 28, 1]))
+    assert np.isfinite(vae.decoder.get_weights()[-1]).all()
+
+
+PRIORS_THAT_DO_NOT_FIT = {
+    "wrong event shape": (tfd.MultivariateNormalDiag(tf.zeros(3)), r"event shape \[2\]"),
+    "a batch of scalars": (tfd.Normal(tf.zeros(2), 1.0), r"batch.*tfd\.Independent"),
+    "a batch of vectors": (tfd.MultivariateNormalDiag(tf.zeros([4, 2])), "batch"),
+    "wrong dtype": (tfd.MultivariateNormalDiag(np.zeros(2)), "float32.*float64"),
+    "cannot be saved": (
+        tfd.TransformedDistribution(
+            tfd.MultivariateNormalDiag(tf.zeros(2)),
+            tfb.Inline(forward_fn=lambda x: x, forward_min_event_ndims=0),
+        ),
+        r"Inline\.forward_fn.*serialization\.register",
+    ),
+}
+
+
+@pytest.mark.parametrize("prior", PRIORS_THAT_DO_NOT_FIT)
+def test_a_prior_that_does_not_fit_is_refused_when_the_encoder_is_built(prior):
+    prior, message = PRIORS_THAT_DO_NOT_FIT[prior]
+    with pytest.raises(ValueError, match=f"prior: .*{message}"):
+        tfpvae.build_encoder(image_shape=(8, 8, 1), latent_dim=2, backbone="dense", prior=prior)
+
+
+GOOD = {"image_shape": (8, 8, 1), "latent_dim": 2, "backbone": "dense"}
+
+
+@pytest.mark.parametrize(
+    ("builder", "change", "error", "message"),
+    [
+        (tfpvae.build_encoder, {"latent_dim": 0}, ValueError, "latent_dim: .* at least 1, got 0"),
+        (tfpvae.build_decoder, {"latent_dim": 0}, ValueError, "latent_dim: .* at least 1, got 0"),
+        (tfpvae.build_encoder, {"latent_dim": 2.5}, TypeError, "latent_dim: .*2.5"),
+        (tfpvae.build_encoder, {"image_shape": (8, 8)}, ValueError, r"image_shape: .*\(8, 8\)"),
+        (tfpvae.build_decoder, {"image_shape": (8, 0, 1)}, ValueError, "image_shape"),
+        (
+            tfpvae.build_encoder,
+            {"posterior": "normal"},
+            ValueError,
+            "posterior: .*'independent_normal', 'multivariate_normal_tril', got 'normal'",
+        ),
+        (
+            tfpvae.build_decoder,
+            {"likelihood": "normal"},
+            ValueError,
+            "likelihood: .*'bernoulli', 'continuous_bernoulli'.*'normal'",
+        ),
+        (tfpvae.build_encoder, {"prior": "normal"}, ValueError, "prior: .*'standard_normal'"),
+        (tfpvae.build_encoder, {"prior": 3}, TypeError, "prior: .*3"),
+        (
+            tfpvae.build_encoder,
+            {"backbone": "resnet"},
+            ValueError,
+            "backbone: .*'conv', 'dense', 'flowers'.*'resnet'",
+        ),
+        (tfpvae.build_encoder, {"kl_weight": -1}, ValueError, "kl_weight: .*-1"),
+        (tfpvae.build_encoder, {"kl_samples": 0}, ValueError, "kl_samples: .*0"),
+        (tfpvae.build_encoder, {"backbone": 3}, TypeError, "backbone: .*3"),
+        (tfpvae.build_encoder, {"backbone": tfkl.Dense}, TypeError, "backbone: .*Dense"),
+        (
+            tfpvae.build_encoder,
+            {"backbone": keras.layers.Dense(3)},
+            TypeError,
+            "backbone: .*Keras 3 object Dense.*import tf_keras",
+        ),
+        (
+            tfpvae.build_decoder,
+            {"backbone": keras.Sequential([keras.layers.Dense(3)])},
+            TypeError,
+            "backbone: .*Keras 3 object Sequential.*import tf_keras",
+        ),
+        (
+            tfpvae.build_decoder,
+            {"backbone": tfkl.Dense(63)},
+            ValueError,
+            r"backbone: wanted one logit a pixel, \[B, 8, 8, 1\], got \(None, 63\)",
+        ),
+        (
+            tfpvae.build_encoder,
+            {"backbone": tfkl.Conv2D(3, 9)},
+            ValueError,
+            r"backbone: wanted a network that takes \(None, 8, 8, 1\)",
+        ),
+        (
+            tfpvae.build_encoder,
+            {"backbone": lambda images: [images, images]},
+            ValueError,
+            "backbone: wanted a network that gives one tensor",
+        ),
+        (tfpvae.build_decoder, {"pixel_mean": 1.5}, ValueError, "pixel_mean: .*1.5"),
+        (tfpvae.build_decoder, {"pixel_mean": np.zeros(3)}, ValueError, r"pixel_mean: .*\(3,\)"),
+        (
+            tfpvae.build_decoder,
+            {"pixel_mean": 0.5, "backbone": tfkl.Dense(64, use_bias=False)},
+            ValueError,
+            "pixel_mean: .*last layer has a bias",
+        ),
+    ],
+)
+def test_bad_arguments(builder, change, error, message):
+    with pytest.raises(error, match=message):
+        builder(**GOOD | change)
+
+
+def test_build_vae_names_what_it_knows():
+    with pytest.raises(ValueError, match="architecture: .*'conv', 'dense', 'flowers'.*'dens'"):
+        tfpvae.build_vae("dens")
+    with pytest.raises(TypeError, match="overrides: .*latent_dim.*got latent_dims"):
+        tfpvae.build_vae("dense", latent_dims=3)
+
+
+def test_build_prior():
+    prior = tfpvae.build_prior(latent_dim=3)
+    z = np.array([[0.5, -1.0, 2.0]], "float32")
+    wanted = -0.5 * (z**2).sum() - 1.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(prior.log_prob(z), [wanted], rtol=1e-6)
+    own = tfd.MultivariateNormalDiag(tf.zeros(3))
+    assert tfpvae.build_prior(own, latent_dim=3) is own
+    with pytest.raises(TypeError, match="options"):
+        tfpvae.build_prior(own, latent_dim=3, components=2)
+
+
+def test_a_demanded_closed_form_that_is_missing_is_said_at_once():
+    mixture = tfd.MixtureSameFamily(
+        tfd.Categorical(logits=[0.0, 0.0]), tfd.MultivariateNormalDiag(tf.zeros([2, 2]))
+    )
+    with pytest.raises(NotImplementedError, match="MixtureSameFamily"):
+        tfpvae.build_encoder(**GOOD, prior=mixture, use_exact_kl=True)
+    encoder = tfpvae.build_encoder(**GOOD, prior=mixture)
+    assert encoder(np.zeros([1, 8, 8, 1], "float32")).event_shape == [2]
