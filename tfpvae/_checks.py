@@ -86,7 +86,7 @@ def seed(value: Any) -> tf.Tensor:
 def training_arguments(
     method: Callable, shape: Sequence[int], *args: Any, **kwargs: Any
 ) -> dict[str, Any]:
-    """Returns the arguments of Keras' `fit` or `evaluate` by name, the images among them checked."""
+    """Returns the arguments of Keras' `fit` or `evaluate` by name, with the images checked."""
     given = inspect.signature(method).bind(*args, **kwargs).arguments
     given |= given.pop("kwargs", {})
     if given.get("_use_cached_eval_dataset"):  # the validation of a fit, which has checked it

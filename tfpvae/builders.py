@@ -9,6 +9,7 @@ import tf_keras
 
 from tfpvae import _checks, layers
 from tfpvae.backbones import DECODERS, ENCODERS
+from tfpvae.layers.posteriors import SCALE_FLOOR
 from tfpvae.priors import build_prior
 from tfpvae.vae import VAE
 
@@ -44,7 +45,7 @@ def build_encoder(
     kl_weight: float = 1.0,
     use_exact_kl: bool | None = None,
     kl_samples: int = 1,
-    scale_floor: float = layers.SCALE_FLOOR,
+    scale_floor: float = SCALE_FLOOR,
     name: str = "encoder",
 ) -> tf_keras.Model:
     """Returns the model images [B, H, W, C] -> q(z|x), a distribution over [B, latent_dim].

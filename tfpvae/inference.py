@@ -6,25 +6,21 @@ SavedModel are the same graph.
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 import tf_keras
-
-if TYPE_CHECKING:
-    from tfpvae.vae import VAE
 
 # Images decoded at a time, in pixels: 16 MiB of them, and some times that inside the networks.
 _PIXELS_A_PASS = 2**22
 
 
-def reconstruct(vae: "VAE", images: tf.Tensor) -> tf.Tensor:
+def reconstruct(vae: tf_keras.Model, images: tf.Tensor) -> tf.Tensor:
     """Returns the mean of p(x|z) at the mean of q(z|x): [B, H, W, C]."""
     return vae.decoder(vae.encoder(images).mean()).mean()
 
 
 def nll_and_kl(
-    vae: "VAE", images: tf.Tensor, num_samples: tf.Tensor, seed: tf.Tensor
+    vae: tf_keras.Model, images: tf.Tensor, num_samples: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns -log p(x|z), a mean over draws z ~ q(z|x), and KL(q || p): [B] each, nats."""
     posterior = vae.encoder(images)
@@ -34,7 +30,7 @@ def nll_and_kl(
 
 
 def log_weights(
-    vae: "VAE", images: tf.Tensor, num_samples: tf.Tensor, seed: tf.Tensor
+    vae: tf_keras.Model, images: tf.Tensor, num_samples: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
     """Returns log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x): [S, B], nats."""
     posterior = vae.encoder(images)
@@ -43,7 +39,7 @@ def log_weights(
     return _log_likelihood(vae, images, latents) + log_ratio
 
 
-def _log_likelihood(vae: "VAE", images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
+def _log_likelihood(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
     """Returns log p(x|z): [S, B] for images [B, H, W, C] and latents [S, B, D]."""
     samples, batch = tf.unstack(tf.shape(latents)[:2])
     likelihood = vae.decoder(tf.reshape(latents, [samples * batch, latents.shape[-1]]))
@@ -51,21 +47,23 @@ def _log_likelihood(vae: "VAE", images: tf.Tensor, latents: tf.Tensor) -> tf.Ten
     return tf.reshape(likelihood.log_prob(repeated), [samples, batch])
 
 
-def decode(vae: "VAE", latents: tf.Tensor) -> tf.Tensor:
+def decode(vae: tf_keras.Model, latents: tf.Tensor) -> tf.Tensor:
     """Returns the mean of p(x|z) at latents [S, D]: images [S, H, W, C]."""
     step = _images_a_pass(vae)
     pieces = [_decode(vae, latents[i : i + step]) for i in range(0, len(latents), step)]
     return tf.concat(pieces, axis=0)
 
 
-def elbo(vae: "VAE", images: tf.Tensor, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+def elbo(vae: tf_keras.Model, images: tf.Tensor, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
     """Returns log p(x|z) - KL(q(z|x) || p(z)), a mean over draws: [B], nats."""
     runs = _in_passes(_elbo, vae, images, num_samples, seed)
     means = [sum(part * (draws / num_samples) for draws, part in run) for run in runs]
     return tf.concat(means, axis=0)
 
 
-def log_likelihood(vae: "VAE", images: tf.Tensor, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+def log_likelihood(
+    vae: tf_keras.Model, images: tf.Tensor, num_samples: int, seed: tf.Tensor
+) -> tf.Tensor:
     """Returns the log of the mean importance weight over draws: [B], nats."""
     runs = _in_passes(_log_sum_weights, vae, images, num_samples, seed)
     sums = [tf.reduce_logsumexp([part for _, part in run], axis=0) for run in runs]
@@ -73,12 +71,12 @@ def log_likelihood(vae: "VAE", images: tf.Tensor, num_samples: int, seed: tf.Ten
     return total - tf.math.log(tf.cast(num_samples, total.dtype))
 
 
-def _images_a_pass(vae: "VAE") -> int:
+def _images_a_pass(vae: tf_keras.Model) -> int:
     return max(1, _PIXELS_A_PASS // math.prod(vae.image_shape))
 
 
 def _in_passes(
-    score: Callable, vae: "VAE", images: tf.Tensor, num_samples: int, seed: tf.Tensor
+    score: Callable, vae: tf_keras.Model, images: tf.Tensor, num_samples: int, seed: tf.Tensor
 ) -> Iterator[list[tuple[int, tf.Tensor]]]:
     """Yields, for one run of images after the other, [(draws, score of those draws), ...].
 
@@ -101,18 +99,20 @@ def _in_passes(
 
 
 @tf.function(reduce_retracing=True)
-def _decode(vae: "VAE", latents: tf.Tensor) -> tf.Tensor:
+def _decode(vae: tf_keras.Model, latents: tf.Tensor) -> tf.Tensor:
     return vae.decoder(latents).mean()
 
 
 @tf.function(reduce_retracing=True)
-def _elbo(vae: "VAE", images: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _elbo(vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     nll, kl = nll_and_kl(vae, images, draws, seed)
     return -(nll + kl)
 
 
 @tf.function(reduce_retracing=True)
-def _log_sum_weights(vae: "VAE", images: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _log_sum_weights(
+    vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
     return tf.reduce_logsumexp(log_weights(vae, images, draws, seed), axis=0)
 
 

@@ -1,18 +1,14 @@
 """The signatures of a SavedModel: a VAE for those who have TensorFlow and nothing else."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 import tf_keras
 
 from tfpvae import inference
 
-if TYPE_CHECKING:
-    from tfpvae.vae import VAE
 
-
-def build_signatures(vae: "VAE") -> dict[str, tf.types.experimental.ConcreteFunction]:
+def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.ConcreteFunction]:
     """Returns the signatures of a VAE: tensors in and out, by name, any batch size.
 
     encode: images -> mean, stddev, and scale_tril where there is one

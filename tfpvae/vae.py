@@ -104,16 +104,17 @@ class VAE(tf_keras.Model):
     def compile(
         self,
         optimizer: str | tf_keras.optimizers.Optimizer = "adam",
-        loss: Callable[[tf.Tensor, tfd.Distribution], tf.Tensor] = negative_log_likelihood,
+        loss: Callable[[tf.Tensor, tfd.Distribution], tf.Tensor] | None = None,
         **kwargs: Any,
     ) -> None:
         """Sets the optimizer and what `tf_keras.Model.compile` takes besides.
 
         Args:
           optimizer: a `tf_keras` optimizer or its name.
-          loss: (images, p(x|z)) -> [B]; by default the negative log likelihood.
+          loss: (images, p(x|z)) -> [B]; None for the negative log likelihood.
           **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
         """
+        loss = loss or negative_log_likelihood
         if not callable(loss):
             raise TypeError(
                 f"loss: wanted a function of (images, likelihood) that returns [B], got {loss!r}."

@@ -1,0 +1,19 @@
+"""Distribution layers: drop-in `tfp.layers` whose KL counts once and whose models can be saved.
+
+On the plain stack `DistributionLambda.call` returns (distribution, value) and Keras regularizes
+each of the two outputs, so the KL enters the loss twice; and the layer's config is a pickled
+function. Here the layer itself adds the KL, once, and its config is its arguments.
+"""
+
+from tfpvae.layers.likelihoods import IndependentBernoulli, IndependentContinuousBernoulli
+from tfpvae.layers.posteriors import Deterministic, IndependentNormal, MultivariateNormalTriL
+from tfpvae.regularizers import KLDivergenceRegularizer
+
+__all__ = [
+    "Deterministic",
+    "IndependentBernoulli",
+    "IndependentContinuousBernoulli",
+    "IndependentNormal",
+    "KLDivergenceRegularizer",
+    "MultivariateNormalTriL",
+]
