@@ -72,7 +72,7 @@ class VAE(tf_keras.Model):
         # Past it too, since Keras counts the metrics it tracks among the weights.
         names = ("loss", "nll", "kl")
         object.__setattr__(self, "_means", [tf_keras.metrics.Mean(name) for name in names])
-        self.build((None, *self.image_shape))
+        self(tf.zeros([1, *self.image_shape]))  # Keras calls a model built once it was called
 
     @property
     def prior(self) -> Any:
@@ -93,11 +93,6 @@ class VAE(tf_keras.Model):
         """Returns p(x|z) for one z ~ q(z|x) an image."""
         posterior = self.encoder(inference.scaled(images), training=training)
         return self.decoder(tf.convert_to_tensor(posterior), training=training)
-
-    def build(self, input_shape: Any) -> None:
-        """Marks the model as built: its two networks are."""
-        self._build_input_shape = tf.TensorShape(input_shape)
-        self.built = True
 
     # Training
 
@@ -123,7 +118,8 @@ class VAE(tf_keras.Model):
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         if restored is not None:  # Keras restores an optimizer from SavedModel and drops it here
             self.optimizer.build(self.trainable_variables)
-            for variable, saved in zip(self.optimizer.variables, restored.variables, strict=True):
+            # Not strict: an optimizer that has not stepped yet was saved without its slots.
+            for variable, saved in zip(self.optimizer.variables, restored.variables, strict=False):
                 variable.assign(saved)
 
     def fit(self, x=None, y=None, *args, **kwargs):

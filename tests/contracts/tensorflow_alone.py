@@ -6,13 +6,11 @@
 import sys
 from pathlib import Path
 
-for module in ("tfpvae", "tensorflow_probability", "tf_keras", "keras"):
-    sys.modules[module] = None  # an import of it fails from now on
 
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+def answer(folder: Path) -> None:
+    import numpy as np
+    import tensorflow as tf
 
-for folder in sorted(Path(sys.argv[1]).iterdir()):
     signatures = tf.saved_model.load(str(folder / "model")).signatures
     found = {"signatures": np.array(sorted(signatures))}
     questions = np.load(folder / "questions.npz")
@@ -25,3 +23,10 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
             for output, value in signatures[name](**given).items():
                 found[f"{batch} {name} {output}"] = value.numpy()
     np.savez(folder / "answers_alone.npz", **found)
+
+
+if __name__ == "__main__":
+    for module in ("tfpvae", "tensorflow_probability", "tf_keras", "keras"):
+        sys.modules[module] = None  # an import of it fails from now on
+    for folder in sorted(Path(sys.argv[1]).iterdir()):
+        answer(folder)

@@ -153,3 +153,13 @@ def test_the_layers_save_in_a_keras_model_of_ones_own(tmp_path, written_as):
     for original, copy in zip(originals, copies, strict=True):
         np.testing.assert_array_equal(original, copy)
     assert len(loaded.losses) == 1
+
+
+def test_keras_own_save_model_works_too(tmp_path):
+    vae = CASES[0].build()
+    vae.compile()
+    tf_keras.models.save_model(vae, tmp_path / "folder")
+    loaded = tf_keras.models.load_model(tmp_path / "folder")
+    assert isinstance(loaded, tfpvae.VAE)
+    for weight, wanted in zip(loaded.get_weights(), vae.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, wanted)
