@@ -1,0 +1,223 @@
+"""What every example does alike: its options, a quiet start, training, scores and results.
+
+TensorFlow is imported no earlier than in `start`: `--help` and wrong options answer at once.
+"""
+
+import argparse
+import contextlib
+import csv
+import importlib.util
+import json
+import math
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# The library's own; to ask it for them would take TensorFlow's import.
+POSTERIORS = ("deterministic", "independent_normal", "multivariate_normal_tril")
+LIKELIHOODS = ("bernoulli", "continuous_bernoulli")
+PRIORS = ("standard_normal",)
+
+TOLERANCE = 1e-5  # between pixels of the live and of the reloaded model
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def parser(description, **defaults):
+    """Returns a parser of the options that all examples have, with an example's own defaults."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = Parser(description=description, formatter_class=raw)
+
+    def add(option, text, **kwargs):
+        parser.add_argument(option, help=f"{text} (default: %(default)s)", **kwargs)
+
+    add("--epochs", "passes over the training pictures", type=at_least(1))
+    add("--batch-size", "pictures a step of the optimizer", type=at_least(1))
+    add("--learning-rate", "of the Adam optimizer", type=at_least(0.0))
+    add("--latent-dim", "size of z", type=at_least(1))
+    add("--posterior", "q(z|x)", choices=POSTERIORS)
+    add("--likelihood", "p(x|z)", choices=LIKELIHOODS)
+    add("--prior", "p(z)", choices=PRIORS, default="standard_normal")
+    add("--kl-weight", "the beta of a beta-VAE", type=at_least(0.0), default=1.0)
+    add("--seed", "of the weights and of all draws", type=at_least(0), default=0)
+    precisions = ("float32", "bfloat16")
+    add("--precision", "of the networks' arithmetic", choices=precisions, default="float32")
+    add("--output", "folder for the results, replacing those of an earlier run", type=Path)
+    smoke = "a run of seconds, to see that all works"
+    parser.add_argument("--smoke", action="store_true", help=smoke)
+    parser.set_defaults(**defaults)
+    return parser
+
+
+def at_least(least):
+    """Returns a function from an option's text to a finite number of the type of `least`."""
+    kind = "a whole number" if isinstance(least, int) else "a number"
+
+    def convert(text):
+        with contextlib.suppress(ValueError):
+            value = type(least)(text)
+            if least <= value < math.inf:
+                return value
+        raise argparse.ArgumentTypeError(f"wanted {kind}, at least {least}, got {text!r}.")
+
+    return convert
+
+
+def start(parser, args):
+    """Checks what can be checked without TensorFlow, then imports and seeds it."""
+    for module, install in (("tfpvae", '".[figures]"'), ("matplotlib", '"tfpvae[figures]"')):
+        if importlib.util.find_spec(module) is None:
+            parser.error(f"wanted {module}, got none installed; pip install {install}")
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"argument --output: wanted a folder, got '{args.output}', {error.strerror}.")
+    if args.smoke:
+        args.epochs = 1
+    if (args.output / "summary.json").exists():
+        print(f"The results in {args.output} will be overwritten.")
+    print("Starting TensorFlow ...", flush=True)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _held_stderr():
+        import tensorflow as tf
+        import tf_keras
+
+        import tfpvae  # noqa: F401
+
+        tf.zeros([])  # looks for devices, which also has much to say
+    tf.get_logger().setLevel("ERROR")
+    if args.precision == "bfloat16":
+        tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    tf_keras.utils.set_random_seed(args.seed)
+
+
+@contextlib.contextmanager
+def _held_stderr():
+    """Keeps off the screen what C++ writes to file descriptor 2, unless there is an error."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(screen, held.read())
+            raise
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+
+
+def train(vae, training, validation, args):
+    """Trains on an array or a dataset of batches; returns each epoch's losses, and the speed."""
+    import numpy as np
+    import tf_keras
+
+    is_array = isinstance(training, np.ndarray)
+    epochs = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''}"
+    print(f"Training {epochs} in batches of {args.batch_size} ...", flush=True)
+    vae.compile(tf_keras.optimizers.Adam(args.learning_rate))
+    begin = time.perf_counter()
+    fitted = vae.fit(
+        training,
+        batch_size=args.batch_size if is_array else None,
+        epochs=args.epochs,
+        validation_data=validation,
+        verbose=1 if sys.stdout.isatty() else 2,  # a bar, or in a file a line an epoch
+    )
+    seconds = time.perf_counter() - begin
+    if not np.isfinite([*fitted.history.values()]).all():
+        sys.exit("error: the loss is no finite number any more; try a lower --learning-rate")
+    steps = int(vae.optimizer.iterations.numpy())
+    seen = args.epochs * len(training) if is_array else steps * args.batch_size
+    return fitted.history, {"seconds": seconds, "images_per_second": seen / seconds}
+
+
+def score(vae, test, args, *, num_images=10, num_samples=50):
+    """Returns the means over the test pictures, nats an image; a plain autoencoder has fewer.
+
+    The importance-weighted log likelihood is that of the first few, with their ELBO beside it.
+    """
+    import numpy as np
+
+    print(f"Scoring {len(test)} test pictures ...", flush=True)
+    scores = vae.evaluate(test, batch_size=args.batch_size, verbose=0, return_dict=True)
+    errors = test / np.float32(255) - vae.reconstruct(test, batch_size=args.batch_size)
+    scores["squared_error"] = float(np.mean(errors**2))
+    if vae.prior is None:
+        return scores
+    scores["elbo"] = -scores["nll"] - scores["kl"]
+    few = test[: 2 if args.smoke else num_images]
+    draws = {"num_samples": 4 if args.smoke else num_samples, "seed": args.seed}
+    bounds = {name: getattr(vae, name)(few, **draws) for name in ("elbo", "log_likelihood")}
+    bounds = {name: float(np.mean(values)) for name, values in bounds.items()}
+    scores["importance_weighted"] = {**bounds, "num_images": len(few), **draws}
+    return scores
+
+
+def save(vae, test, args):
+    """Writes the SavedModel, and exits unless it reloads and answers as the live model does."""
+    import numpy as np
+    import tf_keras
+
+    # The summary comes last: where there is one, the results are whole and of one run.
+    (args.output / "summary.json").unlink(missing_ok=True)
+    vae.save(args.output / "model")
+    reloaded = tf_keras.models.load_model(args.output / "model")
+    difference = np.abs(reloaded.reconstruct(test[:8]) - vae.reconstruct(test[:8])).max()
+    if not difference <= TOLERANCE:
+        sys.exit(f"error: model: the reloaded model disagrees, by {difference:.2g} in a pixel")
+    print(f"The saved model reloads and agrees (pixels within {difference:.1g}).", flush=True)
+
+
+def write(args, history, figures, scores, speed):
+    """Writes the history, the figures (one that is None is removed), and last the summary."""
+    with open(args.output / "history.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["epoch", *history])
+        rows.writerows(zip(range(1, 1 + args.epochs), *history.values(), strict=True))
+    for name, figure in figures.items():
+        path = args.output / f"{name}.png"
+        path.unlink(missing_ok=True) if figure is None else figure.savefig(path)
+    parts = {"settings": vars(args), "test": scores, "training": speed, "versions": _versions()}
+    partial = args.output / "summary.json.partial"
+    partial.write_text(json.dumps(parts, indent=2, default=str) + "\n")
+    partial.replace(args.output / "summary.json")
+    _show(args, scores, speed)
+
+
+def _show(args, scores, speed):
+    nats = "nats a picture"
+    rows = [("negative log likelihood", scores["nll"], nats), ("KL divergence", scores["kl"], nats)]
+    if "elbo" in scores:
+        few = scores["importance_weighted"]
+        first = f"{nats}, of the first {few['num_images']} by {few['num_samples']} draws each"
+        rows += [
+            ("evidence lower bound", scores["elbo"], nats),
+            ("evidence lower bound", few["elbo"], first),
+            ("log likelihood at least", few["log_likelihood"], first),
+        ]
+    rows += [
+        ("squared error", scores["squared_error"], "a pixel"),
+        ("training", speed["seconds"], "seconds"),
+        ("", speed["images_per_second"], "pictures a second"),
+    ]
+    print()
+    for title, number, unit in rows:
+        print(f"  {title:24}{number:10.{4 if abs(number) < 1 else 1}f} {unit}")
+    print(f"\nResults in {args.output}: {', '.join(sorted(os.listdir(args.output)))}")
+
+
+def _versions():
+    modules = ("tfpvae", "tensorflow", "tensorflow_probability", "tf_keras", "numpy")
+    found = {name: importlib.import_module(name).__version__ for name in modules}
+    return {"python": platform.python_version(), **found}

@@ -1,0 +1,129 @@
+"""Learns flowers of 80x80 pixels and draws new ones.
+
+Without options it draws its own pictures and takes a few minutes on two processor cores:
+
+    python examples/flowers.py
+    python examples/flowers.py --data PHOTOGRAPHS --epochs 30
+
+The results are history.csv and history.png (the losses of each epoch), reconstructions.png (test
+pictures over their reconstructions), samples.png (new flowers), interpolation.png (ways from one
+test picture to another), model/ (a SavedModel) and summary.json (settings and scores).
+"""
+
+from pathlib import Path
+
+import _training
+
+IMAGE_SHAPE = (80, 80, 3)
+DRAWN = 1000
+SMOKE = 20  # the most pictures in a smoke run
+HELD_OUT = 2000  # the most to validate and to test on
+IN_MEMORY = 20_000  # at 19 kB each; training reads more than these from disk as it goes
+
+DEFAULTS = {
+    "epochs": 6,
+    "batch_size": 8,
+    "learning_rate": 5e-4,
+    "latent_dim": 10,
+    "posterior": "multivariate_normal_tril",
+    "likelihood": "bernoulli",
+    "output": Path("runs/flowers"),
+}
+
+
+def main():
+    parser = _training.parser(__doc__, **DEFAULTS)
+    wanted = "learn from the pictures in DIR, or in its sub-folders, in place of drawn ones"
+    parser.add_argument("--data", type=Path, metavar="DIR", help=wanted)
+    args = parser.parse_args()
+    if args.data is not None and not args.data.is_dir():
+        parser.error(f"argument --data: wanted a folder of pictures, got '{args.data}'.")
+    _training.start(parser, args)
+    try:
+        training, validation, test = drawn(args) if args.data is None else photographs(args)
+        vae = build(training, args)
+    except (OSError, TypeError, ValueError) as error:
+        parser.error(str(error))
+    history, speed = _training.train(vae, training, validation, args)
+    scores = _training.score(vae, test, args)
+    drawings = figures(vae, test, history, args)
+    _training.save(vae, test, args)
+    _training.write(args, history, drawings, scores, speed)
+
+
+def drawn(args):
+    """Returns training, validation and test pictures, uint8 [N, 80, 80, 3], drawn on the spot."""
+    import numpy as np
+
+    from tfpvae import datasets
+
+    count = SMOKE if args.smoke else DRAWN
+    print(f"Drawing {count} flowers ...", flush=True)
+    images = datasets.draw_flowers(count, image_shape=IMAGE_SHAPE).images
+    return np.split(images, [count * 8 // 10, count * 9 // 10])
+
+
+def photographs(args):
+    """Returns the same three from files; very many training pictures as a dataset of batches.
+
+    The split depends on the files' names alone, so that all runs are tested on the same pictures.
+    """
+    from tfpvae import datasets
+
+    parts = datasets.split_pictures(args.data)
+    limits = [SMOKE] * 3 if args.smoke else [None, HELD_OUT, HELD_OUT]
+    paths = [part.paths[:limit] for part, limit in zip(parts, limits, strict=True)]
+    print(f"Reading {sum(map(len, paths))} pictures from {args.data} ...", flush=True)
+    options = {"image_shape": IMAGE_SHAPE, "on_error": "skip"}
+    validation, test = (datasets.load_pictures(part, **options).images for part in paths[1:])
+    if len(paths[0]) <= IN_MEMORY:
+        return datasets.load_pictures(paths[0], **options).images, validation, test
+    stream = datasets.stream_pictures(
+        paths[0], batch_size=args.batch_size, shuffle=True, seed=args.seed, **options
+    )
+    return stream, validation, test
+
+
+def build(training, args):
+    """Returns the VAE, whose decoder starts at the mean colour of the training pictures."""
+    import numpy as np
+
+    import tfpvae
+
+    some = training if isinstance(training, np.ndarray) else np.concatenate([*training.take(50)])
+    return tfpvae.build_vae(
+        "flowers",
+        image_shape=IMAGE_SHAPE,
+        latent_dim=args.latent_dim,
+        posterior=args.posterior,
+        likelihood=args.likelihood,
+        prior=args.prior,
+        kl_weight=args.kl_weight,
+        pixel_mean=some.mean(axis=(0, 1, 2)) / 255,
+    )
+
+
+def figures(vae, test, history, args):
+    """Returns the figures by name; None for new flowers of a model that has no prior."""
+    import numpy as np
+
+    from tfpvae import figures
+
+    shown = test[:10]
+    codes = vae.encoder(shown / np.float32(255)).mean().numpy()
+    ends = np.resize(codes, [3, 2, args.latent_dim])  # three pairs, over again if there are fewer
+    steps = np.linspace(0, 1, 9, dtype=np.float32)
+    ways = ends[:, :1] + steps[:, None] * (ends[:, 1:] - ends[:, :1])
+    decoded = vae.decoder(ways.reshape(-1, args.latent_dim)).mean().numpy()
+    return {
+        "history": figures.history(history),
+        "reconstructions": figures.reconstructions(shown, vae.reconstruct(shown).numpy()),
+        "samples": vae.prior and figures.mosaic(vae.sample(36, seed=args.seed).numpy()),
+        "interpolation": figures.interpolation(
+            decoded.reshape(*ways.shape[:2], *IMAGE_SHAPE), labels=steps
+        ),
+    }
+
+
+if __name__ == "__main__":
+    main()
