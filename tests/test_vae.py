@@ -447,6 +447,18 @@ def test_bad_images_are_refused_before_any_training(kind):
         np.testing.assert_array_equal(weight, wanted)
 
 
+@pytest.mark.parametrize("where", [0, 7, 39])
+def test_one_bad_pixel_is_found_wherever_it_stands(monkeypatch, where):
+    from tfpvae import _checks
+
+    monkeypatch.setattr(_checks, "_PIXELS_A_PIECE", 10 * 30)  # four pieces of ten images
+    for bad in (np.nan, -0.1, 1.1):
+        images = pictures(40)
+        images[where, 2, 3] = bad
+        with pytest.raises(ValueError, match="x: wanted pixels"):
+            small_vae().predict(images)
+
+
 @pytest.mark.parametrize("method", ["elbo", "log_likelihood"])
 def test_bad_images_are_refused_by_the_scores(method):
     score = getattr(small_vae(), method)

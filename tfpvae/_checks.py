@@ -125,8 +125,8 @@ def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
         return  # a symbolic tensor has no values yet
     step = max(1, _PIXELS_A_PIECE // int(np.prod(shape)))
     pieces = [np.asarray(pixels[i : i + step]) for i in range(0, len(pixels), step)]
-    low = min(piece.min() for piece in pieces)
-    high = max(piece.max() for piece in pieces)
+    low = np.min([piece.min() for piece in pieces])  # not min(): NumPy's passes a NaN on
+    high = np.max([piece.max() for piece in pieces])
     if dtype == tf.uint8:
         if high == 1:
             raise ValueError(
