@@ -291,8 +291,10 @@ def as_images(data):
 def tolerance(request):
     """What the closed form is held to, with that dtype as Keras' own."""
     tf_keras.backend.set_floatx(request.param)
+    tf_keras.mixed_precision.set_global_policy(request.param)  # once set, it no longer follows
     yield {"float32": 1e-4, "float64": 1e-9}[request.param]
     tf_keras.backend.set_floatx("float32")
+    tf_keras.mixed_precision.set_global_policy("float32")
 
 
 @pytest.mark.parametrize("num_samples", [1, 5, 50])
