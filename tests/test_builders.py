@@ -49,6 +49,39 @@ def test_conv_has_the_layers_of_the_source(posterior, head):
     assert vae.encoder.output_shape == (None, 2)
 
 
+def test_deep_has_the_counts_of_the_source_layer_for_layer():
+    vae = tfpvae.build_vae("deep")
+    assert counts(vae.encoder) == [78_500, 2_020, 42]
+    assert counts(vae.decoder) == [60, 2_100, 79_184]
+    assert (vae.encoder.count_params(), vae.decoder.count_params()) == (80_562, 81_344)
+    assert vae.prior is None
+
+
+@pytest.mark.parametrize("latent_dim", [10, 2])
+def test_cnn_has_the_layers_of_the_source(latent_dim):
+    vae = tfpvae.build_vae("cnn", latent_dim=latent_dim)
+    # k * k * in * out + out, with 1,600 features before the head
+    assert counts(vae.encoder) == [320, 18_496, 1_601 * 2 * latent_dim]
+    assert counts(vae.decoder) == [(latent_dim + 1) * 1_600, 36_928, 18_464, 289]
+    assert shapes(vae.decoder) == [(1_600,), (12, 12, 64), (26, 26, 32), (28, 28, 1)]
+    assert [layer.rate for layer in vae.encoder.layers if isinstance(layer, tfkl.Dropout)] == [0.5]
+
+
+@pytest.mark.parametrize("latent_dim", [128, 2])
+def test_kmnist_has_the_layers_of_the_source(latent_dim):
+    vae = tfpvae.build_vae("kmnist", latent_dim=latent_dim)
+    # A convolution with its bias, then four numbers a filter of batch normalisation.
+    encoder = [280, 112, 14_168, 224, 56_560, 448, 226_016, 896, 897 * 2 * latent_dim]
+    # Transposed convolutions without a bias; the last is not normalised.
+    decoder = [(latent_dim + 1) * 224, 401_408, 448, 100_352, 224, 25_088, 112, 448]
+    assert counts(vae.encoder) == encoder
+    assert counts(vae.decoder) == decoder
+    sides = [shape[0] for shape in shapes(vae.encoder)[:-1]]
+    assert sides == [14, 14, 7, 7, 4, 4, 2, 2]
+    convolutions = [shapes(vae.decoder)[i] for i in (1, 3, 5, 7)]
+    assert convolutions == [(4, 4, 112), (8, 8, 56), (18, 18, 28), (28, 28, 1)]
+
+
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
 @pytest.mark.parametrize("image_shape", [(60, 52, 3), (53, 55, 1)])
 def test_an_architecture_fits_other_image_shapes(architecture, image_shape):
@@ -174,7 +207,7 @@ GOOD = {"image_shape": (8, 8, 1), "latent_dim": 2, "backbone": "dense"}
             tfpvae.build_encoder,
             {"backbone": "resnet"},
             ValueError,
-            "backbone: .*'conv', 'dense', 'flowers'.*'resnet'",
+            "backbone: .*'cnn', 'conv', 'deep', 'dense', 'flowers', 'kmnist'.*'resnet'",
         ),
         (tfpvae.build_encoder, {"kl_weight": -1}, ValueError, "kl_weight: .*-1"),
         (tfpvae.build_encoder, {"kl_samples": 0}, ValueError, "kl_samples: .*0"),
@@ -226,7 +259,7 @@ def test_bad_arguments(builder, change, error, message):
 
 
 def test_build_vae_names_what_it_knows():
-    with pytest.raises(ValueError, match="architecture: .*'conv', 'dense', 'flowers'.*'dens'"):
+    with pytest.raises(ValueError, match="architecture: .*'cnn', 'conv', 'deep', .*'dens'"):
         tfpvae.build_vae("dens")
     with pytest.raises(TypeError, match="overrides: .*latent_dim.*got latent_dims"):
         tfpvae.build_vae("dense", latent_dims=3)

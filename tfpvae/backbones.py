@@ -2,6 +2,7 @@
 
 An encoder backbone ends in features of any shape. A decoder backbone ends in [H, W, channels]
 parameters of the likelihood. Decoders whose strides make another size than asked are cropped.
+`use_bias` asks for a bias in the last layer, for those that have none; the others have one anyway.
 """
 
 import math
@@ -20,11 +21,20 @@ def dense_encoder() -> Layers:
 
 def dense_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
     """Returns one hidden layer of 256 and the pixels."""
-    del use_bias  # it has one in any case
+    return [tfkl.Dense(256, activation="relu"), *_pixels(height, width, channels)]
+
+
+def deep_encoder() -> Layers:
+    """Returns two hidden layers, of 100 and 20."""
+    return [tfkl.Flatten(), tfkl.Dense(100, activation="relu"), tfkl.Dense(20, activation="relu")]
+
+
+def deep_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
+    """Returns two hidden layers, of 20 and 100, and the pixels."""
     return [
-        tfkl.Dense(256, activation="relu"),
-        tfkl.Dense(height * width * channels),
-        tfkl.Reshape((height, width, channels)),
+        tfkl.Dense(20, activation="relu"),
+        tfkl.Dense(100, activation="relu"),
+        *_pixels(height, width, channels),
     ]
 
 
@@ -42,7 +52,6 @@ def conv_encoder() -> Layers:
 
 def conv_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
     """Returns three convolutions, each doubled by repetition: 4x4x8 becomes 28x28."""
-    del use_bias  # it has one in any case
     base = [math.ceil((side + 4) / 8) for side in (height, width)]
     made = [8 * side - 4 for side in base]
     return [
@@ -85,6 +94,75 @@ def flowers_decoder(height: int, width: int, channels: int, use_bias: bool) -> L
     ]
 
 
+def cnn_encoder() -> Layers:
+    """Returns two convolutions, each halved by max pooling, and dropout: 28x28 becomes 1600."""
+    return [
+        tfkl.Conv2D(32, 3, activation="relu"),
+        tfkl.MaxPool2D(),
+        tfkl.Conv2D(64, 3, activation="relu"),
+        tfkl.MaxPool2D(),
+        tfkl.Flatten(),
+        tfkl.Dropout(0.5),
+    ]
+
+
+def cnn_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
+    """Returns three transposed convolutions, the first two doubled: 5x5x64 becomes 28x28."""
+    base = [max(1, math.ceil((side - 8) / 4)) for side in (height, width)]
+    made = [4 * side + 8 for side in base]
+    return [
+        tfkl.Dense(math.prod(base) * 64),
+        tfkl.Reshape((*base, 64)),
+        tfkl.UpSampling2D(),
+        tfkl.Conv2DTranspose(64, 3, activation="relu"),
+        tfkl.UpSampling2D(),
+        tfkl.Conv2DTranspose(32, 3, activation="relu"),
+        tfkl.Conv2DTranspose(channels, 3),
+        *_crop(made, (height, width)),
+    ]
+
+
+def kmnist_encoder() -> Layers:
+    """Returns four strided convolutions, each batch-normalised: 28x28 becomes 2x2x224."""
+    return [
+        layer
+        for filters in (28, 56, 112, 224)
+        for layer in (
+            tfkl.ZeroPadding2D(1),  # "same" would pad an even side at its end alone
+            tfkl.Conv2D(filters, 3, 2),
+            *_normalised(),
+        )
+    ]
+
+
+def kmnist_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
+    """Returns four transposed convolutions, batch-normalised: 1x1x224 becomes 28x28."""
+    base = [max(1, math.ceil((side - 20) / 8)) for side in (height, width)]
+    made = [8 * side + 20 for side in base]
+    return [
+        tfkl.Dense(math.prod(base) * 224),
+        tfkl.Reshape((*base, 224)),
+        tfkl.Conv2DTranspose(112, 4, use_bias=False),
+        *_normalised(),
+        tfkl.Conv2DTranspose(56, 4, 2, "same", use_bias=False),
+        *_normalised(),
+        tfkl.Conv2DTranspose(28, 4, 2, use_bias=False),
+        tfkl.Cropping2D(2),
+        *_normalised(),
+        tfkl.Conv2DTranspose(channels, 4, 2, "same", use_bias=use_bias),
+        *_crop(made, (height, width)),
+    ]
+
+
+def _normalised() -> Layers:
+    """Returns batch normalisation and leaky relu with the constants that PyTorch starts from."""
+    return [tfkl.BatchNormalization(momentum=0.9, epsilon=1e-5), tfkl.LeakyReLU(0.01)]
+
+
+def _pixels(height: int, width: int, channels: int) -> Layers:
+    return [tfkl.Dense(height * width * channels), tfkl.Reshape((height, width, channels))]
+
+
 def _crop(made: list[int], wanted: tuple[int, int]) -> Layers:
     excess = [(m - w) for m, w in zip(made, wanted, strict=True)]
     if not any(excess):
@@ -93,12 +171,18 @@ def _crop(made: list[int], wanted: tuple[int, int]) -> Layers:
 
 
 ENCODERS: dict[str, Callable[[], Layers]] = {
+    "cnn": cnn_encoder,
     "conv": conv_encoder,
+    "deep": deep_encoder,
     "dense": dense_encoder,
     "flowers": flowers_encoder,
+    "kmnist": kmnist_encoder,
 }
 DECODERS: dict[str, Callable[[int, int, int, bool], Layers]] = {
+    "cnn": cnn_decoder,
     "conv": conv_decoder,
+    "deep": deep_decoder,
     "dense": dense_decoder,
     "flowers": flowers_decoder,
+    "kmnist": kmnist_decoder,
 }

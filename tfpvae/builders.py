@@ -25,13 +25,16 @@ LIKELIHOODS: dict[str, Any] = {
     "continuous_bernoulli": layers.IndependentContinuousBernoulli,
 }
 ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "cnn": {"image_shape": (28, 28, 1), "latent_dim": 10, "posterior": "independent_normal"},
     "conv": {"image_shape": (28, 28, 1), "latent_dim": 2, "posterior": "independent_normal"},
+    "deep": {"image_shape": (28, 28, 1), "latent_dim": 2, "posterior": "deterministic"},
     "dense": {"image_shape": (28, 28, 1), "latent_dim": 2, "posterior": "independent_normal"},
     "flowers": {
         "image_shape": (80, 80, 3),
         "latent_dim": 10,
         "posterior": "multivariate_normal_tril",
     },
+    "kmnist": {"image_shape": (28, 28, 1), "latent_dim": 128, "posterior": "independent_normal"},
 }
 
 
@@ -57,8 +60,8 @@ def build_encoder(
     Args:
       image_shape: (height, width, channels).
       latent_dim: D, at least 1.
-      backbone: "dense", "conv", "flowers", or a `tf_keras` model or callable of your own, from
-        images [B, H, W, C] to features [B, ...].
+      backbone: a name of `list_architectures()`, or a `tf_keras` model or callable of your own,
+        from images [B, H, W, C] to features [B, ...].
       posterior: "independent_normal", "multivariate_normal_tril" (full covariance), or
         "deterministic" (the code of a plain autoencoder; no prior, no KL).
       prior: a name, a `tfd.Distribution` of event shape [latent_dim], or what `build_prior`
@@ -119,8 +122,8 @@ def build_decoder(
     Args:
       image_shape: (height, width, channels).
       latent_dim: D, at least 1.
-      backbone: "dense", "conv", "flowers", or a `tf_keras` model or callable of your own, from
-        latents [B, latent_dim] to the logits of the pixels, [B, H, W, C] or [B, H * W * C].
+      backbone: a name of `list_architectures()`, or a `tf_keras` model or callable of your own,
+        from latents [B, latent_dim] to the logits of the pixels, [B, H, W, C] or [B, H * W * C].
       likelihood: "bernoulli" or "continuous_bernoulli".
       pixel_mean: the mean of the training images, in [0, 1], of a shape that broadcasts to
         image_shape; the last bias starts at its logit. A named backbone without a last bias is
@@ -197,7 +200,7 @@ def list_architectures() -> list[str]:
     """Returns the names that `build_vae` knows.
 
     >>> list_architectures()
-    ['conv', 'dense', 'flowers']
+    ['cnn', 'conv', 'deep', 'dense', 'flowers', 'kmnist']
     """
     return sorted(ARCHITECTURES)
 
