@@ -1,4 +1,4 @@
-"""Pictures to learn from: a folder of your own, or flowers drawn on the spot."""
+"""Pictures to learn from: a folder of your own, MNIST, or pictures drawn on the spot."""
 
 from tfpvae.datasets.drawn_flowers import draw_flowers
 from tfpvae.datasets.folders import (
@@ -9,12 +9,14 @@ from tfpvae.datasets.folders import (
     split_pictures,
     stream_pictures,
 )
+from tfpvae.datasets.mnist import load_mnist
 
 __all__ = [
     "PictureFiles",
     "Pictures",
     "draw_flowers",
     "list_pictures",
+    "load_mnist",
     "load_pictures",
     "split_pictures",
     "stream_pictures",
