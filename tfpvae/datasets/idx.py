@@ -10,13 +10,15 @@ import gzip
 import math
 import os
 import zlib
-from typing import IO
+from collections.abc import Callable
 
 import numpy as np
 
 _GZIP = b"\x1f\x8b"
 _UNSIGNED_BYTES = 8
 _PIECE = 2**20
+
+Read = Callable[[int], bytes]  # of a file: as many bytes, or all that there are
 
 
 def read_idx(path: str | os.PathLike[str], *, rank: int) -> np.ndarray:
@@ -48,19 +50,19 @@ def read_idx(path: str | os.PathLike[str], *, rank: int) -> np.ndarray:
         zipped = file.read(2) == _GZIP
         file.seek(0)
         if not zipped:
-            return _read(file, path, rank)
+            return _array(file.read, path, rank)
         try:
             with gzip.open(file) as unzipped:
-                return _read(unzipped, path, rank)
+                return _array(unzipped.read, path, rank)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"source: wanted a whole gzip, got '{path}', {error}.") from error
 
 
-def read_up_to(file: IO[bytes], count: int) -> bytearray:
+def read_up_to(read: Read, count: int) -> bytearray:
     """The next `count` bytes of a file, or all that there are."""
     came = bytearray()
     while len(came) < count:  # a single read(count) would allocate all that is claimed
-        piece = file.read(min(_PIECE, count - len(came)))
+        piece = read(min(_PIECE, count - len(came)))
         if not piece:
             break
         came += piece
@@ -74,16 +76,16 @@ def check_count(came: bytearray, count: int, path: str) -> None:
         raise ValueError(f"source: wanted {count} bytes after the header of '{path}', got {got}.")
 
 
-def _read(file: IO[bytes], path: str, rank: int) -> np.ndarray:
+def _array(read: Read, path: str, rank: int) -> np.ndarray:
     wanted = bytes([0, 0, _UNSIGNED_BYTES, rank])
-    magic = file.read(4)
+    magic = read(4)
     if magic != wanted:
         got = f"{magic.hex(' ')}{_meaning(magic, rank)}" if magic else "an empty file"
         raise ValueError(
             f"source: wanted an IDX file of bytes with {rank} axes, which starts with "
             f"{wanted.hex(' ')}, got '{path}', {got}."
         )
-    header = file.read(4 * rank)
+    header = read(4 * rank)
     if len(header) < 4 * rank:
         raise ValueError(
             f"source: wanted {rank} sizes in the header of '{path}', got {len(header)} bytes."
@@ -92,7 +94,7 @@ def _read(file: IO[bytes], path: str, rank: int) -> np.ndarray:
     if 0 in sizes:
         raise ValueError(f"source: wanted sizes above 0 in the header of '{path}', got {sizes}.")
     count = math.prod(sizes)
-    came = read_up_to(file, count + 1)
+    came = read_up_to(read, count + 1)
     check_count(came, count, path)
     return np.frombuffer(came, np.uint8).reshape(sizes)
 

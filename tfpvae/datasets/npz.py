@@ -57,7 +57,7 @@ def read_npz(path: str | os.PathLike[str], name: str, *, rank: int) -> np.ndarra
                 )
             count = math.prod(shape) * dtype.itemsize
             with _broken(path):
-                came = read_up_to(file, count + 1)
+                came = read_up_to(file.read, count + 1)
     check_count(came, count, path)
     return np.frombuffer(came, dtype).reshape(shape, order="F" if fortran else "C")
 
