@@ -1,5 +1,6 @@
 """Pictures to learn from: a folder of your own, MNIST, or pictures drawn on the spot."""
 
+from tfpvae.datasets.batching import batches, binarize
 from tfpvae.datasets.drawn_flowers import draw_flowers
 from tfpvae.datasets.folders import (
     PictureFiles,
@@ -14,6 +15,8 @@ from tfpvae.datasets.mnist import load_mnist
 __all__ = [
     "PictureFiles",
     "Pictures",
+    "batches",
+    "binarize",
     "draw_flowers",
     "list_pictures",
     "load_mnist",
