@@ -1,6 +1,7 @@
 """Pictures to learn from: a folder of your own, MNIST, or pictures drawn on the spot."""
 
 from tfpvae.datasets.batching import batches, binarize
+from tfpvae.datasets.drawn_digits import draw_digits
 from tfpvae.datasets.drawn_flowers import draw_flowers
 from tfpvae.datasets.folders import (
     PictureFiles,
@@ -17,6 +18,7 @@ __all__ = [
     "Pictures",
     "batches",
     "binarize",
+    "draw_digits",
     "draw_flowers",
     "list_pictures",
     "load_mnist",
