@@ -1,5 +1,7 @@
-"""Pictures to learn from: a folder of your own, or flowers drawn on the spot."""
+"""Pictures to learn from: a folder of your own, MNIST, or pictures drawn on the spot."""
 
+from tfpvae.datasets.batching import batches, binarize
+from tfpvae.datasets.drawn_digits import draw_digits
 from tfpvae.datasets.drawn_flowers import draw_flowers
 from tfpvae.datasets.folders import (
     PictureFiles,
@@ -9,12 +11,17 @@ from tfpvae.datasets.folders import (
     split_pictures,
     stream_pictures,
 )
+from tfpvae.datasets.mnist import load_mnist
 
 __all__ = [
     "PictureFiles",
     "Pictures",
+    "batches",
+    "binarize",
+    "draw_digits",
     "draw_flowers",
     "list_pictures",
+    "load_mnist",
     "load_pictures",
     "split_pictures",
     "stream_pictures",

@@ -1,6 +1,6 @@
-"""What drawn flowers are painted with: colours, curves, petals, stems, light on surfaces.
+"""What pictures are drawn with: colours, curves, petals, stems, light on surfaces.
 
-A flower is drawn in its own coordinates: the origin is its middle, x runs right, y
+A picture is drawn in its own coordinates: the origin is its middle, x runs right, y
 down, and the frame's shorter side is 2 long.
 """
 
@@ -15,6 +15,12 @@ from PIL import Image, ImageDraw
 
 Array = np.ndarray
 Rng = np.random.Generator
+
+
+def picture_rng(seed: int, index: int) -> Rng:
+    """The random numbers of one picture: a child stream, independent of those before it."""
+    stream = np.random.SeedSequence(seed, spawn_key=(index,))
+    return np.random.Generator(np.random.PCG64(stream))
 
 
 def direction(angle: Any) -> Array:
@@ -98,8 +104,8 @@ class Canvas:
         tones = np.where(s < 0, 0.3, 0.78 + 0.36 * s)
         self.paint(shapes, colour * tones, [90] + [255] * 6)
 
-    def dots(self, spots: Array, size: float, colours: Any) -> None:
-        """Small discs at spots [S, 2]."""
+    def dots(self, spots: Array, size: Any, colours: Any) -> None:
+        """Small discs at spots [S, 2], of one size or of their own [S, 1]."""
         pixels = spots @ self.matrix.T + self.origin
         radius = size * abs(np.linalg.det(self.matrix)) ** 0.5
         boxes = np.concatenate([pixels - radius, pixels + radius], 1).tolist()

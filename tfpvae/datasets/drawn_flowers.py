@@ -28,6 +28,7 @@ from tfpvae.datasets.brushes import (
     petal_outline,
     petals,
     pick,
+    picture_rng,
     rotation,
     to_bytes,
 )
@@ -81,9 +82,7 @@ def draw_flowers(
     painters = list(SPECIES.values())
     images = np.empty((num_images, *image_shape), np.uint8)
     for index, label in enumerate(labels):
-        # One child stream an image makes it independent of those before it.
-        stream = np.random.SeedSequence(seed, spawn_key=(index,))
-        rng = np.random.Generator(np.random.PCG64(stream))
+        rng = picture_rng(seed, index)
         images[index] = _draw_flower(painters[label], image_shape, rng)
     return Pictures(images, labels, tuple(SPECIES), ())
 

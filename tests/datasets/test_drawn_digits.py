@@ -1,0 +1,120 @@
+"""Drawn digits: reproducible, balanced, varied, and each like its own kind."""
+
+import numpy as np
+import pytest
+
+from tfpvae.datasets import draw_digits
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return draw_digits(600)
+
+
+def test_shapes_and_types(digits):
+    assert digits.images.shape == (600, 28, 28, 1)
+    assert digits.images.dtype == np.uint8
+    assert digits.labels.dtype == np.int32
+    np.testing.assert_array_equal(digits.labels, np.arange(600) % 10)
+    assert digits.class_names == tuple("0123456789")
+    assert digits.paths == ()
+
+
+def test_same_seed_same_digits(digits):
+    np.testing.assert_array_equal(draw_digits(600).images, digits.images)
+
+
+def test_a_picture_does_not_depend_on_how_many_are_drawn(digits):
+    few = draw_digits(7)
+    np.testing.assert_array_equal(few.images, digits.images[:7])
+    np.testing.assert_array_equal(few.labels, digits.labels[:7])
+
+
+def test_other_seed_other_digits(digits):
+    others = draw_digits(10, seed=1).images.astype(float)
+    assert np.abs(others - digits.images[:10]).mean(axis=(1, 2, 3)).min() > 2
+
+
+def test_random_state_of_the_caller_is_left_alone():
+    np.random.seed(0)
+    expected = np.random.random()
+    np.random.seed(0)
+    draw_digits(2)
+    assert np.random.random() == expected
+
+
+def test_white_on_black_with_smooth_edges(digits):
+    images = digits.images.reshape(600, -1)
+    assert (images.max(1) > 240).all()
+    assert ((images == 0).mean(1) > 0.5).all()
+    between = ((images > 20) & (images < 235)).sum(1)
+    assert (between >= 15).all()  # hard edges would leave none
+
+
+def test_no_digit_runs_out_of_the_frame(digits):
+    rim = digits.images[..., 0].astype(float)
+    rim[:, 1:-1, 1:-1] = 0
+    touching = (rim.max(axis=(1, 2)) > 127).mean()
+    assert touching < 0.02
+
+
+def test_centre_of_mass_is_in_the_middle(digits):
+    ink = digits.images[..., 0].astype(float)
+    ink /= ink.sum(axis=(1, 2), keepdims=True)
+    places = np.arange(28) - 13.5
+    middles = np.stack([ink.sum(1) @ places, ink.sum(2) @ places], 1)
+    assert np.abs(middles).max() < 4
+    assert np.abs(middles.mean(0)).max() < 0.3
+
+
+@pytest.mark.parametrize("label", range(10))
+def test_digits_of_a_kind_vary(digits, label):
+    same = digits.images[digits.labels == label].astype(float)
+    assert same.std(axis=0).mean() > 15
+    assert len(np.unique(same, axis=0)) == 60
+
+
+def test_each_digit_is_like_its_own_kind(digits):
+    """The nearest of the other digits is nearly always of the same kind."""
+    flat = digits.images.reshape(600, -1) / 255
+    squares = (flat**2).sum(1)
+    distances = squares[:, None] + squares - 2 * flat @ flat.T
+    np.fill_diagonal(distances, np.inf)
+    nearest = digits.labels[distances.argmin(1)]
+    assert (nearest == digits.labels).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "image_shape", [(28, 28, 3), (32, 48, 1), (48, 32, 3), (1, 1, 1), (7, 9, 3)]
+)
+def test_other_shapes(image_shape):
+    assert draw_digits(10, image_shape=image_shape).images.shape == (10, *image_shape)
+
+
+def test_colours_are_the_grey_three_times(digits):
+    coloured = draw_digits(20, image_shape=(28, 28, 3)).images
+    np.testing.assert_array_equal(coloured, np.repeat(digits.images[:20], 3, axis=3))
+
+
+def test_other_sizes_scale_the_same_digits(digits):
+    large = draw_digits(20, image_shape=(56, 56, 1)).images[..., 0].astype(float)
+    halved = large.reshape(20, 28, 2, 28, 2).mean(axis=(2, 4))
+    # Pillow draws on whole pixels of the enlarged picture, which are half as wide there.
+    assert np.abs(halved - digits.images[:20, ..., 0]).mean() < 3
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"num_images": 0}, ValueError, "num_images: wanted a whole number, at least 1, got 0"),
+        ({"num_images": 2.0}, TypeError, "num_images: wanted a whole number, .* got 2.0"),
+        ({"seed": -1}, ValueError, "seed: wanted a whole number, at least 0, got -1"),
+        ({"seed": "a"}, TypeError, "seed: wanted a whole number, .* got 'a'"),
+        ({"image_shape": (28, 28)}, ValueError, r"image_shape: wanted .* got \(28, 28\)"),
+        ({"image_shape": (28, 28, 2)}, ValueError, r"image_shape: wanted .* got \(28, 28, 2\)"),
+        ({"image_shape": (0, 28, 1)}, ValueError, r"image_shape: wanted .* got \(0, 28, 1\)"),
+    ],
+)
+def test_wants_its_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        draw_digits(**{"num_images": 1, **arguments})

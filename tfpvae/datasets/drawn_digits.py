@@ -1,0 +1,219 @@
+"""Digits written on the spot: 0 to 9 in many hands, where MNIST is not at hand.
+
+A digit is written in its own coordinates: the origin is its middle, x runs right, y
+down, and it fits in a box from -0.45 to 0.45 by -0.65 to 0.65, while the frame's shorter
+side is 2 long. A hand writes it with a round pen, at four times the size, and the
+picture is averaged down, so that edges are smooth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfpvae import _checks
+from tfpvae.datasets.brushes import Array, Canvas, Rng, bezier, direction, picture_rng, rotation
+from tfpvae.datasets.decoding import check_image_shape
+from tfpvae.datasets.folders import Pictures
+
+_OVERSAMPLING = 4
+
+Strokes = list[Array]  # each the points [K, 2] that its curve leans to
+
+
+def draw_digits(
+    num_images: int, *, image_shape: tuple[int, int, int] = (28, 28, 1), seed: int = 0
+) -> Pictures:
+    """Digits in handwriting, 0 to 9 taking turns, white on black as in MNIST.
+
+    They vary in form, slant, width, size, place and pen. Picture i depends on the seed, i
+    and the shape alone, not on how many are drawn.
+
+    Args:
+        num_images: how many, >= 1.
+        image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
+        seed: integer >= 0.
+
+    Returns:
+        `Pictures` with uint8 images [num_images, height, width, channels], int32
+        labels (i modulo 10), the class names "0" to "9" and no paths.
+
+    Raises:
+        TypeError: if num_images or seed is no integer.
+        ValueError: if an argument is out of its range.
+
+    >>> digits = draw_digits(20)
+    >>> digits.images.shape, digits.images.dtype.name
+    ((20, 28, 28, 1), 'uint8')
+    >>> [digits.class_names[label] for label in digits.labels[:3]]
+    ['0', '1', '2']
+    """
+    _checks.whole_number("num_images", num_images)
+    check_image_shape(image_shape)
+    _checks.whole_number("seed", seed, minimum=0)
+    labels = np.arange(num_images, dtype=np.int32) % len(_WRITERS)
+    images = np.empty((num_images, *image_shape), np.uint8)
+    for index, label in enumerate(labels):
+        rng = picture_rng(seed, index)
+        images[index] = _draw_digit(_WRITERS[label](rng), image_shape, rng)
+    return Pictures(images, labels, tuple("0123456789"), ())
+
+
+def _draw_digit(strokes: Strokes, image_shape: tuple[int, int, int], rng: Rng) -> Array:
+    height, width, channels = image_shape
+    picture = Image.new("RGB", (width * _OVERSAMPLING, height * _OVERSAMPLING))
+    canvas = _hand(Canvas.over(picture, direction(0.0)), rng)
+    pen = rng.uniform(0.055, 0.11)
+    wobble = _wobble(rng)
+    bends = [np.insert(s, 1, s.mean(0), 0) if len(s) == 2 else s for s in strokes]
+    spots = np.concatenate([_curve(wobble(points), 0.4 * pen) for points in bends])
+    spots -= spots.mean(0)  # MNIST's digits too have their centre of mass in the middle
+    pressure = 1 + 0.15 * np.sin(spots @ rng.normal(0, 3, 2) + rng.uniform(0, 6.3))
+    canvas.dots(spots, pen * pressure[:, None], np.full([len(spots), 3], 255))
+    small = picture.reduce(_OVERSAMPLING)
+    return np.asarray(small if channels == 3 else small.convert("L")).reshape(image_shape)
+
+
+def _hand(canvas: Canvas, rng: Rng) -> Canvas:
+    """The paper as one hand holds it: shifted, turned, slanted, wide or narrow."""
+    slant = np.array([[1, rng.uniform(-0.42, 0.08)], [0, 1]])
+    size = np.diag(rng.uniform(0.84, 1.04) * np.array([rng.uniform(0.85, 1.25), 1]))
+    return canvas.moved(rng.normal(0, 0.035, 2), rotation(rng.normal(0, 0.06)) @ slant @ size)
+
+
+def _wobble(rng: Rng) -> Callable[[Array], Array]:
+    """Shifts points by two slow waves: strokes that meet still meet."""
+    pace, start = rng.uniform(-4, 4, (2, 2)), rng.uniform(0, 6.3, 2)
+    swing = rng.uniform(-0.085, 0.085, (2, 2))
+    return lambda points: points + np.sin(points @ pace + start) @ swing
+
+
+def _curve(points: Array, step: float) -> Array:
+    """Spots [S, 2] about a step apart on the smooth curve that leans to three points or more."""
+    joints = (points[1:-2] + points[2:-1]) / 2
+    starts, ends = np.concatenate([points[:1], joints]), np.concatenate([joints, points[-1:]])
+    pieces = []
+    for start, bend, end in zip(starts, points[1:-1], ends, strict=True):
+        length = np.hypot(*(bend - start)) + np.hypot(*(end - bend))
+        t = np.linspace(0, 1, 2 + int(length / step))[:, None]
+        pieces.append(bezier([start, bend, end], t)[0])
+    return np.concatenate(pieces)
+
+
+def _arc(middle: Any, radii: Any, start: float, end: float, count: int = 11) -> Array:
+    """Points around an ellipse between two angles in degrees, clockwise where they grow."""
+    # The curve keeps inside of its points, by about this much.
+    outside = 1 / np.cos(np.radians(end - start) / (count - 1) / 2)
+    around = direction(np.radians(np.linspace(start, end, count)))
+    return middle + outside * np.array(radii) * around
+
+
+def _zero(rng: Rng) -> Strokes:
+    start = rng.uniform(-100, -50)
+    return [_arc([0, 0], [rng.uniform(0.3, 0.44), 0.62], start, start - rng.uniform(345, 385), 15)]
+
+
+def _one(rng: Rng) -> Strokes:
+    strokes = [np.array([[0.04, -0.62], [0, 0.62]])]
+    kind = rng.random()
+    if kind > 0.5:
+        flag = [-rng.uniform(0.16, 0.3), -rng.uniform(0.3, 0.42)]
+        strokes.append(np.array([flag, [-0.04, -0.5], [0.04, -0.62]]))
+    if kind > 0.85:
+        strokes.append(np.array([[-0.28, 0.62], [0.28, 0.61]]))
+    return strokes
+
+
+def _two(rng: Rng) -> Strokes:
+    hook = [[-0.38, -rng.uniform(0.28, 0.42)], [-0.3, -0.66], [0.1, -0.76]]
+    neck = [[0.46, -0.5], [0.34, -0.08], [0.0, 0.26]]
+    if rng.random() < 0.4:  # a loop at the foot
+        loop = [[-0.34, 0.66], [-0.5, 0.5], [-0.3, 0.32], [0.02, 0.5], [0.2, 0.66], [0.46, 0.5]]
+        return [np.array(hook + neck + loop)]
+    foot = [-0.4, 0.6]
+    low = 0.6 + rng.uniform(-0.06, 0.06)
+    return [np.array([*hook, *neck, foot]), np.array([foot, [0.05, 0.54], [0.44, low]])]
+
+
+def _three(rng: Rng) -> Strokes:
+    waist = np.array([rng.uniform(-0.12, 0.06), -0.06])
+    if rng.random() < 0.2:  # with a flat top
+        top = [np.array([[-0.32, -0.6], [0.34, -0.6]]), np.array([[0.34, -0.6], waist])]
+    else:
+        top = [np.array([[-0.34, -0.44], [-0.2, -0.7], [0.38, -0.76], [0.4, -0.1], waist])]
+    low = rng.uniform(0.36, 0.5)
+    bowl = [waist, [0.44, -0.14], [0.5, 0.62], [-0.12, 0.74], [-0.4, low]]
+    return [*top, np.array(bowl)]
+
+
+def _four(rng: Rng) -> Strokes:
+    bar = rng.uniform(0.04, 0.2)
+    corner, end = np.array([-0.4, bar]), np.array([0.42, bar - 0.02])
+    if rng.random() < 0.65:  # open
+        start = [-rng.uniform(0.26, 0.42), -0.6]
+        stem = np.array([[rng.uniform(0.16, 0.3), -rng.uniform(0.3, 0.6)], [0.16, 0.65]])
+    else:
+        start = [0.16, -0.63]
+        stem = np.array([start, [0.14, 0.65]])
+    return [np.array([start, corner]), np.array([corner, end]), stem]
+
+
+def _five(rng: Rng) -> Strokes:
+    corner, waist = np.array([-0.24, -0.6]), np.array([-0.3, -0.08])
+    bar = np.array([corner, [rng.uniform(0.28, 0.42), -rng.uniform(0.58, 0.66)]])
+    low = rng.uniform(0.4, 0.54)
+    bowl = [waist, [0.0, -0.26], [0.5, -0.16], [0.46, 0.7], [-0.12, 0.72], [-0.38, low]]
+    return [bar, np.array([corner, waist]), np.array(bowl)]
+
+
+def _six(rng: Rng) -> Strokes:
+    top = [[rng.uniform(0.1, 0.34), -0.63], [-0.2, -0.46], [-0.38, 0.05]]
+    loop = _arc([0, 0.3], [rng.uniform(0.3, 0.38), 0.32], 170, -170 - rng.uniform(0, 30), 11)
+    return [np.concatenate([top, loop])]
+
+
+def _seven(rng: Rng) -> Strokes:
+    corner = np.array([0.38, -0.58])
+    start = [-0.38, rng.uniform(-0.62, -0.52)]
+    foot = [rng.uniform(-0.22, 0.02), rng.uniform(0.45, 0.58)]
+    strokes = [np.array([start, corner]), np.array([corner, [0.06, -0.06], foot])]
+    if rng.random() < 0.35:
+        strokes.append(np.array([[-0.2, 0.04], [0.32, 0.0]]))
+    return strokes
+
+
+def _eight(rng: Rng) -> Strokes:
+    turn = np.linspace(0, 2 * np.pi, 21) + rng.uniform(0.1, 0.8)
+    wide = rng.uniform(0.28, 0.38)
+    x, y = wide * np.sin(2 * turn), -0.66 * np.cos(turn)
+    return [np.stack([x * (1.06 + 0.3 * y), y], 1)]
+
+
+def _nine(rng: Rng) -> Strokes:
+    wide = rng.uniform(0.28, 0.36)
+    loop = _arc([0, -0.3], [wide, 0.31], -rng.uniform(20, 50), -350, 11)
+    side = [wide + 0.01, -0.5]
+    if rng.random() < 0.35:  # curled
+        tail = [[wide + 0.02, 0.3], [0.2, 0.7], [-0.24, 0.62], [-0.32, rng.uniform(0.4, 0.5)]]
+        return [loop, np.array([side, *tail])]
+    return [
+        loop,
+        np.array([side, [wide - 0.04, 0.1], [rng.uniform(-0.04, 0.24), rng.uniform(0.5, 0.62)]]),
+    ]
+
+
+_WRITERS: tuple[Callable[[Rng], Strokes], ...] = (
+    _zero,
+    _one,
+    _two,
+    _three,
+    _four,
+    _five,
+    _six,
+    _seven,
+    _eight,
+    _nine,
+)
