@@ -1,6 +1,6 @@
 """Variational autoencoders on TensorFlow Probability."""
 
-from tfpvae import datasets, figures, layers
+from tfpvae import callbacks, datasets, figures, layers
 from tfpvae.builders import build_decoder, build_encoder, build_vae, list_architectures
 from tfpvae.priors import build_prior
 from tfpvae.vae import VAE
@@ -13,6 +13,7 @@ __all__ = [
     "build_encoder",
     "build_prior",
     "build_vae",
+    "callbacks",
     "datasets",
     "figures",
     "layers",

@@ -1,99 +1,17 @@
 """The figures hold what they were given, label it, and refuse what they cannot draw."""
 
-import sys
-import warnings
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from tests.figures import drawing
 from tfpvae import figures
-
-
-def _images(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(size=shape).astype(np.float32)
-
-
-def _history(epochs: int) -> dict[str, list[float]]:
-    keys = ["loss", "nll", "kl", "val_loss", "val_nll", "val_kl"]
-    return {key: [100.0 + 10 * i + e for e in range(epochs)] for i, key in enumerate(keys)}
 
 
 def _drawn(figure: Figure) -> list[np.ndarray]:
     return [np.asarray(image.get_array()) for image in figure.axes[0].images]
-
-
-def _pixels(figure: Figure) -> np.ndarray:
-    """The rendered figure, [height, width, 3] in uint8; no warning is allowed on the way."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
-
-
-def _border_is_white(pixels: np.ndarray) -> bool:
-    edges = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
-    return all((edge == 255).all() for edge in edges)
-
-
-# --- history ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("epochs", [1, 2, 7, 30, 400])
-def test_history_draws_each_curve_over_the_epochs(epochs):
-    history = _history(epochs)
-    figure = figures.history(history)
-    assert len(figure.axes) == 3
-    for axes, name in zip(figure.axes, ["loss", "nll", "kl"], strict=True):
-        training, validation = axes.lines
-        np.testing.assert_array_equal(training.get_xdata(), np.arange(1, epochs + 1))
-        np.testing.assert_array_equal(training.get_ydata(), history[name])
-        np.testing.assert_array_equal(validation.get_ydata(), history[f"val_{name}"])
-        assert training.get_color() != validation.get_color()
-        assert axes.get_xlabel() == "epoch"
-    assert figure.axes[0].get_ylabel() == "nats an image"
-    assert _border_is_white(_pixels(figure))
-
-
-@pytest.mark.parametrize("epochs", [1, 2, 3, 10, 37, 1000])
-def test_history_ticks_are_whole_epochs_that_were_run(epochs):
-    axes = figures.history(_history(epochs)).axes[0]
-    low, high = axes.get_xlim()
-    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
-    assert ticks
-    assert all(tick == int(tick) and 1 <= tick <= epochs for tick in ticks)
-
-
-def test_history_draws_only_what_is_there():
-    figure = figures.history({"kl": [1.0, 2.0], "val_loss": [3.0, 2.5], "seconds": [9.0, 9.0]})
-    assert [axes.get_title() for axes in figure.axes] == ["loss", "KL divergence"]
-    assert [[str(line.get_label()) for line in axes.lines] for axes in figure.axes] == [
-        ["validation"],
-        ["training"],
-    ]
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"training", "validation"}
-
-
-@pytest.mark.parametrize(
-    ("history", "message"),
-    [
-        ({}, r"history: wanted some of \['loss'.*, got \[\]"),
-        ({"seconds": [1.0]}, r"got \['seconds'\]"),
-        ({"loss": []}, r"history\['loss'\]: wanted one number .* got the shape \(0,\)"),
-        ({"loss": [[1.0]]}, r"got the shape \(1, 1\)"),
-        ({"loss": 1.0}, r"got the shape \(\)"),
-        ({"loss": [1.0, 2.0], "kl": [1.0]}, r"history\['kl'\]: wanted 2 epochs .*, got 1"),
-        ({"loss": [1.0, np.nan]}, r"wanted finite numbers, got nan in epoch 2"),
-        ({"val_nll": [np.inf]}, r"history\['val_nll'\]: .* got inf in epoch 1"),
-    ],
-)
-def test_history_refuses(history, message):
-    with pytest.raises(ValueError, match=message):
-        figures.history(history)
 
 
 # --- images -------------------------------------------------------------------------------------
@@ -102,7 +20,7 @@ def test_history_refuses(history, message):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8])
 def test_images_are_drawn_as_they_are(channels, dtype):
-    images = _images(5, 6, 7, channels)
+    images = drawing.images(5, 6, 7, channels)
     images = (images * 255).astype(dtype) if dtype == np.uint8 else images.astype(dtype)
     wanted = images / 255.0 if dtype == np.uint8 else images
     figure = figures.mosaic(images)
@@ -116,9 +34,9 @@ def test_images_are_drawn_as_they_are(channels, dtype):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_each_pixel_is_rendered_as_a_square_of_its_own_colour(channels):
-    images = (_images(4, 8, 8, channels) * 255).astype(np.uint8)
-    pixels = _pixels(figures.mosaic(images))
-    assert _border_is_white(pixels)
+    images = (drawing.images(4, 8, 8, channels) * 255).astype(np.uint8)
+    pixels = drawing.pixels(figures.mosaic(images))
+    assert drawing.border_is_white(pixels)
     # A margin all round, and a white gap halfway across, as wide in both directions.
     inner = pixels[(pixels != 255).any((1, 2))][:, (pixels != 255).any((0, 2))]
     side = inner.shape[0] // 2
@@ -132,12 +50,12 @@ def test_each_pixel_is_rendered_as_a_square_of_its_own_colour(channels):
 
 
 def test_mid_grey_is_not_stretched_to_the_images_own_range():
-    pixels = _pixels(figures.mosaic(np.full([1, 4, 4, 1], 0.5)))
+    pixels = drawing.pixels(figures.mosaic(np.full([1, 4, 4, 1], 0.5)))
     assert abs(int(pixels[pixels.shape[0] // 2, pixels.shape[1] // 2, 0]) - 128) <= 1
 
 
 def test_reconstructions_stand_below_their_originals():
-    originals, copies = _images(4, 6, 6, 3), _images(4, 6, 6, 3, seed=1)
+    originals, copies = drawing.images(4, 6, 6, 3), drawing.images(4, 6, 6, 3, seed=1)
     figure = figures.reconstructions(originals, copies, max_images=3)
     axes = figure.axes[0]
     np.testing.assert_array_equal(_drawn(figure), [*originals[:3], *copies[:3]])
@@ -148,11 +66,11 @@ def test_reconstructions_stand_below_their_originals():
     assert (extents[:3, 2] < extents[3:, 3]).all()
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["original", "reconstruction"]
-    assert _border_is_white(_pixels(figure))
+    assert drawing.border_is_white(drawing.pixels(figure))
 
 
 def test_reconstructions_shows_ten_pairs_unless_told():
-    figure = figures.reconstructions(_images(12, 4, 4, 1), _images(12, 4, 4, 1))
+    figure = figures.reconstructions(drawing.images(12, 4, 4, 1), drawing.images(12, 4, 4, 1))
     assert len(figure.axes[0].images) == 20
 
 
@@ -170,7 +88,7 @@ def test_reconstructions_shows_ten_pairs_unless_told():
     ],
 )
 def test_mosaic_fills_its_grid_row_by_row(shape, columns, wanted):
-    images = _images(*shape)
+    images = drawing.images(*shape)
     figure = figures.mosaic(images, columns=columns)
     extents = np.array([image.get_extent() for image in figure.axes[0].images])
     rows, columns = wanted
@@ -178,7 +96,7 @@ def test_mosaic_fills_its_grid_row_by_row(shape, columns, wanted):
     assert len(np.unique(extents[:, 0])) == columns
     order = np.lexsort([extents[:, 0], extents[:, 3]])
     np.testing.assert_array_equal(order, np.arange(shape[0]))
-    assert _border_is_white(_pixels(figure))
+    assert drawing.border_is_white(drawing.pixels(figure))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +111,7 @@ def test_a_figure_of_images_fits_a_page(shape):
 
 
 def test_interpolation_lays_out_strips():
-    strips = _images(2, 5, 6, 6, 1)
+    strips = drawing.images(2, 5, 6, 6, 1)
     figure = figures.interpolation(strips)
     np.testing.assert_array_equal(_drawn(figure), strips.reshape(10, 6, 6))
     assert len(np.unique([image.get_extent()[3] for image in figure.axes[0].images])) == 2
@@ -206,8 +124,8 @@ def test_interpolation_lays_out_strips():
     "labels", [["0", "½", "1"], [0, 1, 2], ["", "", "the very last of the steps"]]
 )
 def test_interpolation_labels_stand_apart_and_inside(labels):
-    figure = figures.interpolation(_images(3, 8, 8, 3), labels=labels)
-    assert _border_is_white(_pixels(figure))
+    figure = figures.interpolation(drawing.images(3, 8, 8, 3), labels=labels)
+    assert drawing.border_is_white(drawing.pixels(figure))
     texts = figure.axes[0].get_xticklabels()
     assert [text.get_text() for text in texts] == [str(label) for label in labels]
     boxes = [text.get_window_extent() for text in texts if text.get_text()]
@@ -217,12 +135,12 @@ def test_interpolation_labels_stand_apart_and_inside(labels):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (_images(8, 8, 1), r"got \[8, 8, 1\]"),
-        (_images(2, 8, 8, 2), r"with C 1 or 3 .*, got \[2, 8, 8, 2\]"),
-        (_images(0, 8, 8, 1), r"nothing empty, got \[0, 8, 8, 1\]"),
-        (_images(2, 0, 8, 1), r"nothing empty, got \[2, 0, 8, 1\]"),
-        (_images(2, 8, 8, 1) + 1, r"numbers in \[0, 1\], got numbers in \[1\."),
-        (_images(2, 8, 8, 1) - 1, r"numbers in \[0, 1\]"),
+        (drawing.images(8, 8, 1), r"got \[8, 8, 1\]"),
+        (drawing.images(2, 8, 8, 2), r"with C 1 or 3 .*, got \[2, 8, 8, 2\]"),
+        (drawing.images(0, 8, 8, 1), r"nothing empty, got \[0, 8, 8, 1\]"),
+        (drawing.images(2, 0, 8, 1), r"nothing empty, got \[2, 0, 8, 1\]"),
+        (drawing.images(2, 8, 8, 1) + 1, r"numbers in \[0, 1\], got numbers in \[1\."),
+        (drawing.images(2, 8, 8, 1) - 1, r"numbers in \[0, 1\]"),
         (np.full([1, 2, 2, 1], np.nan), r"numbers in \[0, 1\], got numbers in \[nan"),
         (np.zeros([1, 2, 2, 1], np.int64), r"floats or uint8, got int64"),
         (np.zeros([1, 2, 2, 1], bool), r"floats or uint8, got bool"),
@@ -242,13 +160,13 @@ def test_images_are_refused(images, message):
 
 def test_five_axes_are_for_interpolation_only():
     with pytest.raises(ValueError, match=r"images: wanted \[N, H, W, C\] with"):
-        figures.mosaic(_images(2, 2, 4, 4, 1))
+        figures.mosaic(drawing.images(2, 2, 4, 4, 1))
     with pytest.raises(ValueError, match=r"wanted \[N, H, W, C\] or \[R, S, H, W, C\]"):
-        figures.interpolation(_images(4, 4, 1))
+        figures.interpolation(drawing.images(4, 4, 1))
 
 
 def test_counts_are_refused():
-    images = _images(3, 4, 4, 1)
+    images = drawing.images(3, 4, 4, 1)
     with pytest.raises(ValueError, match=r"reconstructions: wanted .*\(3, 4, 4, 1\), got \(2,"):
         figures.reconstructions(images, images[:2])
     for bad in (0, -1, 2.0, True):
@@ -260,24 +178,106 @@ def test_counts_are_refused():
         figures.interpolation(images, labels=["a", "b"])
 
 
-# --- matplotlib ---------------------------------------------------------------------------------
+# --- traversal ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("labels", [None, ["a"]])
-def test_without_matplotlib_the_error_says_how_to_get_it(monkeypatch, labels):
-    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match=r'pip install "tfpvae\[figures\]"'):
-        figures.interpolation(_images(1, 4, 4, 1), labels=labels)
-    with pytest.raises(ImportError, match=r'pip install "tfpvae\[figures\]"'):
-        figures.history({"loss": [1.0]})
+def test_traversal_has_a_labelled_row_for_each_dimension():
+    images = drawing.images(3, 5, 6, 7, 3)
+    figure = figures.traversal(images, values=np.linspace(-3, 3, 5))
+    np.testing.assert_array_equal(_drawn(figure), images.reshape(15, 6, 7, 3))
+    axes = figure.axes[0]
+    extents = np.array([image.get_extent() for image in axes.images]).reshape(3, 5, 4)
+    assert (np.diff(extents[:, 0, 3]) > 0).all() and (np.diff(extents[0, :, 0]) > 0).all()
+    assert (extents[:, :, 0] == extents[:1, :, 0]).all()
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["z1", "z2", "z3"]
+    wanted = ["−3", "−1.5", "0", "1.5", "3"]  # noqa: RUF001 (a minus sign, as in print)
+    assert [label.get_text() for label in axes.get_xticklabels()] == wanted
+    assert drawing.border_is_white(drawing.pixels(figure))
 
 
-def test_figures_stay_out_of_pyplot(tmp_path):
-    from matplotlib import pyplot
+def test_traversal_takes_names_and_needs_no_values():
+    figure = figures.traversal(drawing.images(2, 3, 6, 6, 1), names=["hue", "how many petals"])
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "hue",
+        "how many petals",
+    ]
+    assert len(figure.axes[0].get_xticks()) == 0
+    assert drawing.border_is_white(drawing.pixels(figure))
 
-    figure = figures.mosaic(_images(4, 8, 8, 3))
-    assert pyplot.get_fignums() == []
-    for name in ("figure.png", "figure.pdf", "figure.svg"):
-        figure.savefig(tmp_path / name)
-        assert (tmp_path / name).stat().st_size > 500
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"values": [1, 2]}, "values: wanted 3, one for each step, got 2"),
+        ({"values": [1, 2, np.nan]}, r"values: wanted finite numbers \[S\], got"),
+        ({"values": [[1, 2, 3]]}, r"values: wanted finite numbers \[S\]"),
+        ({"values": ["a", "b", "c"]}, r"values: wanted finite numbers \[S\]"),
+        ({"names": ["z1"]}, "names: wanted 2, one for each dimension, got 1"),
+        ({"names": "z1"}, "names: wanted 2, .*, got the text 'z1'"),
+    ],
+)
+def test_traversal_refuses(arguments, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        figures.traversal(drawing.images(2, 3, 4, 4, 1), **arguments)
+
+
+# --- mosaics ------------------------------------------------------------------------------------
+
+
+def test_each_mosaic_is_whole_under_its_label():
+    images = drawing.images(5, 7, 4, 4, 1)
+    labels = [f"step {100 * i}" for i in range(1, 6)]
+    figure = figures.mosaics(images, labels=labels)
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == labels
+    for stack, picture in zip(images, _drawn(figure), strict=True):
+        assert picture.shape == (3 * 4 + 2, 3 * 4 + 2)  # a gap of one pixel
+        for i, image in enumerate(stack):
+            top, left = 5 * (i // 3), 5 * (i % 3)
+            np.testing.assert_array_equal(picture[top : top + 4, left : left + 4], image[..., 0])
+        assert (picture[4] == 1).all() and (picture[10:, 5:] == 1).all()
+    for text, image in zip(axes.texts, axes.images, strict=True):
+        left, _, _, top = image.get_extent()
+        assert text.get_position()[0] == left and text.get_position()[1] < top
+    assert drawing.border_is_white(drawing.pixels(figure))
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 8, 8, 3), (16, 64, 28, 28, 1), (40, 4, 5, 20, 1)])
+@pytest.mark.parametrize("label", ["epoch", "a label that is wider than its mosaic"])
+def test_mosaics_fit_a_page_and_labels_stand_apart(shape, label):
+    labels = [f"{label} {i}" for i in range(shape[0])]
+    figure = figures.mosaics(np.zeros(shape, np.uint8), labels=labels)
+    assert drawing.border_is_white(drawing.pixels(figure))
+    width, height = figure.get_size_inches()
+    assert width <= 7.5 and height <= 9.5 and figure.dpi >= 199.9
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    boxes += [image.get_window_extent() for image in figure.axes[0].images]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a"], "wanted 2, one for each mosaic, got 1"),
+        ("ab", "wanted 2, .*, got the text 'ab'"),
+    ],
+)
+def test_mosaics_refuses_labels(labels, message):
+    with pytest.raises(ValueError, match=f"^labels: {message}"):
+        figures.mosaics(drawing.images(2, 3, 4, 4, 1), labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (drawing.images(2, 4, 4, 1), r"wanted \[D|T, S, H, W, C\] .*, got \[2, 4, 4, 1\]"),
+        (drawing.images(2, 0, 4, 4, 1), r"nothing empty, got \[2, 0, 4, 4, 1\]"),
+        (drawing.images(2, 2, 4, 4, 1) + 1, r"numbers in \[0, 1\]"),
+        (np.full([1, 1, 2, 2, 1], np.nan), r"numbers in \[0, 1\], got numbers in \[nan"),
+    ],
+)
+def test_five_axes_are_checked_too(images, message):
+    with pytest.raises(ValueError, match=message):
+        figures.traversal(images)
+    with pytest.raises(ValueError, match=message):
+        figures.mosaics(images, labels=["a", "b"])
