@@ -20,6 +20,7 @@ from pathlib import Path
 POSTERIORS = ("deterministic", "independent_normal", "multivariate_normal_tril")
 LIKELIHOODS = ("bernoulli", "continuous_bernoulli")
 PRIORS = ("standard_normal",)
+OPTIMIZERS = {"adam": "Adam", "adamax": "Adamax", "rmsprop": "RMSprop"}
 
 TOLERANCE = 1e-5  # between pixels of the live and of the reloaded model
 
@@ -34,14 +35,16 @@ class Parser(argparse.ArgumentParser):
 def parser(description, **defaults):
     """Returns a parser of the options that all examples have, with an example's own defaults."""
     raw = argparse.RawDescriptionHelpFormatter
-    parser = Parser(description=description, formatter_class=raw)
+    # An example may put an option of its own in the place of one of these.
+    parser = Parser(description=description, formatter_class=raw, conflict_handler="resolve")
 
     def add(option, text, **kwargs):
         parser.add_argument(option, help=f"{text} (default: %(default)s)", **kwargs)
 
     add("--epochs", "passes over the training pictures", type=at_least(1))
     add("--batch-size", "pictures a step of the optimizer", type=at_least(1))
-    add("--learning-rate", "of the Adam optimizer", type=at_least(0.0))
+    add("--optimizer", "the method of training", choices=OPTIMIZERS)
+    add("--learning-rate", "of the optimizer", type=at_least(0.0))
     add("--latent-dim", "size of z", type=at_least(1))
     add("--posterior", "q(z|x)", choices=POSTERIORS)
     add("--likelihood", "p(x|z)", choices=LIKELIHOODS)
@@ -51,10 +54,20 @@ def parser(description, **defaults):
     precisions = ("float32", "bfloat16")
     add("--precision", "of the networks' arithmetic", choices=precisions, default="float32")
     add("--output", "folder for the results, replacing those of an earlier run", type=Path)
+    patience = "stop when so many epochs have brought no better val_loss, and go back to the best"
+    parser.add_argument("--patience", help=patience, metavar="EPOCHS", type=at_least(1))
+    source = "train with the optimizer, batch size, epochs and KL weight of the tutorial"
+    parser.add_argument("--source-settings", action="store_true", help=source)
     smoke = "a run of seconds, to see that all works"
     parser.add_argument("--smoke", action="store_true", help=smoke)
-    parser.set_defaults(**defaults)
+    parser.set_defaults(**{"optimizer": "adam"} | defaults)
     return parser
+
+
+def parse(parser, settings):
+    """Returns the options; what the user did not give is as `settings(options)` says."""
+    parser.set_defaults(**settings(parser.parse_args()))
+    return parser.parse_args()
 
 
 def at_least(least):
@@ -117,7 +130,22 @@ def _held_stderr():
             os.close(screen)
 
 
-def train(vae, training, validation, args):
+def build(args, **more):
+    """Returns the VAE of the options; `more` are further arguments of `tfpvae.build_vae`."""
+    import tfpvae
+
+    return tfpvae.build_vae(
+        args.architecture,
+        latent_dim=args.latent_dim,
+        posterior=args.posterior,
+        likelihood=args.likelihood,
+        prior=args.prior,
+        kl_weight=args.kl_weight,
+        **more,
+    )
+
+
+def train(vae, training, validation, args, callbacks=()):
     """Trains on an array or a dataset of batches; returns each epoch's losses, and the speed."""
     import numpy as np
     import tf_keras
@@ -125,20 +153,30 @@ def train(vae, training, validation, args):
     is_array = isinstance(training, np.ndarray)
     epochs = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''}"
     print(f"Training {epochs} in batches of {args.batch_size} ...", flush=True)
-    vae.compile(tf_keras.optimizers.Adam(args.learning_rate))
+    optimizer = getattr(tf_keras.optimizers, OPTIMIZERS[args.optimizer])
+    vae.compile(optimizer(args.learning_rate))
+    if args.patience:
+        stop = tf_keras.callbacks.EarlyStopping(
+            "val_loss", patience=args.patience, restore_best_weights=True
+        )
+        callbacks = [*callbacks, stop]
     begin = time.perf_counter()
     fitted = vae.fit(
         training,
         batch_size=args.batch_size if is_array else None,
         epochs=args.epochs,
         validation_data=validation,
+        callbacks=[*callbacks],
         verbose=1 if sys.stdout.isatty() else 2,  # a bar, or in a file a line an epoch
     )
     seconds = time.perf_counter() - begin
     if not np.isfinite([*fitted.history.values()]).all():
         sys.exit("error: the loss is no finite number any more; try a lower --learning-rate")
     steps = int(vae.optimizer.iterations.numpy())
-    seen = args.epochs * len(training) if is_array else steps * args.batch_size
+    run = len(fitted.epoch)
+    if run < args.epochs:
+        print(f"Stopped after epoch {run}: val_loss did not fall any more.")
+    seen = run * len(training) if is_array else steps * args.batch_size
     return fitted.history, {"seconds": seconds, "images_per_second": seen / seconds}
 
 
@@ -164,6 +202,17 @@ def score(vae, test, args, *, num_images=10, num_samples=50):
     return scores
 
 
+def posterior_samples(vae, images, args, *, num_samples=4):
+    """Returns the figure of images over what is decoded from draws of their posteriors."""
+    import numpy as np
+
+    from tfpvae import figures
+
+    draws = vae.encoder(images / np.float32(255)).sample(num_samples, seed=args.seed)
+    rows = {f"draw {1 + i}": vae.decoder(draw).mean().numpy() for i, draw in enumerate(draws)}
+    return figures.reconstructions(images, rows)
+
+
 def save(vae, test, args):
     """Writes the SavedModel, and exits unless it reloads and answers as the live model does."""
     import numpy as np
@@ -184,7 +233,8 @@ def write(args, history, figures, scores, speed):
     with open(args.output / "history.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["epoch", *history])
-        rows.writerows(zip(range(1, 1 + args.epochs), *history.values(), strict=True))
+        epochs = zip(*history.values(), strict=True)
+        rows.writerows([number, *losses] for number, losses in enumerate(epochs, start=1))
     for name, figure in figures.items():
         path = args.output / f"{name}.png"
         path.unlink(missing_ok=True) if figure is None else figure.savefig(path)

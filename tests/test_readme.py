@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands there, one block after the other in one folder."""
+"""The Python of README and docs runs as it stands there, a page's blocks one after the other."""
 
 import os
 import re
@@ -14,28 +14,53 @@ from tfpvae.datasets import draw_flowers
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.slow
-def test_the_readme_runs(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    for i, image in enumerate(draw_flowers(30).images):
-        Image.fromarray(image).save(tmp_path / "pictures" / f"{i}.png")
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3
+def run(page: str, folder: Path, *, epochs: str = "") -> str:
+    """Returns what the page's blocks print; `epochs` is written where the page has more of them."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert blocks
+    program = re.sub(r"epochs=\d+", f"epochs={epochs}", "\n".join(blocks)) if epochs else None
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(blocks)],
-        cwd=tmp_path,
+        [sys.executable, "-c", program or "\n".join(blocks)],
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def write_pictures(folder: Path, *, size: tuple[int, int], mode: str = "RGB") -> None:
+    folder.mkdir()
+    for i, image in enumerate(draw_flowers(30).images):
+        Image.fromarray(image).convert(mode).resize(size).save(folder / f"{i}.png")
+
+
+@pytest.mark.slow
+def test_the_readme_runs(tmp_path):
+    write_pictures(tmp_path / "pictures", size=(80, 80))
+    printed = run("README.md", tmp_path)
     for name in ("reconstructions.png", "samples.png"):
         Image.open(tmp_path / name).verify()
-    plain, ours = re.findall(r"KL ([\d.]+), in the loss ([\d.]+)", done.stdout)
+    plain, ours = re.findall(r"KL ([\d.]+), in the loss ([\d.]+)", printed)
     assert float(plain[1]) == pytest.approx(2 * float(plain[0]), rel=2e-3)
     assert float(ours[1]) == pytest.approx(float(ours[0]), rel=2e-3)
-    assert done.stdout.count("cannot be saved") == 1 and "saved, and loaded" in done.stdout
+    assert printed.count("cannot be saved") == 1 and "saved, and loaded" in printed
+
+
+@pytest.mark.slow
+def test_a_data_set_of_ones_own_takes_under_forty_lines(tmp_path):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own_pictures.md").read_text(), re.S)
+    assert len(block.splitlines()) < 40
+    write_pictures(tmp_path / "grey_pictures", size=(36, 50), mode="L")
+    printed = run("docs/own_pictures.md", tmp_path, epochs="10")
+    assert "'nll'" in printed
+    made = {path.name for path in (tmp_path / "results").iterdir()}
+    assert made == {"mosaics", "history.png", "reconstructions.png", "samples.png", "model"}
+    assert [path.name for path in (tmp_path / "results" / "mosaics").iterdir()] == [
+        "epoch_0010.png"
+    ]
 
 
 def test_the_readme_has_the_two_commands_on_a_line_each():

@@ -5,9 +5,7 @@ import importlib
 import json
 import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,38 +15,15 @@ import tf_keras
 from PIL import Image
 
 import tfpvae
+from tests.examples.running import EXAMPLES, finish, start
 
-ROOT = Path(__file__).parents[2]
-FLOWERS = ROOT / "examples" / "flowers.py"
 RESULTS = {
-    *(f"{name}.png" for name in ("history", "reconstructions", "samples", "interpolation")),
     *("history.csv", "summary.json", "model"),
+    *("history.png", "reconstructions.png", "samples.png"),
+    *("interpolation.png", "posterior_samples.png"),
 }
 HEAVY = ["numpy", "tensorflow", "tf_keras", "tensorflow_probability", "matplotlib"]
 LOSSES = ["loss", "nll", "kl", "val_loss", "val_nll", "val_kl"]
-
-
-def start(folder, *arguments, without=()):
-    """Starts the example in a folder; modules `without` are missing there."""
-    poison = folder / "poison"
-    poison.mkdir()
-    missing = [f"sys.modules[{name!r}] = None\n" for name in without]
-    (poison / "sitecustomize.py").write_text("import sys\n" + "".join(missing))
-    return subprocess.Popen(
-        [sys.executable, FLOWERS, *map(str, arguments)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{poison}{os.pathsep}{ROOT}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    stdout, stderr = process.communicate(timeout=600)
-    # Matplotlib may say once, in a new environment, that it collects the fonts.
-    lines = [line for line in stderr.splitlines() if "font cache" not in line]
-    return SimpleNamespace(code=process.returncode, stdout=stdout, stderr=lines)
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +39,14 @@ def runs(tmp_path_factory):
     (files / "out").mkdir()
     for name in ("summary.json", "mine.txt"):
         (files / "out" / name).write_text("old")
-    options = "--posterior independent_normal --likelihood bernoulli --latent-dim 3 --seed 4"
-    options += " --kl-weight 0.5 --batch-size 7 --learning-rate 1e-4"
+    options = "--data pictures --output out --posterior independent_normal --latent-dim 3"
+    options += " --likelihood bernoulli --seed 4 --kl-weight 0.5"
+    options += " --batch-size 7 --learning-rate 1e-4"
     processes = {
-        "drawn": start(drawn, "--smoke"),
-        "files": start(files, "--smoke", "--data", "pictures", "--output", "out", *options.split()),
+        "drawn": start("flowers", drawn, "--smoke"),
+        "files": start(
+            "flowers", files, "--smoke", "--data", "pictures", "--output", "out", *options.split()
+        ),
     }
     found = {name: finish(process) for name, process in processes.items()}
     found["drawn"].output, found["files"].output = drawn / "runs" / "flowers", files / "out"
@@ -119,7 +97,12 @@ def test_history_has_a_row_an_epoch(run):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "columns", "rows"),
-    [("samples", 6, 6), ("interpolation", 9, 3), ("reconstructions", 2, 2)],
+    [
+        ("samples", 6, 6),
+        ("interpolation", 9, 3),
+        ("reconstructions", 2, 2),
+        ("posterior_samples", 2, 5),
+    ],
 )
 def test_figures_hold_so_many_pictures(run, name, columns, rows):
     with Image.open(run.output / f"{name}.png") as figure:
@@ -165,24 +148,24 @@ ERRORS = [
 @pytest.mark.parametrize(("arguments", "message"), ERRORS)
 def test_a_wrong_option_is_told_in_one_line_and_at_once(tmp_path, arguments, message):
     (tmp_path / "file").touch()
-    run = finish(start(tmp_path, *arguments.split(), without=["numpy", "tensorflow"]))
+    run = finish(start("flowers", tmp_path, *arguments.split(), without=["numpy", "tensorflow"]))
     assert (run.code, run.stdout) == (2, "")
     (line,) = run.stderr
     assert line.startswith(f"flowers.py: error: {message}")
 
 
 def test_help_names_the_options_and_their_defaults_and_imports_nothing_slow(tmp_path):
-    run = finish(start(tmp_path, "--help", without=HEAVY))
+    run = finish(start("flowers", tmp_path, "--help", without=HEAVY))
     assert (run.code, run.stderr) == (0, [])
     assert "--data DIR" in run.stdout
-    assert run.stdout.count("(default: ") == 11
+    assert run.stdout.count("(default: ") == 12
 
 
 @pytest.mark.parametrize(
     ("module", "install"), [("matplotlib", '"tfpvae[figures]"'), ("tfpvae", '".[figures]"')]
 )
 def test_a_missing_module_is_told_at_once(tmp_path, module, install):
-    run = finish(start(tmp_path, without=[module, "tensorflow"]))
+    run = finish(start("flowers", tmp_path, without=[module, "tensorflow"]))
     assert (run.code, run.stdout) == (2, "")
     wanted = f"flowers.py: error: wanted {module}, got none installed; pip install {install}"
     assert run.stderr == [wanted]
@@ -194,7 +177,7 @@ def test_a_missing_module_is_told_at_once(tmp_path, module, install):
 @pytest.fixture
 def parts(monkeypatch, tmp_path):
     """The example's two modules, and the arguments of a smoke run."""
-    monkeypatch.syspath_prepend(FLOWERS.parent)
+    monkeypatch.syspath_prepend(EXAMPLES)
     flowers, training = importlib.import_module("flowers"), importlib.import_module("_training")
     parser = training.parser("", **flowers.DEFAULTS)
     args = parser.parse_args(["--smoke", "--latent-dim", "2", "--output", str(tmp_path)])

@@ -69,6 +69,17 @@ def test_reconstructions_stand_below_their_originals():
     assert drawing.border_is_white(drawing.pixels(figure))
 
 
+def test_reconstructions_of_several_models_have_a_labelled_row_each():
+    originals = drawing.images(3, 4, 4, 1)
+    rows = {"small": originals / 2, "large": originals / 4}
+    figure = figures.reconstructions(originals, rows)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["original", "small", "large"]
+    drawn = [np.asarray(image.get_array()) for image in figure.axes[0].images]
+    wanted = [image[..., 0] for row in (originals, *rows.values()) for image in row]
+    np.testing.assert_allclose(drawn, wanted)
+
+
 def test_reconstructions_shows_ten_pairs_unless_told():
     figure = figures.reconstructions(drawing.images(12, 4, 4, 1), drawing.images(12, 4, 4, 1))
     assert len(figure.axes[0].images) == 20

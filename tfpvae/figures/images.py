@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,17 +15,21 @@ if TYPE_CHECKING:
 
 
 def reconstructions(
-    images: npt.ArrayLike, reconstructions: npt.ArrayLike, *, max_images: int = 10
+    images: npt.ArrayLike,
+    reconstructions: npt.ArrayLike | Mapping[str, npt.ArrayLike],
+    *,
+    max_images: int = 10,
 ) -> Figure:
-    """Images in one row over their reconstructions in the row below.
+    """Images in one row over their reconstructions in the row below, or the rows.
 
     Args:
       images: [N, H, W, C], C being 1 or 3; floats in [0, 1] or uint8.
-      reconstructions: The same shape, one for each image; floats in [0, 1] or uint8.
-      max_images: At most so many pairs are shown, the first ones; at least 1.
+      reconstructions: The same shape, one for each image; floats in [0, 1] or uint8. Or a mapping
+        from the label of a row to such an array, to hold several models side by side.
+      max_images: At most so many images are shown, the first ones; at least 1.
 
     Returns:
-      A figure of two labelled rows.
+      A figure of labelled rows.
 
     Raises:
       ValueError: If an array has another shape or type, is empty, or leaves [0, 1]; if the two
@@ -37,15 +41,19 @@ def reconstructions(
       >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
       ['original', 'reconstruction']
     """
+    if not isinstance(reconstructions, Mapping):
+        reconstructions = {"reconstruction": reconstructions}
     tiles.check_count("max_images", max_images)
     originals = tiles.checked("images", images)
-    copies = tiles.checked("reconstructions", reconstructions)
-    if originals.shape != copies.shape:
-        raise ValueError(
-            f"reconstructions: wanted the images' shape {originals.shape}, got {copies.shape}."
-        )
-    rows = np.stack([originals[:max_images], copies[:max_images]])
-    return tiles.grid(rows, row_labels=["original", "reconstruction"])
+    rows = {"original": originals[:max_images]}
+    for label, row in reconstructions.items():
+        copies = tiles.checked("reconstructions", row)
+        if originals.shape != copies.shape:
+            raise ValueError(
+                f"reconstructions: wanted the images' shape {originals.shape}, got {copies.shape}."
+            )
+        rows[label] = copies[:max_images]
+    return tiles.grid([*rows.values()], row_labels=[*rows])
 
 
 def mosaic(images: npt.ArrayLike, *, columns: int | None = None) -> Figure:

@@ -1,0 +1,145 @@
+"""What the examples on digits do alike: their pictures and their figures."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import _training
+
+DRAWN = 6000
+SMOKE = 300  # the most pictures in a smoke run
+NAMES = ("mnist", "fashion_mnist", "kuzushiji_mnist")
+EMBEDDED = 2000  # of the test pictures; t-SNE takes its time
+TRAVERSED = 10  # the most latent dimensions
+CODES = ((10, 10), (5, 5), (0, 0), (-5, 5))  # of a plain autoencoder, of which nobody knows better
+
+
+def add_data(parser):
+    """Adds the option that says what to learn from."""
+    text = (
+        f"a folder of IDX or .npz files, or one of {', '.join(NAMES)} to fetch; drawn digits else"
+    )
+    parser.add_argument("--data", metavar="DIR", help=text)
+
+
+def check_data(parser, args):
+    """Refuses a source that is neither a folder nor a name, before TensorFlow is started."""
+    if args.data not in (None, *NAMES) and not Path(args.data).exists():
+        parser.error(
+            f"argument --data: wanted a folder or one of {', '.join(NAMES)}, got '{args.data}'."
+        )
+
+
+def load(args):
+    """Returns training, validation and test pictures: uint8 images [N, 28, 28, 1] and labels.
+
+    Of files, a twelfth of the training pictures is kept back for validation: of MNIST's 60,000 the
+    last 5,000.
+    """
+    from tfpvae import datasets
+
+    if args.data is None:
+        count = SMOKE if args.smoke else DRAWN
+        print(f"Drawing {count} digits ...", flush=True)
+        digits = datasets.draw_digits(count)
+        edges = (0, count * 8 // 10, count * 9 // 10, count)
+        parts = [(digits, slice(*edge)) for edge in pairwise(edges)]
+    else:
+        name = args.data if args.data in NAMES else "mnist"
+        print(f"Reading {args.data} ...", flush=True)
+        source = None if args.data in NAMES else args.data
+        training, test = datasets.load_mnist(name, source=source)
+        edge = len(training.images) * 11 // 12
+        parts = [(training, slice(edge)), (training, slice(edge, None)), (test, slice(None))]
+    limit = SMOKE if args.smoke else None
+    return [
+        part._replace(images=part.images[where][:limit], labels=part.labels[where][:limit])
+        for part, where in parts
+    ]
+
+
+def codes(vae, images):
+    """Returns the means of q(z|x), [N, D]."""
+    import numpy as np
+
+    pieces = [images[i : i + 1000] / np.float32(255) for i in range(0, len(images), 1000)]
+    return np.concatenate([vae.encoder(piece).mean() for piece in pieces])
+
+
+def figures(vae, test, history, untrained, args):
+    """Returns the figures by name; None for those of another kind of model.
+
+    Args:
+      vae: the trained model.
+      test: test pictures and labels.
+      history: each epoch's losses.
+      untrained: what the model made of the first test picture before it was trained.
+      args: the options; `grid` is the size and the limit of the grid over a latent square.
+    """
+    import numpy as np
+
+    from tfpvae import figures
+
+    images, labels, kinds = test.images, test.labels, {"class_names": test.class_names}
+    latents, copies = codes(vae, images), vae.reconstruct(images).numpy()
+    errors = ((images / np.float32(255) - copies) ** 2).mean(axis=(1, 2, 3))
+    one_each = np.unique(labels, return_index=True)[1]
+    stages = {"before training": untrained, "after training": copies[:1]}
+    few = slice(EMBEDDED)
+    found = {
+        "history": figures.history(history),
+        "reconstructions": figures.reconstructions(images[one_each], copies[one_each]),
+        "training": figures.reconstructions(images[:1], stages),
+        "errors": figures.error_by_class(errors, labels, **kinds),
+        "embeddings": figures.embeddings(
+            images[few], latents[few], labels[few], seed=args.seed, **kinds
+        ),
+        "latents": None,
+    }
+    if latents.shape[1] == 2:
+        limits = None if vae.prior is None else (-args.grid[1], args.grid[1])
+        found["latents"] = figures.latent_scatter(latents, labels, limits=limits, **kinds)
+    return found | _of_a_prior(vae, images[one_each], latents, args) | _of_codes(vae, args)
+
+
+def _of_a_prior(vae, images, latents, args):
+    """Returns the figures of a model that has one, or None in their places."""
+    import numpy as np
+
+    from tfpvae import figures
+
+    names = ("samples", "posterior_samples", "grid", "traversal")
+    found = dict.fromkeys(names)
+    if vae.prior is None:
+        return found
+    found["samples"] = figures.mosaic(vae.sample(64, seed=args.seed).numpy())
+    found["posterior_samples"] = _training.posterior_samples(vae, images, args)
+    size, limit = args.grid
+    if latents.shape[1] == 2:
+        square = figures.latent_square(size, limit)
+        found["grid"] = figures.latent_grid(vae.decoder(square).mean().numpy(), limit=limit)
+        return found
+    # From one picture's code, along the dimensions that tell the pictures apart the most.
+    active = np.argsort(-latents.var(axis=0))[:TRAVERSED]
+    values = np.linspace(-3, 3, 9, dtype=np.float32)
+    paths = np.tile(latents[0], [len(active), len(values), 1])
+    for path, dimension in zip(paths, active, strict=True):
+        path[:, dimension] = values
+    decoded = vae.decoder(paths.reshape(-1, latents.shape[1])).mean().numpy()
+    found["traversal"] = figures.traversal(
+        decoded.reshape(*paths.shape[:2], *decoded.shape[1:]),
+        values=values,
+        names=[f"z{1 + dimension}" for dimension in active],
+    )
+    return found
+
+
+def _of_codes(vae, args):
+    """Returns what a plain autoencoder decodes from codes of one's choice, or None in its place."""
+    import numpy as np
+
+    from tfpvae import figures
+
+    if vae.prior is not None or args.latent_dim != 2:
+        return {"codes": None}
+    decoded = vae.decoder(np.array(CODES, np.float32)).mean().numpy()
+    return {"codes": figures.interpolation(decoded, labels=CODES)}

@@ -1,0 +1,95 @@
+"""Learns characters of 28x28 pixels twice, with a large and with a small latent space.
+
+Without options it draws digits as its pictures and takes about two minutes on two processor cores:
+
+    python examples/kmnist.py
+    python examples/kmnist.py --data kuzushiji_mnist --source-settings
+
+The results of each size of z lie in a folder of its own: history.csv, figures, mosaics/ (samples
+as training went on), model/ (a SavedModel) and summary.json (settings and scores). comparison.png
+shows the reconstructions of all sizes side by side.
+"""
+
+import argparse
+from pathlib import Path
+
+import _digits
+import _training
+
+DEFAULTS = {
+    "epochs": 5,
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "posterior": "independent_normal",
+    "likelihood": "bernoulli",
+    "architecture": "kmnist",
+    "output": Path("runs/kmnist"),
+    "grid": (8, 8.0),
+}
+SOURCE = {"optimizer": "adam", "batch_size": 128, "epochs": 3}
+SIZES = (128, 2)
+MOSAICS = 16
+
+
+def main():
+    parser = _training.parser(__doc__, **DEFAULTS)
+    sizes = {"nargs": "+", "type": _training.at_least(1), "default": SIZES}
+    parser.add_argument("--latent-dim", help="sizes of z (default: 128 2)", **sizes)
+    _digits.add_data(parser)
+    args = _training.parse(parser, lambda args: SOURCE if args.source_settings else {})
+    _digits.check_data(parser, args)
+    _training.start(parser, args)
+    try:
+        data = _digits.load(args)
+    except (OSError, TypeError, ValueError) as error:
+        parser.error(str(error))
+    copies = {}
+    for size in args.latent_dim:
+        one = {"latent_dim": size, "output": args.output / f"latent{size}"}
+        copies[f"{size} dimensions"] = run(data, argparse.Namespace(**vars(args) | one), parser)
+    compare(data[-1], copies, args)
+
+
+def run(data, args, parser):
+    """Trains, scores and saves one model; returns its reconstructions of the test pictures."""
+    import tf_keras
+
+    from tfpvae import callbacks, figures
+
+    training, validation, test = data
+    print(f"\nA latent space of {args.latent_dim} dimensions", flush=True)
+    tf_keras.utils.set_random_seed(args.seed)
+    try:
+        vae = _training.build(args)
+    except (TypeError, ValueError) as error:
+        parser.error(str(error))
+    untrained = vae.reconstruct(test.images[:1]).numpy()
+    steps = args.epochs * -(-len(training.images) // args.batch_size)
+    every = {"every": max(1, steps // MOSAICS), "unit": "step"}
+    mosaics = vae.prior and callbacks.SampleMosaic(args.output / "mosaics", seed=args.seed, **every)
+    watching = [mosaics] if mosaics else []
+    history, speed = _training.train(vae, training.images, validation.images, args, watching)
+    scores = _training.score(vae, test.images, args)
+    drawings = _digits.figures(vae, test, history, untrained, args)
+    if mosaics:
+        labels = [f"step {step}" for step in mosaics.samples]
+        drawings["mosaics"] = figures.mosaics([*mosaics.samples.values()], labels=labels)
+    _training.save(vae, test.images, args)
+    _training.write(args, history, drawings, scores, speed)
+    return vae.reconstruct(test.images).numpy()
+
+
+def compare(test, copies, args):
+    """Writes one picture of each class beside its reconstructions of every size of z."""
+    import numpy as np
+
+    from tfpvae import figures
+
+    first = np.unique(test.labels, return_index=True)[1]
+    rows = {title: images[first] for title, images in copies.items()}
+    figures.reconstructions(test.images[first], rows).savefig(args.output / "comparison.png")
+    print(f"\nAll sizes side by side: {args.output / 'comparison.png'}")
+
+
+if __name__ == "__main__":
+    main()
