@@ -108,6 +108,18 @@ def test_limits_are_those_of_both_axes():
     assert drawing.border_is_white(drawing.pixels(figure))
 
 
+@pytest.mark.parametrize("limits", [(-3.0, 3.0), (-0.7, 0.1), (1000.0, 1010.0), (0.0, 1e-3)])
+def test_ticks_say_where_they_are(limits):
+    axes = figures.latent_scatter([[0.0, 0.0]], [0], limits=limits).axes[0]
+    for ticks, labels in (
+        (axes.get_xticks(), axes.get_xticklabels()),
+        (axes.get_yticks(), axes.get_yticklabels()),
+    ):
+        texts = [label.get_text().replace("\N{MINUS SIGN}", "-") for label in labels]
+        np.testing.assert_allclose([float(text) for text in texts], ticks, atol=1e-12)
+        assert len(ticks) >= 3 and limits[0] <= min(ticks) and max(ticks) <= limits[1] + 1e-9
+
+
 def test_points_are_an_image_in_a_pdf(tmp_path):
     latents, labels = _codes(10_000)
     figures.latent_scatter(latents, labels).savefig(tmp_path / "scatter.pdf")

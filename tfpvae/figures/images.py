@@ -188,4 +188,4 @@ def _numbers(values: Sequence[float] | None) -> list[str] | None:
     numbers = np.asarray(values)
     if numbers.ndim != 1 or numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
         raise ValueError(f"values: wanted finite numbers [S], got {values!r}.")
-    return [page.number(value) for value in numbers]
+    return [page.number(value, 3) for value in numbers]

@@ -57,9 +57,9 @@ def text_width(labels: Sequence[str]) -> float:
     return max((path.get_extents().x1 / 72 for path in paths), default=0.0)
 
 
-def number(value: float) -> str:
-    """A number as it is written in a figure, with a true minus sign."""
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+def number(value: float, digits: int = 8) -> str:
+    """A number to so many digits as it is written in a figure, with a true minus sign."""
+    return f"{value:.{digits}g}".replace("-", "\N{MINUS SIGN}")
 
 
 def matplotlib(module: str) -> Any:
