@@ -20,7 +20,13 @@ from pathlib import Path
 POSTERIORS = ("deterministic", "independent_normal", "multivariate_normal_tril")
 LIKELIHOODS = ("bernoulli", "continuous_bernoulli")
 PRIORS = ("standard_normal",)
-OPTIMIZERS = {"adam": "Adam", "adamax": "Adamax", "rmsprop": "RMSprop"}
+OPTIMIZERS = {
+    "adafactor": "Adafactor",
+    "adam": "Adam",
+    "adamax": "Adamax",
+    "rmsprop": "RMSprop",
+}
+SCHEDULES = ("constant", "cosine")
 
 TOLERANCE = 1e-5  # between pixels of the live and of the reloaded model
 
@@ -45,6 +51,7 @@ def parser(description, **defaults):
     add("--batch-size", "pictures a step of the optimizer", type=at_least(1))
     add("--optimizer", "the method of training", choices=OPTIMIZERS)
     add("--learning-rate", "of the optimizer", type=at_least(0.0))
+    add("--schedule", "of the learning rate over the epochs", choices=SCHEDULES)
     add("--latent-dim", "size of z", type=at_least(1))
     add("--posterior", "q(z|x)", choices=POSTERIORS)
     add("--likelihood", "p(x|z)", choices=LIKELIHOODS)
@@ -60,7 +67,7 @@ def parser(description, **defaults):
     parser.add_argument("--source-settings", action="store_true", help=source)
     smoke = "a run of seconds, to see that all works"
     parser.add_argument("--smoke", action="store_true", help=smoke)
-    parser.set_defaults(**{"optimizer": "adam"} | defaults)
+    parser.set_defaults(**{"optimizer": "adam", "schedule": "constant"} | defaults)
     return parser
 
 
@@ -155,6 +162,8 @@ def train(vae, training, validation, args, callbacks=()):
     print(f"Training {epochs} in batches of {args.batch_size} ...", flush=True)
     optimizer = getattr(tf_keras.optimizers, OPTIMIZERS[args.optimizer])
     vae.compile(optimizer(args.learning_rate))
+    if args.schedule == "cosine":
+        callbacks = [*callbacks, tf_keras.callbacks.LearningRateScheduler(_cosine(args))]
     if args.patience:
         stop = tf_keras.callbacks.EarlyStopping(
             "val_loss", patience=args.patience, restore_best_weights=True
@@ -178,6 +187,11 @@ def train(vae, training, validation, args, callbacks=()):
         print(f"Stopped after epoch {run}: val_loss did not fall any more.")
     seen = run * len(training) if is_array else steps * args.batch_size
     return fitted.history, {"seconds": seconds, "images_per_second": seen / seconds}
+
+
+def _cosine(args):
+    """Returns a function from the epoch to half a cosine's fall of the learning rate."""
+    return lambda epoch: args.learning_rate * (1 + math.cos(math.pi * epoch / args.epochs)) / 2
 
 
 def score(vae, test, args, *, num_images=10, num_samples=50):

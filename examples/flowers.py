@@ -23,8 +23,11 @@ IN_MEMORY = 20_000  # at 19 kB each; training reads more than these from disk as
 
 DEFAULTS = {
     "epochs": 6,
-    "batch_size": 8,
-    "learning_rate": 5e-4,
+    "batch_size": 4,
+    # Steps that are relative to the size of a weight suit a network of layers so unlike in width.
+    "optimizer": "adafactor",
+    "learning_rate": 0.01,
+    "schedule": "cosine",
     "latent_dim": 10,
     "posterior": "multivariate_normal_tril",
     "likelihood": "bernoulli",
@@ -35,6 +38,7 @@ DEFAULTS = {
 SOURCE = {
     "optimizer": "adamax",
     "learning_rate": 3e-4,
+    "schedule": "constant",
     "batch_size": 20,
     "epochs": 50,
     "kl_weight": 0.0012,
@@ -95,12 +99,16 @@ def photographs(args):
 
 
 def build(training, args):
-    """Returns the VAE, whose decoder starts at the mean colour of the training pictures."""
+    """Returns the VAE, started at what can be read off the training pictures."""
     import numpy as np
 
     some = training if isinstance(training, np.ndarray) else np.concatenate([*training.take(50)])
-    pixel_mean = some.mean(axis=(0, 1, 2)) / 255
-    return _training.build(args, image_shape=IMAGE_SHAPE, pixel_mean=pixel_mean)
+    return _training.build(
+        args,
+        image_shape=IMAGE_SHAPE,
+        pixel_mean=some.mean(axis=(0, 1, 2)) / 255,
+        start_images=some,
+    )
 
 
 def figures(vae, test, history, args):

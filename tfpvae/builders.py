@@ -11,6 +11,7 @@ from tfpvae import _checks, layers
 from tfpvae.backbones import DECODERS, ENCODERS
 from tfpvae.layers.posteriors import SCALE_FLOOR
 from tfpvae.priors import build_prior
+from tfpvae.start_values import START_SCALE, start_last_bias, start_posterior
 from tfpvae.vae import VAE
 
 Backbone: TypeAlias = str | tf_keras.Model | Callable
@@ -49,6 +50,7 @@ def build_encoder(
     use_exact_kl: bool | None = None,
     kl_samples: int = 1,
     scale_floor: float = SCALE_FLOOR,
+    start_images: Any = None,
     name: str = "encoder",
 ) -> tf_keras.Model:
     """Returns the model images [B, H, W, C] -> q(z|x), a distribution over [B, latent_dim].
@@ -71,6 +73,9 @@ def build_encoder(
         form where there is one.
       kl_samples: number of draws of a Monte Carlo KL; one is the draw that is decoded.
       scale_floor: the least scale of the posterior, at least 0.
+      start_images: training images [N, H, W, C], float in [0, 1] or uint8, N at least 2. The
+        posterior's means start as the first principal components of their features, whitened, its
+        scales small, so that z tells images apart from the first step on; see `start_values`.
       name: of the model.
 
     Returns:
@@ -88,6 +93,9 @@ def build_encoder(
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
     _checks.one_of("posterior", posterior, POSTERIORS)
+    if start_images is not None:
+        start_images = np.asarray(start_images)
+        _checks.array("start_images", start_images, image_shape)
     options: dict[str, Any] = {"name": "posterior"}
     if posterior != "deterministic":
         options["scale_floor"] = scale_floor
@@ -104,7 +112,11 @@ def build_encoder(
     if len(features.shape) > 2:
         features = tf_keras.layers.Flatten()(features)
     size = int(head.params_size(latent_dim))
-    parameters = tf_keras.layers.Dense(size, name="posterior_parameters")(features)
+    projection = tf_keras.layers.Dense(size, name="posterior_parameters")
+    parameters = projection(features)
+    if start_images is not None:
+        scale_params = head.scale_params(latent_dim, START_SCALE)
+        start_posterior(projection, tf_keras.Model(images, features), scale_params, start_images)
     return tf_keras.Model(images, head(latent_dim, **options)(parameters), name=name)
 
 
@@ -157,7 +169,7 @@ def build_decoder(
             f"got {tuple(logits.shape)}."
         )
     if pixel_mean is not None:
-        _start_last_bias(tf_keras.Model(latents, logits), pixel_mean, image_shape)
+        start_last_bias(tf_keras.Model(latents, logits), pixel_mean, image_shape)
     if len(logits.shape) > 2:
         logits = tf_keras.layers.Flatten()(logits)
     # As a tensor a likelihood is its mean; the default would draw every pixel at each step.
@@ -238,29 +250,3 @@ def _apply(network: list, inputs: Any) -> Any:
             f"tf_keras layers, got {tensor!r}."
         )
     return tensor
-
-
-def _start_last_bias(network: tf_keras.Model, pixel_mean: Any, image_shape: tuple) -> None:
-    """Sets the bias of the last layer with weights to the logit of the mean image."""
-    mean = np.asarray(pixel_mean, np.float64)
-    try:
-        mean = np.broadcast_to(mean, image_shape)
-    except ValueError:
-        raise ValueError(
-            f"pixel_mean: wanted a shape that broadcasts to {image_shape}, got {mean.shape}."
-        ) from None
-    if not (mean.min() >= 0 and mean.max() <= 1):
-        raise ValueError(f"pixel_mean: wanted values in [0, 1], got {mean.min()} to {mean.max()}.")
-    last = network
-    while isinstance(last, tf_keras.Model):
-        last = [layer for layer in last.layers if layer.weights][-1]
-    bias = getattr(last, "bias", None)
-    if bias is not None and bias.shape == mean.shape[-1:]:
-        mean = mean.mean(axis=(0, 1))
-    if bias is None or np.size(mean) != bias.shape.num_elements():
-        raise ValueError(
-            f"pixel_mean: wanted a backbone whose last layer has a bias a pixel or a channel, got "
-            f"{last.name!r}, whose bias is {bias if bias is None else tuple(bias.shape)}."
-        )
-    mean = np.clip(mean.reshape(bias.shape), 1e-3, 1 - 1e-3)  # pixels that are always 0 or 1
-    bias.assign(np.log(mean) - np.log1p(-mean))

@@ -89,7 +89,7 @@ def test_run_leaves_all_results_and_other_files_alone(runs):
 def test_history_has_a_row_an_epoch(run):
     with open(run.output / "history.csv", newline="") as file:
         (row,) = csv.DictReader(file)
-    assert list(row) == ["epoch", *LOSSES]
+    assert list(row) == ["epoch", *LOSSES, "lr"]
     assert row["epoch"] == "1"
     assert np.isfinite([float(row[name]) for name in LOSSES]).all()
 
@@ -158,7 +158,7 @@ def test_help_names_the_options_and_their_defaults_and_imports_nothing_slow(tmp_
     run = finish(start("flowers", tmp_path, "--help", without=HEAVY))
     assert (run.code, run.stderr) == (0, [])
     assert "--data DIR" in run.stdout
-    assert run.stdout.count("(default: ") == 12
+    assert run.stdout.count("(default: ") == 13
 
 
 @pytest.mark.parametrize(
@@ -221,12 +221,22 @@ def test_a_plain_autoencoder_has_reconstructions_and_no_new_flowers(parts):
     assert len(drawings["interpolation"].axes[0].images) == 27
 
 
-def test_the_decoder_starts_at_the_mean_colour(parts):
+def test_the_vae_starts_at_what_the_pictures_say(parts):
     flowers, _, args = parts
     images, _, _ = flowers.drawn(args)
     vae = flowers.build(images, args)
     bias = vae.decoder.weights[-1].numpy()
     np.testing.assert_allclose(tf.sigmoid(bias), images.mean(axis=(0, 1, 2)) / 255, rtol=1e-5)
+    codes = vae.encoder(images / np.float32(255)).mean().numpy()
+    np.testing.assert_allclose(codes.std(axis=0), 1, atol=1e-2)
+
+
+def test_the_cosine_falls_from_the_rate_given_to_nearly_nothing(parts):
+    _, training, args = parts
+    args.learning_rate, args.epochs = 0.5, 10
+    rates = [training._cosine(args)(epoch) for epoch in range(10)]
+    np.testing.assert_allclose(rates, 0.25 * (1 + np.cos(np.pi * np.arange(10) / 10)))
+    assert rates[0] == 0.5 and 0 < rates[-1] < 0.02
 
 
 def test_many_pictures_are_read_as_training_goes(parts, monkeypatch, tmp_path):

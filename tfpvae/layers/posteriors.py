@@ -68,6 +68,11 @@ class IndependentNormal(DistributionLayer, tfpl.IndependentNormal):
         normal = plain.distribution
         return plain.copy(distribution=normal.copy(scale=normal.scale + scale_floor))
 
+    @staticmethod
+    def scale_params(event_shape: int | Sequence[int], scale: float) -> np.ndarray:
+        """Returns the second half of the parameters of normals of one scale, less floor."""
+        return np.full(math.prod(shape_of(event_shape)), tfp.math.softplus_inverse(scale))
+
     def get_config(self) -> dict:
         return {**super().get_config(), "scale_floor": self._scale_floor}
 
@@ -129,6 +134,12 @@ class MultivariateNormalTriL(DistributionLayer, tfpl.MultivariateNormalTriL):
                 validate_args=validate_args,
             )
 
+    @staticmethod
+    def scale_params(event_size: int, scale: float) -> np.ndarray:
+        """Returns the parameters after the means of a normal of scale * identity, less floor."""
+        fill = tfp.bijectors.FillScaleTriL(tfp.bijectors.Softplus(), diag_shift=None)
+        return fill.inverse(scale * tf.eye(event_size)).numpy()
+
     def _event_config(self) -> dict:
         return {"event_size": self._event_shape}
 
@@ -171,3 +182,9 @@ class Deterministic(DistributionLayer):
         """Returns the number of values an example."""
         del name  # as in tfp.layers
         return math.prod(shape_of(event_shape))
+
+    @staticmethod
+    def scale_params(event_shape: int | Sequence[int], scale: float) -> np.ndarray:
+        """Returns no parameters: a point has no scale."""
+        del event_shape, scale
+        return np.zeros(0)
