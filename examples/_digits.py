@@ -83,12 +83,16 @@ def figures(vae, test, history, untrained, args):
     latents, copies = codes(vae, images), vae.reconstruct(images).numpy()
     errors = ((images / np.float32(255) - copies) ** 2).mean(axis=(1, 2, 3))
     one_each = np.unique(labels, return_index=True)[1]
-    stages = {"before training": untrained, "after training": copies[:1]}
+    stages = np.concatenate([images[:1] / np.float32(255), untrained, copies[:1]])
     few = slice(EMBEDDED)
+    if vae.prior is None:
+        history = {name: losses for name, losses in history.items() if not name.endswith("kl")}
     found = {
         "history": figures.history(history),
         "reconstructions": figures.reconstructions(images[one_each], copies[one_each]),
-        "training": figures.reconstructions(images[:1], stages),
+        "training": figures.interpolation(
+            stages, labels=["original", "before training", "after training"]
+        ),
         "errors": figures.error_by_class(errors, labels, **kinds),
         "embeddings": figures.embeddings(
             images[few], latents[few], labels[few], seed=args.seed, **kinds
@@ -96,7 +100,7 @@ def figures(vae, test, history, untrained, args):
         "latents": None,
     }
     if latents.shape[1] == 2:
-        limits = None if vae.prior is None else (-args.grid[1], args.grid[1])
+        limits = None if vae.prior is None else (-4, 4)  # beyond, p(z) has next to nothing
         found["latents"] = figures.latent_scatter(latents, labels, limits=limits, **kinds)
     return found | _of_a_prior(vae, images[one_each], latents, args) | _of_codes(vae, args)
 
