@@ -22,11 +22,9 @@ HELD_OUT = 2000  # the most to validate and to test on
 IN_MEMORY = 20_000  # at 19 kB each; training reads more than these from disk as it goes
 
 DEFAULTS = {
-    "epochs": 4,
-    "batch_size": 4,
-    # Steps that are relative to the size of a weight suit a network of layers so unlike in width.
-    "optimizer": "adafactor",
-    "learning_rate": 0.01,
+    "epochs": 5,
+    "batch_size": 8,
+    "learning_rate": 5e-4,
     "schedule": "cosine",
     "latent_dim": 10,
     "posterior": "multivariate_normal_tril",
