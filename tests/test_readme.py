@@ -58,9 +58,8 @@ def test_a_data_set_of_ones_own_takes_under_forty_lines(tmp_path):
     assert "'nll'" in printed
     made = {path.name for path in (tmp_path / "results").iterdir()}
     assert made == {"mosaics", "history.png", "reconstructions.png", "samples.png", "model"}
-    assert [path.name for path in (tmp_path / "results" / "mosaics").iterdir()] == [
-        "epoch_0010.png"
-    ]
+    # Early stopping waits for five epochs, so that this one is there in any case.
+    Image.open(tmp_path / "results" / "mosaics" / "epoch_0005.png").verify()
 
 
 def test_the_readme_has_the_two_commands_on_a_line_each():
