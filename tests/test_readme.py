@@ -66,3 +66,28 @@ def test_the_readme_has_the_two_commands_on_a_line_each():
     lines = [line.strip() for line in (ROOT / "README.md").read_text().splitlines()]
     assert sum("examples/flowers.py" in line and "pip install" in line for line in lines) == 1
     assert sum("-m pytest" in line for line in lines) == 1
+
+
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_links_to_is_there(page):
+    text = re.sub("```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
+    missing = [
+        link
+        for link in links
+        if "://" not in link and not (ROOT / page).parent.joinpath(link).exists()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("docs/figures/**/*.png")), ids=lambda path: path.name
+)
+def test_every_figure_of_the_docs_is_shown_on_a_page(path):
+    pages = [(ROOT / page).read_text() for page in PAGES]
+    assert any(path.relative_to(ROOT / "docs").as_posix() in page for page in pages)
