@@ -17,7 +17,7 @@ import _digits
 import _training
 
 DEFAULTS = {
-    "epochs": 5,
+    "epochs": 4,
     "batch_size": 64,
     "learning_rate": 1e-3,
     "posterior": "independent_normal",
