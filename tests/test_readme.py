@@ -54,7 +54,7 @@ def test_a_data_set_of_ones_own_takes_under_forty_lines(tmp_path):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own_pictures.md").read_text(), re.S)
     assert len(block.splitlines()) < 40
     write_pictures(tmp_path / "grey_pictures", size=(36, 50), mode="L")
-    printed = run("docs/own_pictures.md", tmp_path, epochs="10")
+    printed = run("docs/own_pictures.md", tmp_path, epochs="6")
     assert "'nll'" in printed
     made = {path.name for path in (tmp_path / "results").iterdir()}
     assert made == {"mosaics", "history.png", "reconstructions.png", "samples.png", "model"}
