@@ -15,10 +15,8 @@ CODES = ((10, 10), (5, 5), (0, 0), (-5, 5))  # of a plain autoencoder, of which 
 
 def add_data(parser):
     """Adds the option that says what to learn from."""
-    text = (
-        f"a folder of IDX or .npz files, or one of {', '.join(NAMES)} to fetch; drawn digits else"
-    )
-    parser.add_argument("--data", metavar="DIR", help=text)
+    text = f"a folder of IDX or .npz files, or one of {', '.join(NAMES)} to fetch"
+    parser.add_argument("--data", metavar="DIR", help=f"{text} (default: drawn digits)")
 
 
 def check_data(parser, args):

@@ -1,4 +1,4 @@
-"""Learns digits of 28x28 pixels with one of five systems, among them plain autoencoders.
+"""Learns digits of 28x28 pixels with one of six systems, two of them plain autoencoders.
 
 Without options it draws its own digits and takes about a minute on two processor cores:
 

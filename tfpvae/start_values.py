@@ -1,8 +1,9 @@
 """Start values that are read off training images, in place of random ones.
 
-With random start values the posterior of a deep encoder says next to nothing of its image, and the
-first epochs go into finding out. Principal components of the features say as much as any linear map
-can, colours included, and cost one pass over some images (data-dependent initialization:
+With random start values the means of a deep encoder's posterior hardly differ from image to image,
+beside its scale, and the first epochs go into finding out. Principal components say as much of the
+features as any linear map of that size, and cost one pass over some images
+(data-dependent initialization:
 Kraehenbuehl, Doersch, Donahue and Darrell 2016, section 3).
 """
 

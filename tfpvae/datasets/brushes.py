@@ -17,12 +17,6 @@ Array = np.ndarray
 Rng = np.random.Generator
 
 
-def picture_rng(seed: int, index: int) -> Rng:
-    """The random numbers of one picture: a child stream, independent of those before it."""
-    stream = np.random.SeedSequence(seed, spawn_key=(index,))
-    return np.random.Generator(np.random.PCG64(stream))
-
-
 def direction(angle: Any) -> Array:
     """Unit vectors [..., 2]."""
     return np.stack([np.cos(angle), np.sin(angle)], -1)

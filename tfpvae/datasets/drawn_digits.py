@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfpvae import _checks
-from tfpvae.datasets.brushes import Array, Canvas, Rng, bezier, direction, picture_rng, rotation
-from tfpvae.datasets.decoding import check_image_shape
+from tfpvae.datasets.brushes import Array, Canvas, Rng, bezier, direction, rotation
+from tfpvae.datasets.drawing import draw_pictures
 from tfpvae.datasets.folders import Pictures
 
 _OVERSAMPLING = 4
@@ -51,18 +50,11 @@ def draw_digits(
     >>> [digits.class_names[label] for label in digits.labels[:3]]
     ['0', '1', '2']
     """
-    _checks.whole_number("num_images", num_images)
-    check_image_shape(image_shape)
-    _checks.whole_number("seed", seed, minimum=0)
-    labels = np.arange(num_images, dtype=np.int32) % len(_WRITERS)
-    images = np.empty((num_images, *image_shape), np.uint8)
-    for index, label in enumerate(labels):
-        rng = picture_rng(seed, index)
-        images[index] = _draw_digit(_WRITERS[label](rng), image_shape, rng)
-    return Pictures(images, labels, tuple("0123456789"), ())
+    return draw_pictures(_draw_digit, tuple("0123456789"), num_images, image_shape, seed)
 
 
-def _draw_digit(strokes: Strokes, image_shape: tuple[int, int, int], rng: Rng) -> Array:
+def _draw_digit(label: int, image_shape: tuple[int, int, int], rng: Rng) -> Array:
+    strokes = _WRITERS[label](rng)
     height, width, channels = image_shape
     picture = Image.new("RGB", (width * _OVERSAMPLING, height * _OVERSAMPLING))
     canvas = _hand(Canvas.over(picture, direction(0.0)), rng)

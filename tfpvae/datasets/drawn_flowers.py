@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfpvae import _checks
 from tfpvae.datasets.brushes import (
     CIRCLE,
     Array,
@@ -28,11 +27,10 @@ from tfpvae.datasets.brushes import (
     petal_outline,
     petals,
     pick,
-    picture_rng,
     rotation,
     to_bytes,
 )
-from tfpvae.datasets.decoding import check_image_shape
+from tfpvae.datasets.drawing import draw_pictures
 from tfpvae.datasets.folders import Pictures
 from tfpvae.datasets.grounds import light_field, paint_ground
 
@@ -75,19 +73,11 @@ def draw_flowers(
     >>> flowers.class_names
     ('bluebell', 'daisy', 'poppy', 'rose', 'sunflower', 'tulip')
     """
-    _checks.whole_number("num_images", num_images)
-    check_image_shape(image_shape)
-    _checks.whole_number("seed", seed, minimum=0)
-    labels = np.arange(num_images, dtype=np.int32) % len(SPECIES)
-    painters = list(SPECIES.values())
-    images = np.empty((num_images, *image_shape), np.uint8)
-    for index, label in enumerate(labels):
-        rng = picture_rng(seed, index)
-        images[index] = _draw_flower(painters[label], image_shape, rng)
-    return Pictures(images, labels, tuple(SPECIES), ())
+    return draw_pictures(_draw_flower, tuple(SPECIES), num_images, image_shape, seed)
 
 
-def _draw_flower(painter: Painter, image_shape: tuple[int, int, int], rng: Rng) -> Array:
+def _draw_flower(label: int, image_shape: tuple[int, int, int], rng: Rng) -> Array:
+    painter = [*SPECIES.values()][label]
     height, width, channels = image_shape
     big = (width * _OVERSAMPLING, height * _OVERSAMPLING)
     light = direction(rng.uniform(-2.6, -0.5))  # from above, left or right
