@@ -1,6 +1,6 @@
 """Variational autoencoders on TensorFlow Probability."""
 
-from tfpvae import callbacks, datasets, figures, layers
+from tfpvae import callbacks, datasets, figures, layers, schedules
 from tfpvae.builders import build_decoder, build_encoder, build_vae, list_architectures
 from tfpvae.priors import build_prior
 from tfpvae.vae import VAE
@@ -18,4 +18,5 @@ __all__ = [
     "figures",
     "layers",
     "list_architectures",
+    "schedules",
 ]

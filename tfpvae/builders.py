@@ -11,6 +11,7 @@ from tfpvae import _checks, layers
 from tfpvae.backbones import DECODERS, ENCODERS
 from tfpvae.layers.posteriors import SCALE_FLOOR
 from tfpvae.priors import build_prior
+from tfpvae.regularizers import Schedule
 from tfpvae.start_values import START_SCALE, start_last_bias, start_posterior
 from tfpvae.vae import VAE
 
@@ -46,7 +47,7 @@ def build_encoder(
     backbone: Backbone,
     posterior: str = "independent_normal",
     prior: Any = "standard_normal",
-    kl_weight: float = 1.0,
+    kl_weight: float | Schedule = 1.0,
     use_exact_kl: bool | None = None,
     kl_samples: int = 1,
     scale_floor: float = SCALE_FLOOR,
@@ -68,7 +69,8 @@ def build_encoder(
         "deterministic" (the code of a plain autoencoder; no prior, no KL).
       prior: a name, a `tfd.Distribution` of event shape [latent_dim], or what `build_prior`
         returned.
-      kl_weight: the beta of a beta-VAE, at least 0.
+      kl_weight: the beta of a beta-VAE, at least 0; or a schedule of it over the optimizer's steps,
+        such as `tfpvae.schedules.LinearWarmup`, which a `VAE` follows.
       use_exact_kl: True for the closed form of the KL, False for Monte Carlo, None for the closed
         form where there is one.
       kl_samples: number of draws of a Monte Carlo KL; one is the draw that is decoded.
@@ -102,7 +104,7 @@ def build_encoder(
         options["activity_regularizer"] = layers.KLDivergenceRegularizer(
             build_prior(prior, latent_dim=latent_dim),
             use_exact_kl=use_exact_kl,
-            weight=_checks.finite_number("kl_weight", kl_weight, minimum=0),
+            weight=_kl_weight(kl_weight),
             num_samples=_checks.whole_number("kl_samples", kl_samples),
         )
     head = POSTERIORS[posterior]
@@ -182,8 +184,8 @@ def build_vae(architecture: str, **overrides: Any) -> VAE:
 
     Args:
       architecture: a name of `list_architectures()`.
-      **overrides: arguments of `build_encoder` and `build_decoder` in place of the architecture's
-        own; `encoder_backbone` and `decoder_backbone` for the two backbones.
+      **overrides: arguments of `build_encoder`, `build_decoder` and `VAE` in place of the
+        architecture's own; `encoder_backbone` and `decoder_backbone` for the two backbones.
 
     Returns:
       A `VAE`, ready for `compile()` and `fit(images)`.
@@ -195,9 +197,9 @@ def build_vae(architecture: str, **overrides: Any) -> VAE:
     2394337
     """
     _checks.one_of("architecture", architecture, ARCHITECTURES)
-    unknown = sorted(set(overrides) - _ENCODER_OVERRIDES - _DECODER_OVERRIDES)
+    unknown = sorted(set(overrides) - _ENCODER_OVERRIDES - _DECODER_OVERRIDES - _VAE_OVERRIDES)
     if unknown:
-        known = ", ".join(sorted(_ENCODER_OVERRIDES | _DECODER_OVERRIDES))
+        known = ", ".join(sorted(_ENCODER_OVERRIDES | _DECODER_OVERRIDES | _VAE_OVERRIDES))
         raise TypeError(f"overrides: wanted some of {known}, got {', '.join(unknown)}.")
     backbones = {"encoder_backbone": architecture, "decoder_backbone": architecture}
     options = backbones | ARCHITECTURES[architecture] | overrides
@@ -205,7 +207,8 @@ def build_vae(architecture: str, **overrides: Any) -> VAE:
     decoder_options = {k: v for k, v in options.items() if k in _DECODER_OVERRIDES}
     encoder = build_encoder(backbone=encoder_options.pop("encoder_backbone"), **encoder_options)
     decoder = build_decoder(backbone=decoder_options.pop("decoder_backbone"), **decoder_options)
-    return VAE(encoder, decoder, name=architecture)
+    vae_options = {k: v for k, v in options.items() if k in _VAE_OVERRIDES}
+    return VAE(encoder, decoder, name=architecture, **vae_options)
 
 
 def list_architectures() -> list[str]:
@@ -223,6 +226,13 @@ def _overrides(builder: Callable, backbone: str) -> set[str]:
 
 _ENCODER_OVERRIDES = _overrides(build_encoder, "encoder_backbone")
 _DECODER_OVERRIDES = _overrides(build_decoder, "decoder_backbone")
+_VAE_OVERRIDES = {"objective", "num_samples", "free_bits", "target_rate", "dequantize"}
+
+
+def _kl_weight(kl_weight: Any) -> float | Schedule:
+    if isinstance(kl_weight, Schedule):
+        return kl_weight
+    return _checks.finite_number("kl_weight", kl_weight, minimum=0)
 
 
 def _known(backbone: str, known: dict) -> str:

@@ -1,4 +1,4 @@
-"""Callbacks for `fit`: what a VAE draws while it learns."""
+"""Callbacks for `fit`: what a VAE draws while it learns, and when it has learnt enough."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,34 @@ from tfpvae import _checks
 from tfpvae.figures import tiles
 from tfpvae.vae import VAE
 
-__all__ = ["SampleMosaic"]
+__all__ = ["EarlyStopping", "SampleMosaic"]
+
+
+class EarlyStopping(tf_keras.callbacks.EarlyStopping):
+    """Stops when what it monitors has stopped improving; as `tf_keras.callbacks.EarlyStopping`.
+
+    While the kl_weight of the VAE warms up its loss is another one at each step, so this waits,
+    counting no epoch and keeping no weights, until an epoch ends after the warm-up.
+
+    Args:
+      **kwargs: of `tf_keras.callbacks.EarlyStopping`.
+
+    >>> import numpy as np
+    >>> import tfpvae
+    >>> vae = tfpvae.build_vae("dense", kl_weight=tfpvae.schedules.LinearWarmup(3))
+    >>> vae.compile()
+    >>> stopping = EarlyStopping(monitor="loss", min_delta=1000, patience=1)
+    >>> images = np.zeros([8, 28, 28, 1], np.uint8)
+    >>> history = vae.fit(images, epochs=9, verbose=0, callbacks=[stopping])
+    >>> len(history.epoch)  # a step each: the third ends the warm-up, the fourth is no better
+    4
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Waits for the warm-up, then does as Keras does."""
+        if int(self.model.optimizer.iterations) >= getattr(self.model, "warmup_steps", 0):
+            super().on_epoch_end(epoch, logs)
+
 
 _UNITS = ("epoch", "step")
 _GAP = 2  # white pixels between two images

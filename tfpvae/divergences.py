@@ -60,6 +60,20 @@ def sampled_kl(
     return posterior.log_prob(latents) - prior.log_prob(latents)
 
 
+def kl_per_dimension(posterior: tfd.Distribution, prior: tfd.Distribution) -> tf.Tensor | None:
+    """Returns the KL of each dimension, [B, D], nats; None unless all are independent normals.
+
+    >>> normal = tfd.Independent(tfd.Normal([[2.0, 0.0]], 1.0), 1)
+    >>> kl_per_dimension(normal, tfd.Independent(tfd.Normal([0.0, 0.0], 1.0), 1)).numpy().tolist()
+    [[2.0, 0.0]]
+    """
+    posterior = getattr(posterior, "tensor_distribution", posterior)
+    parts = [getattr(each, "distribution", None) for each in (posterior, prior)]
+    if not all(isinstance(part, tfd.Normal) for part in parts):
+        return None
+    return tfd.kl_divergence(*parts)
+
+
 def _as_multivariate_normal(distribution: tfd.Distribution) -> tfd.Distribution | None:
     """Returns a Gaussian over a vector as MultivariateNormalLinearOperator, else None."""
     if isinstance(distribution, tfd.MultivariateNormalLinearOperator):

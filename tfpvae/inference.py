@@ -86,11 +86,11 @@ def _in_passes(
     step = max(1, rows // num_samples)
     passes = 0
     for start in range(0, len(images), step):
-        pixels = scaled(images[start : start + step])
+        some = scaled(images[start : start + step])
         parts = []
         for done in range(0, num_samples, rows):
             draws = min(rows, num_samples - done)
-            parts.append((draws, score(vae, pixels, tf.constant(draws), fold_in(seed, passes))))
+            parts.append((draws, score(vae, some, tf.constant(draws), fold_in(seed, passes))))
             passes += 1
         yield parts
 
@@ -126,3 +126,15 @@ def scaled(images: tf.Tensor) -> tf.Tensor:
     images = tf.convert_to_tensor(images)
     pixels = tf.cast(images, tf_keras.backend.floatx())
     return pixels / 255 if images.dtype == tf.uint8 else pixels
+
+
+def pixels(vae: tf_keras.Model, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+    """Returns what a VAE is trained on and scored with: images as they are, or dequantized."""
+    images = scaled(images)
+    if not vae.dequantize:
+        return images
+    if seed is None:
+        noise = tf.random.uniform(tf.shape(images), dtype=images.dtype)
+    else:
+        noise = tf.random.stateless_uniform(tf.shape(images), fold_in(seed, -1), dtype=images.dtype)
+    return (255 * images + noise) / 256

@@ -11,6 +11,7 @@ from tfpvae import _checks, divergences, serialization
 
 tfd = tfp.distributions
 tfpl = tfp.layers
+Schedule = tf_keras.optimizers.schedules.LearningRateSchedule
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
@@ -32,7 +33,9 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
       test_points_fn: what gives the test points from q; as in `tfp.layers`. A function of your own
         is saved by name if registered with `tf_keras.saving.register_keras_serializable`.
       weight: factor of the KL in the loss, at least 0; None is 1. The beta of a beta-VAE
-        (Higgins et al. 2017).
+        (Higgins et al. 2017). Or a schedule of it over the optimizer's steps, such as
+        `tfpvae.schedules.LinearWarmup`, which a `VAE` follows; a model that is none takes the
+        weight that it ends with.
       num_samples: how many z a Monte Carlo estimate draws.
 
     Raises:
@@ -51,7 +54,7 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
         use_exact_kl: bool | None = False,
         test_points_reduce_axis: Any = (),
         test_points_fn: Callable | str = tf.convert_to_tensor,
-        weight: float | None = None,
+        weight: float | Schedule | None = None,
         num_samples: int = 1,
     ):
         if not isinstance(distribution_b, tfd.Distribution):
@@ -59,7 +62,7 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
                 "distribution_b: wanted the prior, a tfp.distributions.Distribution, "
                 f"got {distribution_b!r}."
             )
-        if weight is not None:
+        if weight is not None and not isinstance(weight, Schedule):
             weight = _checks.finite_number("weight", weight, minimum=0)
         # Written now, so that a prior that cannot be saved is refused before any training.
         serialization.to_config(distribution_b, "distribution_b")
@@ -104,7 +107,13 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
     def __call__(self, posterior: tfd.Distribution) -> tf.Tensor:
         """Returns weight * mean over the batch of the KL, a scalar in nats."""
         mean = tf.reduce_mean(self.kl_divergence(posterior))
-        return mean if self.weight is None else self.weight * mean
+        return self.weight_at(tf.int32.max) * mean
+
+    def weight_at(self, step: Any) -> Any:
+        """Returns the weight at a step of the optimizer: a float, or a scalar of a schedule."""
+        if isinstance(self.weight, Schedule):
+            return self.weight(step)
+        return 1.0 if self.weight is None else self.weight
 
     def with_prior(self, prior: tfd.Distribution) -> "KLDivergenceRegularizer":
         """Returns the same term against another prior."""
@@ -119,12 +128,15 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments as plain data, the prior by name and parameters."""
+        weight = self.weight
+        if isinstance(weight, Schedule):
+            weight = tf_keras.saving.serialize_keras_object(weight)
         return {
             "distribution_b": serialization.to_config(self.distribution_b, "distribution_b"),
             "use_exact_kl": self.use_exact_kl,
             "test_points_reduce_axis": self.test_points_reduce_axis,
             "test_points_fn": serialization.function_to_name(self.test_points_fn, "test_points_fn"),
-            "weight": self.weight,
+            "weight": weight,
             "num_samples": self.num_samples,
         }
 
@@ -133,4 +145,6 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
         """Returns the regularizer that `get_config` described."""
         config = dict(config)
         config["distribution_b"] = serialization.from_config(config["distribution_b"])
+        if isinstance(config["weight"], dict):
+            config["weight"] = tf_keras.saving.deserialize_keras_object(config["weight"])
         return cls(**config)

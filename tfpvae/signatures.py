@@ -47,7 +47,8 @@ def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.Con
     def elbo(images, seed):
         # The seed of the first pass of VAE.elbo.
         first = inference.fold_in(seed, 0)
-        nll, kl = inference.nll_and_kl(vae, images, tf.constant(1), first)
+        pixels = inference.pixels(vae, images, seed)
+        nll, kl = inference.nll_and_kl(vae, pixels, tf.constant(1), first)
         return {"elbo": -(nll + kl), "nll": nll, "kl": kl}
 
     functions: list[Callable] = [encode, decode, reconstruct]

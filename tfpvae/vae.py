@@ -1,5 +1,6 @@
 """The model: an encoder, a decoder and a prior; one objective, sampling, scoring, saving."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, inference, parts
+from tfpvae import _checks, inference, objectives, parts
 from tfpvae.regularizers import KLDivergenceRegularizer
 from tfpvae.signatures import build_signatures
 
 tfd = tfp.distributions
+
+_SETTINGS = ("objective", "num_samples", "free_bits", "target_rate", "dequantize")
 
 _register = tf_keras.saving.register_keras_serializable(package="tfpvae")
 
@@ -27,9 +30,10 @@ def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> 
 class VAE(tf_keras.Model):
     """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on -ELBO.
 
-    loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) || p(z))], z ~ q(z|x), plus
-    the regularization losses of the two networks' own layers (Kingma and Welling 2014, equation
-    10). `fit` and `evaluate` report loss, nll and kl (without its weight), in nats an image.
+    With the objective "elbo", loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) ||
+    p(z))], the first a mean over draws z ~ q(z|x), plus the regularization losses of the two
+    networks' own layers (Kingma and Welling 2014, equation 10). `fit` and `evaluate` report loss,
+    and, whatever the objective and its weights, nll, kl and elbo = -nll - kl: nats an image.
 
     Images are float in [0, 1] or uint8, which are divided by 255 in the graph.
 
@@ -39,6 +43,15 @@ class VAE(tf_keras.Model):
       prior: p(z), a `tfd.Distribution` of event shape [D]; None for the one of the encoder's
         KLDivergenceRegularizer. A plain autoencoder, of a deterministic posterior, has none.
       name: of the model.
+      objective: what is trained on: "elbo"; "iwae", the importance-weighted bound of num_samples
+        draws; "dreg", the same with the doubly reparameterised gradient. See `objectives`.
+      num_samples: S, draws of z an image at each step.
+      free_bits: nats of the KL of a latent dimension that cost nothing; with "elbo" alone.
+      target_rate: nats that the KL is held to: kl_weight * |KL - target_rate| takes the place of
+        kl_weight * KL; with "elbo" alone.
+      dequantize: whether uniform noise of one level is added to 8-bit pixels, (255 x + u) / 256,
+        wherever they are trained on or scored, so that a density of them means something (Theis,
+        van den Oord and Bethge 2016, section 3.1).
 
     Raises:
       TypeError, ValueError: if the two do not end in distributions or do not fit each other, or
@@ -50,7 +63,7 @@ class VAE(tf_keras.Model):
     >>> vae.compile()
     >>> history = vae.fit(np.zeros([8, 28, 28, 1], np.uint8), verbose=0)
     >>> sorted(history.history), vae.sample(2, seed=0).shape
-    (['kl', 'loss', 'nll'], TensorShape([2, 28, 28, 1]))
+    (['elbo', 'kl', 'loss', 'nll'], TensorShape([2, 28, 28, 1]))
     """
 
     def __init__(
@@ -59,18 +72,28 @@ class VAE(tf_keras.Model):
         decoder: tf_keras.Model,
         prior: tfd.Distribution | None = None,
         name: str = "vae",
+        *,
+        objective: str = "elbo",
+        num_samples: int = 1,
+        free_bits: float = 0.0,
+        target_rate: float | None = None,
+        dequantize: bool = False,
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
+        self.objective, self.num_samples = objective, num_samples
+        self.free_bits, self.target_rate = free_bits, target_rate
+        self.dequantize = dequantize
         self.image_shape, posterior = parts.probe(encoder, decoder)
         self.encoder = encoder
         self.decoder = decoder
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
         object.__setattr__(self, "_kl", parts.kl_term(encoder, posterior, prior))
+        objectives.check(self, posterior)
         self._prior_is_given = prior is not None
         self._prior_variables = [] if prior is None else list(prior.variables)
         # Past it too, since Keras counts the metrics it tracks among the weights.
-        names = ("loss", "nll", "kl")
+        names = ("loss", "nll", "kl") if self._kl is None else ("loss", "nll", "kl", "elbo")
         object.__setattr__(self, "_means", [tf_keras.metrics.Mean(name) for name in names])
         self(tf.zeros([1, *self.image_shape]))  # Keras calls a model built once it was called
 
@@ -80,13 +103,20 @@ class VAE(tf_keras.Model):
         return self._kl and self._kl.distribution_b
 
     @property
-    def kl_weight(self) -> float:
-        """The factor of the KL in the loss."""
-        return 1.0 if self._kl is None or self._kl.weight is None else self._kl.weight
+    def kl_weight(self) -> Any:
+        """The factor of the KL in the loss; a schedule's, a scalar tensor, at the present step."""
+        optimizer = getattr(self, "optimizer", None)
+        step = 0 if optimizer is None else optimizer.iterations
+        return 1.0 if self._kl is None else self._kl.weight_at(step)
+
+    @property
+    def warmup_steps(self) -> int:
+        """The step of the optimizer from which on kl_weight is the one it ends with."""
+        return getattr(self._kl and self._kl.weight, "warmup_steps", 0)
 
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
-        """The means of loss, nll and kl, and the metrics given to `compile`."""
+        """The means of loss, nll, kl and elbo, and the metrics given to `compile`."""
         return [*self._means, *super().metrics]
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
@@ -133,17 +163,25 @@ class VAE(tf_keras.Model):
           **kwargs: as in `tf_keras.Model.fit`; validation_data takes images in the same forms.
 
         Returns:
-          A `tf_keras.callbacks.History` of loss, nll and kl, nats an image.
+          A `tf_keras.callbacks.History` of loss, nll, kl and elbo, nats an image.
 
         Raises:
           ValueError, TypeError: before training, for what are no images of this model.
         """
         method = super().fit
         shape = self.image_shape
-        return method(**_checks.training_arguments(method, shape, x, y, *args, **kwargs))
+        history = method(**_checks.training_arguments(method, shape, x, y, *args, **kwargs))
+        step = int(self.optimizer.iterations)
+        if step < self.warmup_steps:
+            warnings.warn(
+                f"kl_weight: training ended at step {step}, before its warm-up does at step "
+                f"{self.warmup_steps}.",
+                stacklevel=2,
+            )
+        return history
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Returns loss, nll and kl, nats an image; as `tf_keras.Model.evaluate`."""
+        """Returns loss, nll, kl and elbo, nats an image; as `tf_keras.Model.evaluate`."""
         method = super().evaluate
         shape = self.image_shape
         return method(**_checks.training_arguments(method, shape, x, y, *args, **kwargs))
@@ -173,12 +211,10 @@ class VAE(tf_keras.Model):
 
     def _objective(self, data: Any, training: bool) -> tuple[tf.Tensor, dict]:
         images, targets, sample_weight = tf_keras.utils.unpack_x_y_sample_weight(data)
-        images = inference.scaled(images)
-        targets = images if targets is None else inference.scaled(targets)
+        images = inference.pixels(self, images)
+        targets = images if targets is None else inference.pixels(self, targets)
         posterior = self.encoder(images, training=training)
-        likelihood = self.decoder(tf.convert_to_tensor(posterior), training=training)
-        nll = self.loss(targets, likelihood)
-        kl = self.kl_divergence(posterior)
+        loss, nll, kl, mean = objectives.terms(self, posterior, targets, training)
         weight = tf.ones([], nll.dtype)
         if sample_weight is not None:  # Keras hands over [B, 1]
             weight = tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
@@ -186,10 +222,12 @@ class VAE(tf_keras.Model):
         heads = parts.distribution_layers(self.encoder)
         heads_losses = {id(loss) for head in heads for loss in head.losses}
         rest = [tf.cast(loss, nll.dtype) for loss in self.losses if id(loss) not in heads_losses]
-        losses = weight * (nll + self.kl_weight * kl) + tf.add_n([tf.zeros([], nll.dtype), *rest])
-        for mean, values in zip(self._means, (losses, weight * nll, weight * kl), strict=True):
-            mean.update_state(values)
-        metrics = self.compute_metrics(images, targets, likelihood.mean(), sample_weight)
+        losses = weight * loss + tf.add_n([tf.zeros([], nll.dtype), *rest])
+        reported = {"loss": losses, "nll": weight * nll, "kl": weight * kl}
+        reported["elbo"] = -reported["nll"] - reported["kl"]
+        for metric in self._means:
+            metric.update_state(reported[metric.name])
+        metrics = self.compute_metrics(images, targets, mean, sample_weight)
         return tf.reduce_mean(losses), metrics
 
     # What a trained model answers
@@ -313,6 +351,7 @@ class VAE(tf_keras.Model):
             "encoder": serialize(self.encoder),
             "decoder": serialize(self.decoder),
             "kl": self._kl.get_config() if self._prior_is_given else None,
+            **{name: getattr(self, name) for name in _SETTINGS},
         }
 
     @classmethod
@@ -322,7 +361,8 @@ class VAE(tf_keras.Model):
         decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
         kl = config.get("kl")
         prior = kl and KLDivergenceRegularizer.from_config(kl).distribution_b
-        return cls(encoder, decoder, prior=prior, name=config["name"])
+        settings = {name: config[name] for name in _SETTINGS if name in config}
+        return cls(encoder, decoder, prior=prior, name=config["name"], **settings)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was; loading calls it, and then restores the optimizer."""
@@ -346,4 +386,5 @@ class VAE(tf_keras.Model):
         self._wants_prior(method)
         images = tf.convert_to_tensor(images)
         _checks.array("images", images, self.image_shape)
-        return images, _checks.whole_number("num_samples", num_samples), _checks.seed(seed)
+        num_samples, seed = _checks.whole_number("num_samples", num_samples), _checks.seed(seed)
+        return inference.pixels(self, images, seed), num_samples, seed

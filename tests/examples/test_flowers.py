@@ -23,7 +23,7 @@ RESULTS = {
     *("interpolation.png", "posterior_samples.png"),
 }
 HEAVY = ["numpy", "tensorflow", "tf_keras", "tensorflow_probability", "matplotlib"]
-LOSSES = ["loss", "nll", "kl", "val_loss", "val_nll", "val_kl"]
+LOSSES = [f"{part}{name}" for part in ("", "val_") for name in ("loss", "nll", "kl", "elbo")]
 
 
 @pytest.fixture(scope="module")

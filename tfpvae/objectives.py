@@ -1,0 +1,221 @@
+"""What a VAE is trained on: bounds on log p(x), and what holds the KL to a rate."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfpvae import _checks, divergences
+
+tfd = tfp.distributions
+
+OBJECTIVES = ("elbo", "iwae", "dreg")
+
+
+class Terms(NamedTuple):
+    """What one pass says of a batch: [B] nats each, and images [B, H, W, C]."""
+
+    loss: tf.Tensor
+    nll: tf.Tensor
+    kl: tf.Tensor
+    mean: tf.Tensor
+
+
+def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
+    """Raises unless the settings of a VAE's objective are valid and go together."""
+    _checks.one_of("objective", vae.objective, OBJECTIVES)
+    _checks.whole_number("num_samples", vae.num_samples)
+    _checks.finite_number("free_bits", vae.free_bits, minimum=0)
+    if vae.target_rate is not None:
+        _checks.finite_number("target_rate", vae.target_rate, minimum=0)
+    if vae.free_bits and vae.target_rate is not None:
+        raise ValueError("target_rate: wanted free_bits or a target_rate, got both.")
+    of_a_kl = {"free_bits": vae.free_bits, "target_rate": vae.target_rate is not None}
+    for argument, given in of_a_kl.items():
+        if given and vae.objective != "elbo":
+            raise ValueError(
+                f"{argument}: wanted the objective 'elbo', in which the KL stands by itself, got "
+                f"{vae.objective!r}."
+            )
+    plain = vae.objective == "elbo" and vae.num_samples == 1 and not any(of_a_kl.values())
+    if vae.prior is None and not plain:
+        raise ValueError(
+            "objective: wanted 'elbo' with one draw for a plain autoencoder, whose posterior is a "
+            f"point and has no KL, got {vae.objective!r} with num_samples={vae.num_samples}, "
+            f"free_bits={vae.free_bits}, target_rate={vae.target_rate}."
+        )
+    if vae.objective == "dreg":
+        doubly_reparameterized(posterior, tf.zeros([1, 1, posterior.event_shape[0]]))
+
+
+def terms(
+    vae: tf_keras.Model, posterior: tfd.Distribution, targets: tf.Tensor, training: bool
+) -> Terms:
+    """Returns the loss of each image on the VAE's objective, its nll and its KL.
+
+    Args:
+      vae: a `VAE`.
+      posterior: q(z|x) of the images, batch shape [B].
+      targets: what is to be reconstructed, [B, H, W, C].
+      training: whether the decoder trains.
+    """
+    latents, held, factor = draws(posterior, vae.num_samples), posterior, []
+    if vae.objective == "dreg":
+        held, latents, factor = doubly_reparameterized(posterior, latents)
+    shape = tf.shape(latents)[:2]
+    likelihood = vae.decoder(tf.reshape(latents, [-1, latents.shape[-1]]), training=training)
+    nll = vae.loss(tf.tile(targets, [vae.num_samples, 1, 1, 1]), likelihood)
+    nll = tf.reshape(nll, shape)
+    # One draw is the one that stands for the posterior, which the KL term finds by itself.
+    kl = vae.kl_divergence(posterior, None if vae.num_samples == 1 else latents)
+    if vae.objective == "elbo":
+        loss = negative_elbo(nll, _counted(vae, posterior, kl), vae.kl_weight)
+    else:
+        log_ratio = divergences.sampled_kl(held, vae.prior, latents)
+        factor.append(normalized_weights(nll, log_ratio, vae.kl_weight))
+        loss = negative_iwae(nll, log_ratio, vae.kl_weight)
+    mean = likelihood.mean()
+    mean = tf.reduce_mean(tf.reshape(mean, tf.concat([shape, tf.shape(mean)[1:]], 0)), axis=0)
+    return Terms(loss, tf.reduce_mean(nll, axis=0), kl, mean)
+
+
+def draws(posterior: tfd.Distribution, num_samples: int) -> tf.Tensor:
+    """Returns z ~ q(z|x), [S, B, D]; one alone is the draw that stands for the posterior."""
+    if num_samples == 1:
+        return tf.convert_to_tensor(posterior)[tf.newaxis]
+    return posterior.sample(num_samples)
+
+
+def _counted(vae: tf_keras.Model, posterior: tfd.Distribution, kl: tf.Tensor) -> tf.Tensor:
+    """Returns what of the KL enters the loss: [B], or a scalar."""
+    if vae.free_bits:
+        return with_free_bits(posterior, vae.prior, kl, vae.free_bits)
+    return kl if vae.target_rate is None else off_target(kl, vae.target_rate)
+
+
+def negative_elbo(nll: tf.Tensor, kl: tf.Tensor, kl_weight: tf.Tensor | float) -> tf.Tensor:
+    """Returns the mean of nll over draws, plus kl_weight * KL (Higgins et al. 2017, equation 4).
+
+    Args:
+      nll: -log p(x|z), [S, B], nats.
+      kl: KL(q(z|x) || p(z)), [B] or [], nats.
+      kl_weight: the beta of a beta-VAE.
+
+    Returns:
+      [B], nats.
+
+    >>> negative_elbo(tf.constant([[3.0], [5.0]]), tf.constant([1.0]), 2.0).numpy().tolist()
+    [6.0]
+    """
+    return tf.reduce_mean(nll, axis=0) + kl_weight * kl
+
+
+def negative_iwae(nll: tf.Tensor, log_ratio: tf.Tensor, kl_weight: tf.Tensor | float) -> tf.Tensor:
+    """Returns -log 1/S sum_s exp(-nll_s - kl_weight * log q(z_s|x) / p(z_s)).
+
+    With kl_weight 1 the negative importance-weighted bound (Burda, Grosse and Salakhutdinov 2016,
+    equation 8), which one draw makes the ELBO; another weight serves to warm up.
+
+    Args:
+      nll: -log p(x|z), [S, B], nats.
+      log_ratio: log q(z|x) - log p(z), [S, B], nats.
+      kl_weight: factor of log_ratio.
+
+    Returns:
+      [B], nats.
+
+    >>> nll = -tf.math.log([[0.2], [0.4]])
+    >>> round(float(tf.exp(-negative_iwae(nll, tf.zeros([2, 1]), 1.0))[0]), 6)  # their mean
+    0.3
+    """
+    log_weights = -nll - kl_weight * log_ratio
+    num_samples = tf.cast(tf.shape(nll)[0], nll.dtype)
+    return tf.math.log(num_samples) - tf.reduce_logsumexp(log_weights, axis=0)
+
+
+def doubly_reparameterized(
+    posterior: tfd.Distribution, latents: tf.Tensor
+) -> tuple[tfd.Distribution, tf.Tensor, list[tf.Tensor]]:
+    """Returns what makes the gradient of `negative_iwae` the doubly reparameterised one.
+
+    The log weights are to be taken of the posterior that comes back, which has no gradient, at the
+    latents that come back, whose gradient is multiplied by what is put into the list: the
+    normalised weights [S, B], known only once the decoder has run. So the encoder's gradient is
+    sum_s w_s^2 d log w_s / dz_s dz_s / dphi, whose signal does not vanish beside its noise as S
+    grows, and all else has its own (Tucker, Lawson, Gu and Maddison 2019, equation 8).
+
+    Args:
+      posterior: q(z|x), batch shape [B].
+      latents: draws of it with their gradient, [S, B, D].
+
+    Raises:
+      ValueError: for a posterior whose parameters are inside a network, as those of a flow.
+    """
+    inner = getattr(posterior, "tensor_distribution", posterior)
+    if not isinstance(inner, tf.__internal__.CompositeTensor):
+        raise ValueError(
+            "objective: wanted a posterior whose parameters are tensors for 'dreg', got "
+            f"{type(inner).__name__}. 'iwae' takes any."
+        )
+    held = tf.nest.map_structure(tf.stop_gradient, inner, expand_composites=True)
+    factor: list[tf.Tensor] = []
+
+    @tf.custom_gradient
+    def identity(z):
+        return tf.identity(z), lambda gradient: gradient * factor[0][..., tf.newaxis]
+
+    return held, identity(latents), factor
+
+
+def normalized_weights(
+    nll: tf.Tensor, log_ratio: tf.Tensor, kl_weight: tf.Tensor | float
+) -> tf.Tensor:
+    """Returns the importance weights of the draws of an image, which sum to 1: [S, B].
+
+    >>> normalized_weights(tf.zeros([4, 1]), tf.zeros([4, 1]), 1.0).numpy()[:, 0].tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    return tf.stop_gradient(tf.nn.softmax(-nll - kl_weight * log_ratio, axis=0))
+
+
+def with_free_bits(
+    posterior: tfd.Distribution, prior: tfd.Distribution, kl: tf.Tensor, free_bits: float
+) -> tf.Tensor:
+    """Returns the KL with a part of it free: nothing is won by going below.
+
+    sum_d max(mean over the batch of KL_d, free_bits) where posterior and prior are normals with
+    independent dimensions; else, the dimensions having no KL of their own, max(mean of the KL,
+    D * free_bits) (Kingma et al. 2016, equation 15).
+
+    Args:
+      posterior: q(z|x), batch shape [B], event shape [D].
+      prior: p(z), event shape [D].
+      kl: KL(q || p), [B], nats.
+      free_bits: nats a latent dimension, at least 0.
+
+    Returns:
+      A scalar, nats.
+
+    >>> normal = tfd.Independent(tfd.Normal([[2.0, 0.0]], 1.0), 1)
+    >>> prior = tfd.Independent(tfd.Normal([0.0, 0.0], 1.0), 1)
+    >>> float(with_free_bits(normal, prior, tf.constant([2.0]), 0.5))
+    2.5
+    """
+    parts = divergences.kl_per_dimension(posterior, prior)
+    if parts is None:
+        parts = kl[:, tf.newaxis]
+        free_bits = free_bits * posterior.event_shape.num_elements()
+    return tf.reduce_sum(tf.maximum(tf.reduce_mean(parts, axis=0), free_bits))
+
+
+def off_target(kl: tf.Tensor, target_rate: float) -> tf.Tensor:
+    """Returns |mean over the batch of the KL - target_rate|, a scalar in nats.
+
+    In the place of the KL it holds the rate, for any large enough weight (Burgess et al. 2018,
+    equation 8).
+
+    >>> float(off_target(tf.constant([1.0, 2.0]), 5.0))
+    3.5
+    """
+    return tf.abs(tf.reduce_mean(kl) - target_rate)

@@ -1,0 +1,105 @@
+"""Schedules of the KL's weight: how much of it counts at which step of the optimizer.
+
+Any `tf_keras.optimizers.schedules.LearningRateSchedule` can be a kl_weight; these two are the ones
+that VAEs are trained with, and know when they have arrived.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from tfpvae import _checks
+
+_Schedule = tf_keras.optimizers.schedules.LearningRateSchedule
+_register = tf_keras.saving.register_keras_serializable(package="tfpvae")
+
+
+@_register
+class LinearWarmup(_Schedule):
+    """Schedule that rises from 0 to `weight` in `num_steps` steps, and stays there.
+
+    weight * min(step / num_steps, 1) (Bowman et al. 2016, section 3.1; linear: Soenderby et al.
+    2016, section 2.1). It keeps the posterior from falling into the prior before the decoder has
+    learnt to use z.
+
+    Args:
+      num_steps: of the optimizer, at least 1.
+      weight: where it ends, at least 0.
+
+    Raises:
+      TypeError, ValueError: for other arguments.
+
+    >>> warmup = LinearWarmup(4)
+    >>> [float(warmup(step)) for step in (0, 1, 4, 5)]
+    [0.0, 0.25, 1.0, 1.0]
+    """
+
+    def __init__(self, num_steps: int, weight: float = 1.0):
+        self.num_steps = _checks.whole_number("num_steps", num_steps)
+        self.weight = _checks.finite_number("weight", weight, minimum=0)
+
+    @property
+    def warmup_steps(self) -> int:
+        """The step from which on the weight is the last one."""
+        return self.num_steps
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        return self.weight * tf.minimum(_float(step) / self.num_steps, 1.0)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"num_steps": self.num_steps, "weight": self.weight}
+
+
+@_register
+class CyclicalWarmup(_Schedule):
+    """Schedule that rises from 0 to `weight` several times, and stays there after the last.
+
+    In each cycle the weight rises through the first `ramp` of the steps and stays for the rest (Fu
+    et al. 2019, equation 6).
+
+    Args:
+      num_steps: of the optimizer in a cycle, at least 1.
+      num_cycles: at least 1.
+      weight: where each ends, at least 0.
+      ramp: the rising part of a cycle, above 0 and at most 1.
+
+    Raises:
+      TypeError, ValueError: for other arguments.
+
+    >>> warmup = CyclicalWarmup(4, num_cycles=2)
+    >>> [float(warmup(step)) for step in (0, 1, 2, 3, 4, 5, 8)]
+    [0.0, 0.5, 1.0, 1.0, 0.0, 0.5, 1.0]
+    """
+
+    def __init__(self, num_steps: int, num_cycles: int = 4, weight: float = 1.0, ramp: float = 0.5):
+        self.num_steps = _checks.whole_number("num_steps", num_steps)
+        self.num_cycles = _checks.whole_number("num_cycles", num_cycles)
+        self.weight = _checks.finite_number("weight", weight, minimum=0)
+        self.ramp = _checks.finite_number("ramp", ramp, minimum=0)
+        if not 0 < self.ramp <= 1:
+            raise ValueError(f"ramp: wanted a number above 0 and at most 1, got {ramp!r}.")
+
+    @property
+    def warmup_steps(self) -> int:
+        """The step from which on the weight is the last one."""
+        return round(self.num_steps * (self.num_cycles - 1 + self.ramp))
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        cycles = _float(step) / self.num_steps
+        place = tf.where(cycles < self.num_cycles, cycles % 1.0, 1.0)
+        return self.weight * tf.minimum(place / self.ramp, 1.0)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {
+            "num_steps": self.num_steps,
+            "num_cycles": self.num_cycles,
+            "weight": self.weight,
+            "ramp": self.ramp,
+        }
+
+
+def _float(step: Any) -> tf.Tensor:
+    return tf.cast(step, tf_keras.backend.floatx())
