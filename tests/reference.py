@@ -57,3 +57,13 @@ def probabilistic_pca(data, latent_dim):
     variance = values[latent_dim:].mean()
     weights = vectors[:, :latent_dim] * np.sqrt(values[:latent_dim] - variance)
     return mean, weights, variance
+
+
+def discretized_logistic_mass(level, m, s):
+    """P(level) of 0 ... 255 for a logistic of location m and scale s, both in levels."""
+    lower = np.where(level == 0, -np.inf, (level - 0.5 - m) / s)
+    upper = np.where(level == 255, np.inf, (level + 0.5 - m) / s)
+    # In the right half from the right, where the difference keeps its digits.
+    from_left = special.expit(upper) - special.expit(lower)
+    from_right = special.expit(-lower) - special.expit(-upper)
+    return np.where(lower > 0, from_right, from_left)

@@ -8,7 +8,8 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import tfpvae
-from tfpvae import builders
+from tfpvae import builders, layers
+from tfpvae.layers.discretized import DiscretizedLogistic
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 tfkl = tf_keras.layers
@@ -134,21 +135,75 @@ def test_a_backbone_of_ones_own(kind):
     assert vae.count_params() == 40 + (3 * 3 * 4 + 1) * 6 + 4 * 64
 
 
+def locations(likelihood: tfd.Distribution) -> np.ndarray:
+    """What the means of a likelihood go by, between 0 and 1: [B, H, W, C] or [B, H, W, K, C]."""
+    inner = likelihood.distribution
+    if isinstance(inner, tfd.MixtureSameFamily):
+        inner = inner.components_distribution.distribution
+    if hasattr(inner, "logits"):
+        return tf.sigmoid(inner.logits).numpy()
+    if isinstance(inner, DiscretizedLogistic):
+        return (inner.loc.numpy() + 0.01) / 1.02
+    return inner.mean().numpy()
+
+
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
 @pytest.mark.parametrize("likelihood", builders.LIKELIHOODS)
 def test_the_last_bias_starts_at_the_logit_of_the_mean(architecture, likelihood):
-    rng = np.random.default_rng(0)
-    vae = tfpvae.build_vae(architecture, likelihood=likelihood)
-    channels = vae.image_shape[-1]
-    mean = rng.uniform(0.1, 0.9, channels)
-    mean = np.broadcast_to(mean, vae.image_shape)
-    vae = tfpvae.build_vae(architecture, likelihood=likelihood, pixel_mean=mean)
+    options = builders.ARCHITECTURES[architecture]
+    image_shape, latent_dim = options["image_shape"], options["latent_dim"]
+    mean = np.random.default_rng(0).uniform(0.1, 0.9, image_shape[-1])
+    mean = np.broadcast_to(mean, image_shape)
+    decoder = tfpvae.build_decoder(
+        image_shape=image_shape,
+        latent_dim=latent_dim,
+        backbone=architecture,
+        likelihood=likelihood,
+        pixel_mean=mean,
+    )
     # Every other weight at 0: what is left is the bias.
-    weighted = [layer for layer in vae.decoder.layers if layer.weights]
+    weighted = [layer for layer in decoder.layers if layer.weights and layer.name != "likelihood"]
     for layer in weighted[:-1]:
         layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
-    logits = vae.decoder(np.zeros([1, *vae.decoder.input_shape[1:]], "float32")).distribution.logits
-    np.testing.assert_allclose(logits[0], np.log(mean / (1 - mean)), rtol=1e-5)
+    found = locations(decoder(np.zeros([1, latent_dim], "float32")))[0]
+    wanted = mean[:, :, np.newaxis] if found.ndim == 4 else mean
+    np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), rtol=1e-5)
+    bias = weighted[-1].get_weights()[1]
+    parameters = decoder.get_layer("likelihood").params_size(image_shape)
+    assert np.count_nonzero(bias) / bias.size == found.size / parameters
+
+
+@pytest.mark.parametrize(("size", "shape"), [(8 * 8 * 15, None), (8 * 8 * 15, (8, 8, 15))])
+def test_a_backbone_of_ones_own_gives_all_parameters_of_a_pixel(size, shape):
+    backbone = tf_keras.Sequential([tfkl.Dense(size), *([tfkl.Reshape(shape)] if shape else [])])
+    decoder = tfpvae.build_decoder(
+        **GOOD | {"backbone": backbone, "likelihood": "mixture_of_logistics", "pixel_mean": 0.3}
+    )
+    assert decoder(np.zeros([2, 2], "float32")).event_shape == (8, 8, 1)
+    bias = backbone.get_weights()[1].reshape(8, 8, 15)
+    np.testing.assert_allclose(bias[..., :5], np.log(0.3 / 0.7), rtol=1e-6)
+    assert not bias[..., 5:].any()
+
+
+def test_a_likelihood_layer_is_used_as_it_is():
+    head = layers.NormalLikelihood((8, 8, 1), "sample", scale=0.25, name="mine")
+    decoder = tfpvae.build_decoder(**GOOD, likelihood=head)
+    assert decoder.layers[-1] is head
+    np.testing.assert_allclose(decoder(np.zeros([1, 2], "float32")).stddev()[0, 0, 0], [0.25])
+    vae = tfpvae.build_vae(
+        "dense",
+        image_shape=(8, 8, 3),
+        likelihood=layers.LogisticMixtureLikelihood((8, 8, 3), components=2),
+    )
+    # Hidden layer of 256 from two latents, then K (2 C + 1) parameters a pixel.
+    assert vae.decoder.count_params() == 3 * 256 + 257 * 64 * 2 * 7
+
+
+@pytest.mark.parametrize("likelihood", builders.LIKELIHOODS)
+def test_a_named_likelihood_is_its_mean_as_a_tensor(likelihood):
+    decoder = tfpvae.build_decoder(**GOOD, likelihood=likelihood)
+    found = decoder(np.ones([2, 2], "float32"))
+    np.testing.assert_array_equal(tf.convert_to_tensor(found), found.mean())
 
 
 def test_pixel_mean_survives_pixels_that_are_always_black():
@@ -197,9 +252,21 @@ GOOD = {"image_shape": (8, 8, 1), "latent_dim": 2, "backbone": "dense"}
         ),
         (
             tfpvae.build_decoder,
-            {"likelihood": "normal"},
+            {"likelihood": "gaussian"},
             ValueError,
-            "likelihood: .*'bernoulli', 'continuous_bernoulli'.*'normal'",
+            "likelihood: .*'bernoulli', 'beta', 'continuous_bernoulli'.*'gaussian'",
+        ),
+        (
+            tfpvae.build_decoder,
+            {"likelihood": tfp.layers.IndependentBernoulli((8, 8, 1))},
+            TypeError,
+            "likelihood: wanted a name or a likelihood layer of tfpvae.layers, got",
+        ),
+        (
+            tfpvae.build_decoder,
+            {"likelihood": layers.NormalLikelihood((8, 8))},
+            ValueError,
+            r"likelihood: .*\(8, 8, 1\).*\(8, 8\)",
         ),
         (tfpvae.build_encoder, {"prior": "normal"}, ValueError, "prior: .*'standard_normal'"),
         (tfpvae.build_encoder, {"prior": 3}, TypeError, "prior: .*3"),
@@ -230,6 +297,12 @@ GOOD = {"image_shape": (8, 8, 1), "latent_dim": 2, "backbone": "dense"}
             {"backbone": tfkl.Dense(63)},
             ValueError,
             r"backbone: wanted one logit a pixel, \[B, 8, 8, 1\], got \(None, 63\)",
+        ),
+        (
+            tfpvae.build_decoder,
+            {"backbone": tfkl.Dense(64), "likelihood": "mixture_of_logistics"},
+            ValueError,
+            r"backbone: wanted 15 parameters a pixel, \[B, 8, 8, 15\], got \(None, 64\)",
         ),
         (
             tfpvae.build_encoder,

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,6 +10,7 @@ import tf_keras
 
 from tfpvae import _checks, layers
 from tfpvae.backbones import DECODERS, ENCODERS
+from tfpvae.layers.likelihoods import LikelihoodLayer
 from tfpvae.layers.posteriors import SCALE_FLOOR
 from tfpvae.priors import build_prior
 from tfpvae.regularizers import Schedule
@@ -24,7 +26,12 @@ POSTERIORS: dict[str, Any] = {
 }
 LIKELIHOODS: dict[str, Any] = {
     "bernoulli": layers.IndependentBernoulli,
+    "beta": layers.BetaLikelihood,
     "continuous_bernoulli": layers.IndependentContinuousBernoulli,
+    "discretized_logistic": layers.DiscretizedLogisticLikelihood,
+    "mixture_of_logistics": layers.LogisticMixtureLikelihood,
+    "normal": layers.NormalLikelihood,
+    "normal_per_pixel": partial(layers.NormalLikelihood, scale="per_pixel"),
 }
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "cnn": {"image_shape": (28, 28, 1), "latent_dim": 10, "posterior": "independent_normal"},
@@ -127,7 +134,7 @@ def build_decoder(
     image_shape: tuple[int, int, int],
     latent_dim: int,
     backbone: Backbone,
-    likelihood: str = "bernoulli",
+    likelihood: str | LikelihoodLayer = "bernoulli",
     pixel_mean: Any = None,
     name: str = "decoder",
 ) -> tf_keras.Model:
@@ -137,11 +144,17 @@ def build_decoder(
       image_shape: (height, width, channels).
       latent_dim: D, at least 1.
       backbone: a name of `list_architectures()`, or a `tf_keras` model or callable of your own,
-        from latents [B, latent_dim] to the logits of the pixels, [B, H, W, C] or [B, H * W * C].
-      likelihood: "bernoulli" or "continuous_bernoulli".
+        from latents [B, latent_dim] to the parameters of the pixels, [B, H, W, V] or
+        [B, H * W * V]. V is C logits for a Bernoulli, continuous or not, and "normal"; for the
+        others it is params_size(image_shape) / (H * W) of their layer, the locations first.
+      likelihood: a name, or a likelihood layer of `tfpvae.layers` for image_shape, with options of
+        its own, which is used as it is. Of binary pixels a mass: "bernoulli". Of grey pixels a
+        density: "continuous_bernoulli", "beta", "normal" (one scale, learned) and
+        "normal_per_pixel". Of 8-bit pixels a mass: "discretized_logistic" and
+        "mixture_of_logistics".
       pixel_mean: the mean of the training images, in [0, 1], of a shape that broadcasts to
-        image_shape; the last bias starts at its logit. A named backbone without a last bias is
-        given one.
+        image_shape; the last bias starts the locations at its logit. A named backbone without a
+        last bias is given one.
       name: of the model.
 
     Returns:
@@ -157,26 +170,29 @@ def build_decoder(
     """
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
-    _checks.one_of("likelihood", likelihood, LIKELIHOODS)
+    head = _likelihood_layer(likelihood, image_shape)
+    height, width, channels = image_shape
+    values = head.params_size(image_shape) // (height * width)
+    params_shape = (height, width, values)
     latents = tf_keras.Input((latent_dim,), name="latents")
     if isinstance(backbone, str):
         use_bias = pixel_mean is not None
-        network = DECODERS[_known(backbone, DECODERS)](*image_shape, use_bias)
+        network = DECODERS[_known(backbone, DECODERS)](*params_shape, use_bias)
     else:
         network = [backbone]
-    logits = _apply(network, latents)
-    if tuple(logits.shape[1:]) not in (image_shape, (np.prod(image_shape),)):
+    params = _apply(network, latents)
+    if tuple(params.shape[1:]) not in (params_shape, (np.prod(params_shape),)):
+        wanted = "one logit" if values == channels else f"{values} parameters"
         raise ValueError(
-            f"backbone: wanted one logit a pixel, [B, {', '.join(map(str, image_shape))}], "
-            f"got {tuple(logits.shape)}."
+            f"backbone: wanted {wanted} a pixel, [B, {', '.join(map(str, params_shape))}], "
+            f"got {tuple(params.shape)}."
         )
     if pixel_mean is not None:
-        start_last_bias(tf_keras.Model(latents, logits), pixel_mean, image_shape)
-    if len(logits.shape) > 2:
-        logits = tf_keras.layers.Flatten()(logits)
-    # As a tensor a likelihood is its mean; the default would draw every pixel at each step.
-    head = LIKELIHOODS[likelihood](image_shape, "mean", name="likelihood")
-    return tf_keras.Model(latents, head(logits), name=name)
+        network = tf_keras.Model(latents, params)
+        start_last_bias(network, pixel_mean, image_shape, values, head.locations)
+    if len(params.shape) > 2:
+        params = tf_keras.layers.Flatten()(params)
+    return tf_keras.Model(latents, head(params), name=name)
 
 
 def build_vae(architecture: str, **overrides: Any) -> VAE:
@@ -233,6 +249,25 @@ def _kl_weight(kl_weight: Any) -> float | Schedule:
     if isinstance(kl_weight, Schedule):
         return kl_weight
     return _checks.finite_number("kl_weight", kl_weight, minimum=0)
+
+
+def _likelihood_layer(
+    likelihood: str | LikelihoodLayer, image_shape: tuple[int, int, int]
+) -> LikelihoodLayer:
+    if isinstance(likelihood, str):
+        _checks.one_of("likelihood", likelihood, LIKELIHOODS)
+        # As a tensor a likelihood is its mean; a draw would draw every pixel at each step.
+        return LIKELIHOODS[likelihood](image_shape, "mean", name="likelihood")
+    if not isinstance(likelihood, LikelihoodLayer):
+        raise TypeError(
+            f"likelihood: wanted a name or a likelihood layer of tfpvae.layers, got {likelihood!r}."
+        )
+    if likelihood.event_shape != image_shape:
+        raise ValueError(
+            f"likelihood: wanted a layer of event shape {image_shape} (image_shape), got one of "
+            f"{likelihood.event_shape}."
+        )
+    return likelihood
 
 
 def _known(backbone: str, known: dict) -> str:

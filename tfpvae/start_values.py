@@ -56,9 +56,25 @@ def start_posterior(
 
 
 def start_last_bias(
-    network: tf_keras.Model, pixel_mean: Any, image_shape: tuple[int, int, int]
+    network: tf_keras.Model,
+    pixel_mean: Any,
+    image_shape: tuple[int, int, int],
+    values: int,
+    locations: int = 1,
 ) -> None:
-    """Sets the bias of the last layer with weights to the logit of the mean image."""
+    """Sets the bias of the last layer with weights to the logit of the mean image.
+
+    Args:
+      network: the model from latents to the parameters of the pixels, [B, H, W, V].
+      pixel_mean: in [0, 1], of a shape that broadcasts to image_shape.
+      image_shape: (height, width, channels).
+      values: V, how many parameters a pixel has.
+      locations: how many of them, at their beginning, a channel's mean goes by; the rest keep their
+        start values.
+
+    Raises:
+      ValueError: for a mean of another shape or out of range, or a layer without such a bias.
+    """
     mean = np.asarray(pixel_mean, np.float64)
     try:
         mean = np.broadcast_to(mean, image_shape)
@@ -72,12 +88,15 @@ def start_last_bias(
     while isinstance(last, tf_keras.Model):
         last = [layer for layer in last.layers if layer.weights][-1]
     bias = getattr(last, "bias", None)
-    if bias is not None and bias.shape == mean.shape[-1:]:
-        mean = mean.mean(axis=(0, 1))
-    if bias is None or np.size(mean) != bias.shape.num_elements():
+    height, width, channels = image_shape
+    if bias is not None and bias.shape == [values]:
+        mean = mean.mean(axis=(0, 1), keepdims=True)
+    elif bias is None or bias.shape.num_elements() != height * width * values:
         raise ValueError(
             f"pixel_mean: wanted a backbone whose last layer has a bias a pixel or a channel, got "
             f"{last.name!r}, whose bias is {bias if bias is None else tuple(bias.shape)}."
         )
-    mean = np.clip(mean.reshape(bias.shape), 1e-3, 1 - 1e-3)  # pixels that are always 0 or 1
-    bias.assign(np.log(mean) - np.log1p(-mean))
+    mean = np.clip(mean, 1e-3, 1 - 1e-3)  # pixels that are always 0 or 1
+    start = bias.numpy().reshape(*mean.shape[:2], values)
+    start[..., : locations * channels] = np.tile(np.log(mean) - np.log1p(-mean), locations)
+    bias.assign(start.reshape(bias.shape))

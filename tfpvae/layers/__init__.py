@@ -5,15 +5,21 @@ each of the two outputs, so the KL enters the loss twice; and the layer's config
 function. Here the layer itself adds the KL, once, and its config is its arguments.
 """
 
+from tfpvae.layers.densities import BetaLikelihood, NormalLikelihood
+from tfpvae.layers.discretized import DiscretizedLogisticLikelihood, LogisticMixtureLikelihood
 from tfpvae.layers.likelihoods import IndependentBernoulli, IndependentContinuousBernoulli
 from tfpvae.layers.posteriors import Deterministic, IndependentNormal, MultivariateNormalTriL
 from tfpvae.regularizers import KLDivergenceRegularizer
 
 __all__ = [
+    "BetaLikelihood",
     "Deterministic",
+    "DiscretizedLogisticLikelihood",
     "IndependentBernoulli",
     "IndependentContinuousBernoulli",
     "IndependentNormal",
     "KLDivergenceRegularizer",
+    "LogisticMixtureLikelihood",
     "MultivariateNormalTriL",
+    "NormalLikelihood",
 ]

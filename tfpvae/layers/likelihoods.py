@@ -12,9 +12,51 @@ from tfpvae.layers.distribution_layer import DistributionLayer, register, shape_
 tfd = tfp.distributions
 tfpl = tfp.layers
 
+# What log_prob is: see LikelihoodLayer.scores.
+BINARY_MASS = "binary_mass"
+DENSITY = "density"
+MASS = "mass"
+
+
+class LikelihoodLayer(DistributionLayer):
+    """A layer that ends a decoder; what `build_decoder` and a VAE have to know of it.
+
+    Its input is [B, H * W * V], flattened [H, W, V]: V values for each pixel, the locations (what
+    the mean goes by) first, V = params_size(event_shape) / (H * W).
+
+    Attributes:
+      scores: what log_prob is the log of. "binary_mass": the probability of pixels that are 0 or 1.
+        "density": a density of pixels in [0, 1], in units of that interval. "mass": the probability
+        of pixels that have one of the 256 levels of 8 bits. Numbers of one kind compare with each
+        other; a density and a mass of the same 8-bit pixels do after log 256 is taken off the
+        density's, pixel for pixel and channel for channel.
+      locations: how many locations a channel has: one, or one a component of a mixture.
+      event_shape: of one draw, such as image_shape.
+    """
+
+    scores: str
+    locations = 1
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return shape_of(self._event_shape)
+
+
+def channels_last(event_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """Returns an event shape as a tuple; raises unless it has an axis of channels."""
+    shape = shape_of(event_shape)
+    if not shape:
+        raise ValueError(f"event_shape: wanted at least one side, got {event_shape!r}.")
+    return shape
+
+
+def positive(raw: tf.Tensor, start: float, floor: float) -> tf.Tensor:
+    """Returns softplus(raw + c) + floor, with c such that raw = 0 gives start + floor."""
+    return tf.math.softplus(raw + math.log(math.expm1(start))) + floor
+
 
 @register
-class IndependentBernoulli(DistributionLayer, tfpl.IndependentBernoulli):
+class IndependentBernoulli(LikelihoodLayer, tfpl.IndependentBernoulli):
     """Layer that turns prod(event_shape) logits an example into independent Bernoullis.
 
     For binary pixels a probability mass. With grey pixels in [0, 1] its log_prob is the
@@ -31,6 +73,8 @@ class IndependentBernoulli(DistributionLayer, tfpl.IndependentBernoulli):
     >>> likelihood.mean().shape
     TensorShape([3, 2, 2, 1])
     """
+
+    scores = BINARY_MASS
 
     def __init__(
         self,
@@ -55,8 +99,31 @@ class IndependentBernoulli(DistributionLayer, tfpl.IndependentBernoulli):
         return {**super().get_config(), "sample_dtype": self._sample_dtype}
 
 
+# The Bernoulli numbers B_2, B_4, ..., B_16.
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+
+
+class ContinuousBernoulli(tfd.ContinuousBernoulli):
+    """The distribution of TensorFlow Probability, with a variance that has a gradient.
+
+    Theirs takes cosh(logit), which overflows: from |logit| = 89 on in float32, and 711 in float64,
+    the gradient is NaN. In float64 their series about 0 also ends too early for where it is used.
+    """
+
+    def _variance(self):
+        """1 / logit^2 - 1 / (4 sinh(logit / 2)^2), and its series where the two cancel."""
+        logits = self._logits_parameter_no_checks()
+        small = tf.abs(logits) < 1  # cancellation costs some 10 eps here; the series errs by 1e-13
+        away = tf.where(small, tf.ones_like(logits), tf.abs(logits))
+        exact = 1 / away**2 - tf.exp(-away) / tf.math.expm1(-away) ** 2
+        terms = [b * (2 * k + 1) / math.factorial(2 * k + 2) for k, b in enumerate(_BERNOULLI)]
+        near = tf.where(small, logits, tf.zeros_like(logits))
+        series = tf.math.polyval([tf.constant(t, logits.dtype) for t in terms[::-1]], near**2)
+        return tf.where(small, series, exact)
+
+
 @register
-class IndependentContinuousBernoulli(DistributionLayer):
+class IndependentContinuousBernoulli(LikelihoodLayer):
     """Layer that turns prod(event_shape) logits an example into continuous Bernoullis.
 
     A density on [0, 1]: p(x) = C(l) l^x (1 - l)^(1 - x) with l = sigmoid(logit). Its mean is not l
@@ -72,6 +139,8 @@ class IndependentContinuousBernoulli(DistributionLayer):
     >>> float(likelihood.mean()[0, 0, 0, 0])
     0.5
     """
+
+    scores = DENSITY
 
     def __init__(
         self,
@@ -98,9 +167,7 @@ class IndependentContinuousBernoulli(DistributionLayer):
         """Returns Independent(ContinuousBernoulli) from logits [..., prod(event_shape)]."""
         with tf.name_scope(name or "IndependentContinuousBernoulli"):
             logits = to_events(params, event_shape)
-            bernoulli = tfd.ContinuousBernoulli(
-                logits, dtype=logits.dtype, validate_args=validate_args
-            )
+            bernoulli = ContinuousBernoulli(logits, dtype=logits.dtype, validate_args=validate_args)
             return tfd.Independent(bernoulli, len(shape_of(event_shape)))
 
     @staticmethod
