@@ -10,7 +10,7 @@ import tf_keras
 from tfpvae import _checks, layers
 from tfpvae.backbones import DECODERS, ENCODERS
 from tfpvae.layers.posteriors import SCALE_FLOOR
-from tfpvae.priors import build_prior
+from tfpvae.priors import VampPrior, build_prior
 from tfpvae.start_values import START_SCALE, start_last_bias, start_posterior
 from tfpvae.vae import VAE
 
@@ -66,8 +66,8 @@ def build_encoder(
         from images [B, H, W, C] to features [B, ...].
       posterior: "independent_normal", "multivariate_normal_tril" (full covariance), or
         "deterministic" (the code of a plain autoencoder; no prior, no KL).
-      prior: a name, a `tfd.Distribution` of event shape [latent_dim], or what `build_prior`
-        returned.
+      prior: a name that `build_prior` knows, a `tfd.Distribution` of event shape [latent_dim], or
+        what `build_prior` returned; None for no KL term in the encoder: give `VAE` the prior then.
       kl_weight: the beta of a beta-VAE, at least 0.
       use_exact_kl: True for the closed form of the KL, False for Monte Carlo, None for the closed
         form where there is one.
@@ -96,15 +96,20 @@ def build_encoder(
     if start_images is not None:
         start_images = np.asarray(start_images)
         _checks.array("start_images", start_images, image_shape)
-    options: dict[str, Any] = {"name": "posterior"}
-    if posterior != "deterministic":
-        options["scale_floor"] = scale_floor
-        options["activity_regularizer"] = layers.KLDivergenceRegularizer(
-            build_prior(prior, latent_dim=latent_dim),
-            use_exact_kl=use_exact_kl,
-            weight=_checks.finite_number("kl_weight", kl_weight, minimum=0),
-            num_samples=_checks.whole_number("kl_samples", kl_samples),
+    if _is_made_of_the_encoder(prior):
+        raise ValueError(
+            "prior: wanted one that the encoder can hold, got a VampPrior, which is made of that "
+            "very encoder. Give it to build_vae, or to VAE: build_encoder(..., prior=None), then "
+            "VAE(encoder, decoder, prior=build_prior('vampprior', ...))."
         )
+    options: dict[str, Any] = {"name": "posterior"}
+    if posterior == "deterministic":
+        _no_prior(prior)
+    else:
+        options["scale_floor"] = scale_floor
+        if prior is not None:
+            term = _kl_term(prior, latent_dim, kl_weight, use_exact_kl, kl_samples)
+            options["activity_regularizer"] = term
     head = POSTERIORS[posterior]
     images = tf_keras.Input(image_shape, name="images")
     network = ENCODERS[_known(backbone, ENCODERS)]() if isinstance(backbone, str) else [backbone]
@@ -203,9 +208,13 @@ def build_vae(architecture: str, **overrides: Any) -> VAE:
     options = backbones | ARCHITECTURES[architecture] | overrides
     encoder_options = {k: v for k, v in options.items() if k in _ENCODER_OVERRIDES}
     decoder_options = {k: v for k, v in options.items() if k in _DECODER_OVERRIDES}
+    prior = None
+    if _is_made_of_the_encoder(encoder_options.get("prior")):
+        prior = _vampprior_term(**encoder_options)
+        encoder_options["prior"] = None
     encoder = build_encoder(backbone=encoder_options.pop("encoder_backbone"), **encoder_options)
     decoder = build_decoder(backbone=decoder_options.pop("decoder_backbone"), **decoder_options)
-    return VAE(encoder, decoder, name=architecture)
+    return VAE(encoder, decoder, prior=prior, name=architecture)
 
 
 def list_architectures() -> list[str]:
@@ -223,6 +232,45 @@ def _overrides(builder: Callable, backbone: str) -> set[str]:
 
 _ENCODER_OVERRIDES = _overrides(build_encoder, "encoder_backbone")
 _DECODER_OVERRIDES = _overrides(build_decoder, "decoder_backbone")
+
+
+def _kl_term(
+    prior: Any,
+    latent_dim: int,
+    kl_weight: float = 1.0,
+    use_exact_kl: bool | None = None,
+    kl_samples: int = 1,
+) -> layers.KLDivergenceRegularizer:
+    return layers.KLDivergenceRegularizer(
+        build_prior(prior, latent_dim=latent_dim),
+        use_exact_kl=use_exact_kl,
+        weight=_checks.finite_number("kl_weight", kl_weight, minimum=0),
+        num_samples=_checks.whole_number("kl_samples", kl_samples),
+    )
+
+
+def _is_made_of_the_encoder(prior: Any) -> bool:
+    return isinstance(prior, VampPrior) or (isinstance(prior, str) and prior == "vampprior")
+
+
+def _vampprior_term(
+    prior: Any, image_shape: Any, latent_dim: Any, start_images: Any = None, **options: Any
+) -> layers.KLDivergenceRegularizer:
+    """Returns the KL term that the VAE holds, of an encoder's arguments."""
+    if isinstance(prior, str):
+        given = {"image_shape": image_shape, "start_images": start_images}
+        prior = build_prior(prior, latent_dim=latent_dim, **given)
+    names = ("kl_weight", "use_exact_kl", "kl_samples")
+    return _kl_term(prior, latent_dim, **{name: options[name] for name in names if name in options})
+
+
+def _no_prior(prior: Any) -> None:
+    """Raises for a prior that somebody asked for, where there is no posterior to hold against."""
+    if not (prior is None or (isinstance(prior, str) and prior == "standard_normal")):
+        raise ValueError(
+            "prior: wanted none with posterior='deterministic', which has no density and so no KL, "
+            f"got {prior!r}."
+        )
 
 
 def _known(backbone: str, known: dict) -> str:

@@ -36,8 +36,9 @@ class VAE(tf_keras.Model):
     Args:
       encoder: a built `tf_keras` model, images [B, H, W, C] -> q(z|x).
       decoder: a built `tf_keras` model, latents [B, D] -> p(x|z).
-      prior: p(z), a `tfd.Distribution` of event shape [D]; None for the one of the encoder's
-        KLDivergenceRegularizer. A plain autoencoder, of a deterministic posterior, has none.
+      prior: p(z), a `tfd.Distribution` of event shape [D], or the whole KL term, a
+        `tfpvae.layers.KLDivergenceRegularizer`; None for the one of the encoder. A plain
+        autoencoder, of a deterministic posterior, has none.
       name: of the model.
 
     Raises:
@@ -57,7 +58,7 @@ class VAE(tf_keras.Model):
         self,
         encoder: tf_keras.Model,
         decoder: tf_keras.Model,
-        prior: tfd.Distribution | None = None,
+        prior: tfd.Distribution | KLDivergenceRegularizer | None = None,
         name: str = "vae",
         **kwargs: Any,
     ):
@@ -68,7 +69,7 @@ class VAE(tf_keras.Model):
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
         object.__setattr__(self, "_kl", parts.kl_term(encoder, posterior, prior))
         self._prior_is_given = prior is not None
-        self._prior_variables = [] if prior is None else list(prior.variables)
+        self._prior_variables = [] if prior is None else list(self.prior.variables)
         # Past it too, since Keras counts the metrics it tracks among the weights.
         names = ("loss", "nll", "kl")
         object.__setattr__(self, "_means", [tf_keras.metrics.Mean(name) for name in names])
@@ -177,15 +178,17 @@ class VAE(tf_keras.Model):
         targets = images if targets is None else inference.scaled(targets)
         posterior = self.encoder(images, training=training)
         likelihood = self.decoder(tf.convert_to_tensor(posterior), training=training)
+        # The heads' own losses are the KL, which stands here image by image; the rest is added. Read
+        # before the KL: a prior that is made of the encoder runs it again, with losses of its own.
+        heads = parts.distribution_layers(self.encoder)
+        heads_losses = {id(loss) for head in heads for loss in head.losses}
+        rest = [loss for loss in self.losses if id(loss) not in heads_losses]
         nll = self.loss(targets, likelihood)
         kl = self.kl_divergence(posterior)
         weight = tf.ones([], nll.dtype)
         if sample_weight is not None:  # Keras hands over [B, 1]
             weight = tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
-        # The heads' own losses are the KL, which stands here image by image; the rest is added.
-        heads = parts.distribution_layers(self.encoder)
-        heads_losses = {id(loss) for head in heads for loss in head.losses}
-        rest = [tf.cast(loss, nll.dtype) for loss in self.losses if id(loss) not in heads_losses]
+        rest = [tf.cast(loss, nll.dtype) for loss in rest]
         losses = weight * (nll + self.kl_weight * kl) + tf.add_n([tf.zeros([], nll.dtype), *rest])
         for mean, values in zip(self._means, (losses, weight * nll, weight * kl), strict=True):
             mean.update_state(values)
@@ -321,7 +324,7 @@ class VAE(tf_keras.Model):
         encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
         decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
         kl = config.get("kl")
-        prior = kl and KLDivergenceRegularizer.from_config(kl).distribution_b
+        prior = kl and KLDivergenceRegularizer.from_config(kl)
         return cls(encoder, decoder, prior=prior, name=config["name"])
 
     def compile_from_config(self, config: dict) -> None:
