@@ -178,8 +178,8 @@ class VAE(tf_keras.Model):
         targets = images if targets is None else inference.scaled(targets)
         posterior = self.encoder(images, training=training)
         likelihood = self.decoder(tf.convert_to_tensor(posterior), training=training)
-        # The heads' own losses are the KL, which stands here image by image; the rest is added. Read
-        # before the KL: a prior that is made of the encoder runs it again, with losses of its own.
+        # The heads' own losses are the KL, which stands here image by image; the rest is added.
+        # Read before the KL: a prior made of the encoder runs it again, with losses of its own.
         heads = parts.distribution_layers(self.encoder)
         heads_losses = {id(loss) for head in heads for loss in head.losses}
         rest = [loss for loss in self.losses if id(loss) not in heads_losses]

@@ -55,11 +55,7 @@ def build_prior(
     if not isinstance(kind, str):
         raise TypeError(f"prior: wanted a name or a tfd.Distribution, got {kind!r}.")
     _checks.one_of("prior", kind, PRIORS)
-    known = _options_of(kind)
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        wanted = f"some of {', '.join(known)}" if known else "none"
-        raise TypeError(f"options: wanted {wanted} for {kind!r}, got {', '.join(unknown)}.")
+    _check_options(kind, options)
     return PRIORS[kind](latent_dim, **options)
 
 
@@ -72,11 +68,20 @@ PRIORS: dict[str, Callable[..., tfd.Distribution]] = {
 }
 
 
-def _options_of(kind: str) -> list[str]:
+def _check_options(kind: str, options: dict[str, Any]) -> None:
     maker = PRIORS[kind]
     # Of a class the constructor's: the class itself is called through its metaclass.
     parameters = inspect.signature(vars(maker).get("__init__", maker)).parameters
-    return [name for name in parameters if name not in ("self", "latent_dim", "dtype", "name")]
+    known = {
+        k: v for k, v in parameters.items() if k not in ("self", "latent_dim", "dtype", "name")
+    }
+    unknown = sorted(options.keys() - known.keys())
+    if unknown:
+        wanted = f"some of {', '.join(known)}" if known else "none"
+        raise TypeError(f"options: wanted {wanted} for {kind!r}, got {', '.join(unknown)}.")
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in options:
+            raise TypeError(f"{name}: wanted one for {kind!r}, got none.")
 
 
 def _checked(prior: tfd.Distribution, latent_dim: int) -> tfd.Distribution:
