@@ -19,7 +19,7 @@ from pathlib import Path
 # The library's own; to ask it for them would take TensorFlow's import.
 POSTERIORS = ("deterministic", "independent_normal", "multivariate_normal_tril")
 LIKELIHOODS = ("bernoulli", "continuous_bernoulli")
-PRIORS = ("standard_normal",)
+PRIORS = ("flow", "mixture", "normal", "standard_normal", "vampprior")
 OPTIMIZERS = {
     "adafactor": "Adafactor",
     "adam": "Adam",

@@ -25,6 +25,13 @@ def gaussian_log_density(x, mean, covariance):
     return -0.5 * (mahalanobis + log_determinant)
 
 
+def normal_mixture_log_density(x, weights, means, scales):
+    """log sum_k weights_k N(x; means_k, diag(scales_k^2)) of each row of x; means are [K, D]."""
+    standard = (x[:, np.newaxis] - means) / scales
+    log_normal = -0.5 * standard**2 - np.log(scales) - 0.5 * np.log(2 * np.pi)
+    return special.logsumexp(log_normal.sum(axis=-1) + np.log(weights), axis=1)
+
+
 def bernoulli_log_prob(x, logits):
     """x log s(l) + (1 - x) log(1 - s(l)), summed over all but the first axis."""
     pixels = x * special.log_expit(logits) + (1 - x) * special.log_expit(-logits)

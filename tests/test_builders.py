@@ -268,7 +268,7 @@ GOOD = {"image_shape": (8, 8, 1), "latent_dim": 2, "backbone": "dense"}
             ValueError,
             r"likelihood: .*\(8, 8, 1\).*\(8, 8\)",
         ),
-        (tfpvae.build_encoder, {"prior": "normal"}, ValueError, "prior: .*'standard_normal'"),
+        (tfpvae.build_encoder, {"prior": "gaussian"}, ValueError, "prior: .*'standard_normal'"),
         (tfpvae.build_encoder, {"prior": 3}, TypeError, "prior: .*3"),
         (
             tfpvae.build_encoder,

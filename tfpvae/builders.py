@@ -12,8 +12,8 @@ from tfpvae import _checks, layers
 from tfpvae.backbones import DECODERS, ENCODERS
 from tfpvae.layers.likelihoods import LikelihoodLayer
 from tfpvae.layers.posteriors import SCALE_FLOOR
-from tfpvae.priors import build_prior
-from tfpvae.regularizers import Schedule
+from tfpvae.priors import VampPrior, build_prior
+from tfpvae.schedules import is_schedule
 from tfpvae.start_values import START_SCALE, start_last_bias, start_posterior
 from tfpvae.vae import VAE
 
@@ -54,7 +54,7 @@ def build_encoder(
     backbone: Backbone,
     posterior: str = "independent_normal",
     prior: Any = "standard_normal",
-    kl_weight: float | Schedule = 1.0,
+    kl_weight: float | Callable = 1.0,
     use_exact_kl: bool | None = None,
     kl_samples: int = 1,
     scale_floor: float = SCALE_FLOOR,
@@ -74,8 +74,8 @@ def build_encoder(
         from images [B, H, W, C] to features [B, ...].
       posterior: "independent_normal", "multivariate_normal_tril" (full covariance), or
         "deterministic" (the code of a plain autoencoder; no prior, no KL).
-      prior: a name, a `tfd.Distribution` of event shape [latent_dim], or what `build_prior`
-        returned.
+      prior: a name that `build_prior` knows, a `tfd.Distribution` of event shape [latent_dim], or
+        what `build_prior` returned; None for no KL term in the encoder: give `VAE` the prior then.
       kl_weight: the beta of a beta-VAE, at least 0; or a schedule of it over the optimizer's steps,
         such as `tfpvae.schedules.LinearWarmup`, which a `VAE` follows.
       use_exact_kl: True for the closed form of the KL, False for Monte Carlo, None for the closed
@@ -105,15 +105,20 @@ def build_encoder(
     if start_images is not None:
         start_images = np.asarray(start_images)
         _checks.array("start_images", start_images, image_shape)
-    options: dict[str, Any] = {"name": "posterior"}
-    if posterior != "deterministic":
-        options["scale_floor"] = scale_floor
-        options["activity_regularizer"] = layers.KLDivergenceRegularizer(
-            build_prior(prior, latent_dim=latent_dim),
-            use_exact_kl=use_exact_kl,
-            weight=_kl_weight(kl_weight),
-            num_samples=_checks.whole_number("kl_samples", kl_samples),
+    if _is_made_of_the_encoder(prior):
+        raise ValueError(
+            "prior: wanted one that the encoder can hold, got a VampPrior, which is made of that "
+            "very encoder. Give it to build_vae, or to VAE: build_encoder(..., prior=None), then "
+            "VAE(encoder, decoder, prior=build_prior('vampprior', ...))."
         )
+    options: dict[str, Any] = {"name": "posterior"}
+    if posterior == "deterministic":
+        _no_prior(prior)
+    else:
+        options["scale_floor"] = scale_floor
+        if prior is not None:
+            term = _kl_term(prior, latent_dim, kl_weight, use_exact_kl, kl_samples)
+            options["activity_regularizer"] = term
     head = POSTERIORS[posterior]
     images = tf_keras.Input(image_shape, name="images")
     network = ENCODERS[_known(backbone, ENCODERS)]() if isinstance(backbone, str) else [backbone]
@@ -221,10 +226,14 @@ def build_vae(architecture: str, **overrides: Any) -> VAE:
     options = backbones | ARCHITECTURES[architecture] | overrides
     encoder_options = {k: v for k, v in options.items() if k in _ENCODER_OVERRIDES}
     decoder_options = {k: v for k, v in options.items() if k in _DECODER_OVERRIDES}
+    prior = None
+    if _is_made_of_the_encoder(encoder_options.get("prior")):
+        prior = _vampprior_term(**encoder_options)
+        encoder_options["prior"] = None
     encoder = build_encoder(backbone=encoder_options.pop("encoder_backbone"), **encoder_options)
     decoder = build_decoder(backbone=decoder_options.pop("decoder_backbone"), **decoder_options)
     vae_options = {k: v for k, v in options.items() if k in _VAE_OVERRIDES}
-    return VAE(encoder, decoder, name=architecture, **vae_options)
+    return VAE(encoder, decoder, prior=prior, name=architecture, **vae_options)
 
 
 def list_architectures() -> list[str]:
@@ -245,8 +254,8 @@ _DECODER_OVERRIDES = _overrides(build_decoder, "decoder_backbone")
 _VAE_OVERRIDES = {"objective", "num_samples", "free_bits", "target_rate", "dequantize"}
 
 
-def _kl_weight(kl_weight: Any) -> float | Schedule:
-    if isinstance(kl_weight, Schedule):
+def _kl_weight(kl_weight: Any) -> float | Callable:
+    if is_schedule(kl_weight):
         return kl_weight
     return _checks.finite_number("kl_weight", kl_weight, minimum=0)
 
@@ -268,6 +277,45 @@ def _likelihood_layer(
             f"{likelihood.event_shape}."
         )
     return likelihood
+
+
+def _kl_term(
+    prior: Any,
+    latent_dim: int,
+    kl_weight: float | Callable = 1.0,
+    use_exact_kl: bool | None = None,
+    kl_samples: int = 1,
+) -> layers.KLDivergenceRegularizer:
+    return layers.KLDivergenceRegularizer(
+        build_prior(prior, latent_dim=latent_dim),
+        use_exact_kl=use_exact_kl,
+        weight=_kl_weight(kl_weight),
+        num_samples=_checks.whole_number("kl_samples", kl_samples),
+    )
+
+
+def _is_made_of_the_encoder(prior: Any) -> bool:
+    return isinstance(prior, VampPrior) or (isinstance(prior, str) and prior == "vampprior")
+
+
+def _vampprior_term(
+    prior: Any, image_shape: Any, latent_dim: Any, start_images: Any = None, **options: Any
+) -> layers.KLDivergenceRegularizer:
+    """Returns the KL term that the VAE holds, of an encoder's arguments."""
+    if isinstance(prior, str):
+        given = {"image_shape": image_shape, "start_images": start_images}
+        prior = build_prior(prior, latent_dim=latent_dim, **given)
+    names = ("kl_weight", "use_exact_kl", "kl_samples")
+    return _kl_term(prior, latent_dim, **{name: options[name] for name in names if name in options})
+
+
+def _no_prior(prior: Any) -> None:
+    """Raises for a prior that somebody asked for, where there is no posterior to hold against."""
+    if not (prior is None or (isinstance(prior, str) and prior == "standard_normal")):
+        raise ValueError(
+            "prior: wanted none with posterior='deterministic', which has no density and so no KL, "
+            f"got {prior!r}."
+        )
 
 
 def _known(backbone: str, known: dict) -> str:

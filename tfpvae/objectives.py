@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, divergences
+from tfpvae import _checks, divergences, parts
 
 tfd = tfp.distributions
 
@@ -14,12 +14,13 @@ OBJECTIVES = ("elbo", "iwae", "dreg")
 
 
 class Terms(NamedTuple):
-    """What one pass says of a batch: [B] nats each, and images [B, H, W, C]."""
+    """What one pass says of a batch: [B] nats each, images [B, H, W, C], and a scalar."""
 
     loss: tf.Tensor
     nll: tf.Tensor
     kl: tf.Tensor
     mean: tf.Tensor
+    rest: tf.Tensor
 
 
 def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
@@ -52,7 +53,9 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
 def terms(
     vae: tf_keras.Model, posterior: tfd.Distribution, targets: tf.Tensor, training: bool
 ) -> Terms:
-    """Returns the loss of each image on the VAE's objective, its nll and its KL.
+    """Returns the loss of each image on the VAE's objective, its nll, its KL and its mean.
+
+    Beside them stands what the networks' own layers add to the loss of a batch.
 
     Args:
       vae: a `VAE`.
@@ -60,13 +63,18 @@ def terms(
       targets: what is to be reconstructed, [B, H, W, C].
       training: whether the decoder trains.
     """
-    latents, held, factor = draws(posterior, vae.num_samples), posterior, []
+    latents, held = draws(posterior, vae.num_samples), posterior
+    factor: list[tf.Tensor] = []
     if vae.objective == "dreg":
         held, latents, factor = doubly_reparameterized(posterior, latents)
     shape = tf.shape(latents)[:2]
     likelihood = vae.decoder(tf.reshape(latents, [-1, latents.shape[-1]]), training=training)
     nll = vae.loss(tf.tile(targets, [vae.num_samples, 1, 1, 1]), likelihood)
     nll = tf.reshape(nll, shape)
+    # Read before the KL: a prior made of the encoder runs it again, with losses of its own.
+    rest = tf.add_n(
+        [tf.zeros([], nll.dtype), *(tf.cast(x, nll.dtype) for x in parts.other_losses(vae))]
+    )
     # One draw is the one that stands for the posterior, which the KL term finds by itself.
     kl = vae.kl_divergence(posterior, None if vae.num_samples == 1 else latents)
     if vae.objective == "elbo":
@@ -77,7 +85,9 @@ def terms(
         loss = negative_iwae(nll, log_ratio, vae.kl_weight)
     mean = likelihood.mean()
     mean = tf.reduce_mean(tf.reshape(mean, tf.concat([shape, tf.shape(mean)[1:]], 0)), axis=0)
-    return Terms(loss, tf.reduce_mean(nll, axis=0), kl, mean)
+    return Terms(
+        loss, tf.reduce_mean(nll, axis=0), kl, mean, tf.add_n([tf.zeros([], nll.dtype), *rest])
+    )
 
 
 def draws(posterior: tfd.Distribution, num_samples: int) -> tf.Tensor:

@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.priors import VampPrior
 from tfpvae.regularizers import KLDivergenceRegularizer
 
 tfd = tfp.distributions
@@ -46,16 +47,31 @@ def distribution_layers(encoder: tf_keras.Model) -> list[tfp.layers.Distribution
     return [part for part in encoder.submodules if isinstance(part, tfp.layers.DistributionLambda)]
 
 
+def other_losses(vae: tf_keras.Model) -> list[tf.Tensor]:
+    """Returns the losses of a VAE's layers but for those of the heads, which are its KL."""
+    heads = {id(loss) for head in distribution_layers(vae.encoder) for loss in head.losses}
+    return [loss for loss in vae.losses if id(loss) not in heads]
+
+
 def kl_term(
-    encoder: tf_keras.Model, posterior: tfd.Distribution, prior: tfd.Distribution | None
+    encoder: tf_keras.Model,
+    posterior: tfd.Distribution,
+    prior: tfd.Distribution | KLDivergenceRegularizer | None,
 ) -> KLDivergenceRegularizer | None:
     """Returns the KL term of an encoder, against `prior` if given; None for a point posterior.
+
+    A `prior` that is a whole term is taken as it is. A VampPrior is bound to the encoder.
 
     Raises:
       ValueError: if there is no prior at all, or it does not fit the posterior.
       NotImplementedError: if the closed form of the KL is demanded and there is none.
     """
     if is_deterministic(posterior):
+        if prior is not None:
+            raise ValueError(
+                "prior: wanted None with a deterministic posterior, which has no density and so no "
+                f"KL, got {prior!r}."
+            )
         return None
     regularizers = [layer.activity_regularizer for layer in distribution_layers(encoder)]
     own = next((r for r in regularizers if isinstance(r, KLDivergenceRegularizer)), None)
@@ -66,14 +82,22 @@ def kl_term(
                 "tfpvae.layers.KLDivergenceRegularizer, got neither."
             )
         return own
-    if not isinstance(prior, tfd.Distribution):
-        raise TypeError(f"prior: wanted a tfd.Distribution or None, got {prior!r}.")
+    if isinstance(prior, KLDivergenceRegularizer):
+        term, prior = prior, prior.distribution_b
+    elif isinstance(prior, tfd.Distribution):
+        term = own.with_prior(prior) if own else KLDivergenceRegularizer(prior, use_exact_kl=None)
+    else:
+        raise TypeError(
+            "prior: wanted a tfd.Distribution, a tfpvae.layers.KLDivergenceRegularizer or None, "
+            f"got {prior!r}."
+        )
     if (prior.event_shape, prior.batch_shape) != (posterior.event_shape, []):
         raise ValueError(
             f"prior: wanted event shape {posterior.event_shape} and batch shape (), got "
             f"{prior.event_shape} and {prior.batch_shape}."
         )
-    term = own.with_prior(prior) if own else KLDivergenceRegularizer(prior, use_exact_kl=None)
+    if isinstance(prior, VampPrior):
+        _bind(prior, encoder)
     term.kl_divergence(posterior)  # a closed form that is demanded and missing is said here
     return term
 
@@ -83,6 +107,16 @@ def is_deterministic(posterior: tfd.Distribution) -> bool:
     posterior = getattr(posterior, "tensor_distribution", posterior)
     inner = getattr(posterior, "distribution", posterior)
     return isinstance(inner, (tfd.Deterministic, tfd.VectorDeterministic))
+
+
+def _bind(prior: VampPrior, encoder: tf_keras.Model) -> None:
+    shape = _input_shape("encoder", encoder)
+    if tuple(prior.pseudo_inputs.shape[1:]) != shape:
+        raise ValueError(
+            f"prior: wanted a VampPrior of images {shape}, as the encoder's, got one of "
+            f"{tuple(prior.pseudo_inputs.shape[1:])}."
+        )
+    prior.bind(encoder)
 
 
 def _wants_distribution(argument: str, output: Any) -> None:

@@ -8,10 +8,10 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks, divergences, serialization
+from tfpvae.schedules import is_schedule
 
 tfd = tfp.distributions
 tfpl = tfp.layers
-Schedule = tf_keras.optimizers.schedules.LearningRateSchedule
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
@@ -54,7 +54,7 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
         use_exact_kl: bool | None = False,
         test_points_reduce_axis: Any = (),
         test_points_fn: Callable | str = tf.convert_to_tensor,
-        weight: float | Schedule | None = None,
+        weight: float | Callable | None = None,
         num_samples: int = 1,
     ):
         if not isinstance(distribution_b, tfd.Distribution):
@@ -62,7 +62,7 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
                 "distribution_b: wanted the prior, a tfp.distributions.Distribution, "
                 f"got {distribution_b!r}."
             )
-        if weight is not None and not isinstance(weight, Schedule):
+        if weight is not None and not is_schedule(weight):
             weight = _checks.finite_number("weight", weight, minimum=0)
         # Written now, so that a prior that cannot be saved is refused before any training.
         serialization.to_config(distribution_b, "distribution_b")
@@ -111,7 +111,7 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
 
     def weight_at(self, step: Any) -> Any:
         """Returns the weight at a step of the optimizer: a float, or a scalar of a schedule."""
-        if isinstance(self.weight, Schedule):
+        if is_schedule(self.weight):
             return self.weight(step)
         return 1.0 if self.weight is None else self.weight
 
@@ -129,7 +129,7 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
     def get_config(self) -> dict:
         """Returns the constructor's arguments as plain data, the prior by name and parameters."""
         weight = self.weight
-        if isinstance(weight, Schedule):
+        if is_schedule(weight):
             weight = tf_keras.saving.serialize_keras_object(weight)
         return {
             "distribution_b": serialization.to_config(self.distribution_b, "distribution_b"),

@@ -11,12 +11,11 @@ import tf_keras
 
 from tfpvae import _checks
 
-_Schedule = tf_keras.optimizers.schedules.LearningRateSchedule
 _register = tf_keras.saving.register_keras_serializable(package="tfpvae")
 
 
 @_register
-class LinearWarmup(_Schedule):
+class LinearWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
     """Schedule that rises from 0 to `weight` in `num_steps` steps, and stays there.
 
     weight * min(step / num_steps, 1) (Bowman et al. 2016, section 3.1; linear: Soenderby et al.
@@ -53,7 +52,7 @@ class LinearWarmup(_Schedule):
 
 
 @_register
-class CyclicalWarmup(_Schedule):
+class CyclicalWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
     """Schedule that rises from 0 to `weight` several times, and stays there after the last.
 
     In each cycle the weight rises through the first `ramp` of the steps and stays for the rest (Fu
@@ -99,6 +98,15 @@ class CyclicalWarmup(_Schedule):
             "weight": self.weight,
             "ramp": self.ramp,
         }
+
+
+def is_schedule(weight: Any) -> bool:
+    """Returns whether a weight is one of each step.
+
+    >>> is_schedule(LinearWarmup(5)), is_schedule(0.5)
+    (True, False)
+    """
+    return isinstance(weight, tf_keras.optimizers.schedules.LearningRateSchedule)
 
 
 def _float(step: Any) -> tf.Tensor:

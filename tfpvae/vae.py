@@ -40,8 +40,9 @@ class VAE(tf_keras.Model):
     Args:
       encoder: a built `tf_keras` model, images [B, H, W, C] -> q(z|x).
       decoder: a built `tf_keras` model, latents [B, D] -> p(x|z).
-      prior: p(z), a `tfd.Distribution` of event shape [D]; None for the one of the encoder's
-        KLDivergenceRegularizer. A plain autoencoder, of a deterministic posterior, has none.
+      prior: p(z), a `tfd.Distribution` of event shape [D], or the whole KL term, a
+        `tfpvae.layers.KLDivergenceRegularizer`; None for the one of the encoder. A plain
+        autoencoder, of a deterministic posterior, has none.
       name: of the model.
       objective: what is trained on: "elbo"; "iwae", the importance-weighted bound of num_samples
         draws; "dreg", the same with the doubly reparameterised gradient. See `objectives`.
@@ -70,7 +71,7 @@ class VAE(tf_keras.Model):
         self,
         encoder: tf_keras.Model,
         decoder: tf_keras.Model,
-        prior: tfd.Distribution | None = None,
+        prior: tfd.Distribution | KLDivergenceRegularizer | None = None,
         name: str = "vae",
         *,
         objective: str = "elbo",
@@ -91,7 +92,7 @@ class VAE(tf_keras.Model):
         object.__setattr__(self, "_kl", parts.kl_term(encoder, posterior, prior))
         objectives.check(self, posterior)
         self._prior_is_given = prior is not None
-        self._prior_variables = [] if prior is None else list(prior.variables)
+        self._prior_variables = [] if prior is None else list(self.prior.variables)
         # Past it too, since Keras counts the metrics it tracks among the weights.
         names = ("loss", "nll", "kl") if self._kl is None else ("loss", "nll", "kl", "elbo")
         object.__setattr__(self, "_means", [tf_keras.metrics.Mean(name) for name in names])
@@ -214,15 +215,11 @@ class VAE(tf_keras.Model):
         images = inference.pixels(self, images)
         targets = images if targets is None else inference.pixels(self, targets)
         posterior = self.encoder(images, training=training)
-        loss, nll, kl, mean = objectives.terms(self, posterior, targets, training)
+        loss, nll, kl, mean, rest = objectives.terms(self, posterior, targets, training)
         weight = tf.ones([], nll.dtype)
         if sample_weight is not None:  # Keras hands over [B, 1]
             weight = tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
-        # The heads' own losses are the KL, which stands here image by image; the rest is added.
-        heads = parts.distribution_layers(self.encoder)
-        heads_losses = {id(loss) for head in heads for loss in head.losses}
-        rest = [tf.cast(loss, nll.dtype) for loss in self.losses if id(loss) not in heads_losses]
-        losses = weight * loss + tf.add_n([tf.zeros([], nll.dtype), *rest])
+        losses = weight * loss + rest
         reported = {"loss": losses, "nll": weight * nll, "kl": weight * kl}
         reported["elbo"] = -reported["nll"] - reported["kl"]
         for metric in self._means:
@@ -360,7 +357,7 @@ class VAE(tf_keras.Model):
         encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
         decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
         kl = config.get("kl")
-        prior = kl and KLDivergenceRegularizer.from_config(kl).distribution_b
+        prior = kl and KLDivergenceRegularizer.from_config(kl)
         settings = {name: config[name] for name in _SETTINGS if name in config}
         return cls(encoder, decoder, prior=prior, name=config["name"], **settings)
 

@@ -51,6 +51,9 @@ def test_the_losses_of_the_encoder_are_the_weighted_kl_and_nothing_twice(case):
     vae = case.build()
     tf_keras.utils.set_random_seed(1)
     posterior = vae.encoder(images(7))
+    if case.prior == "vampprior":  # the VAE holds the term
+        assert vae.losses == []
+        return
     assert len(vae.losses) == 1
     np.testing.assert_allclose(
         sum(vae.losses), tf.reduce_mean(vae.kl_divergence(posterior)), rtol=1e-5

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 # Every posterior, likelihood and KL, and a prior with variables; the config test has all priors.
 SAVED = [case for case in CASES if case.prior == "standard_normal"]
 SAVED += [case for case in CASES if case.prior == "learned mixture"]
+# Priors that find their variables among the weights, of the layer and of the VAE.
+SAVED += [next(case for case in CASES if case.prior == prior) for prior in ("flow", "vampprior")]
 
 
 def run(*arguments) -> str:

@@ -1,0 +1,11 @@
+"""p(z): the distributions that latents are drawn from.
+
+Every prior is a `tfd.Distribution` of batch shape [] and event shape [latent_dim]. Its variables
+train with the model that holds it.
+"""
+
+from tfpvae.priors.building import PRIORS, build_prior
+from tfpvae.priors.flow import Flow
+from tfpvae.priors.vampprior import VampPrior
+
+__all__ = ["PRIORS", "Flow", "VampPrior", "build_prior"]

@@ -1,0 +1,179 @@
+"""A prior that is a normalizing flow: a standard normal, bent by learned bijectors."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfpvae import _checks, serialization
+from tfpvae.priors.delegating import DelegatingPrior
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+
+# A layer scales by at most e^3 = 20 and at least 1/20, so that neither way overflows.
+_MOST_LOG_SCALE = 3.0
+
+
+@serialization.register("tfpvae.Flow")
+class Flow(DelegatingPrior):
+    """The density of z = f_L(... f_1(u)), u ~ N(0, I), with learned invertible f.
+
+    log p(z) = log N(u; 0, I) - sum_l log |det df_l/du_l|, u = f_1^-1(... f_L^-1(z)). Each f_l
+    multiplies and shifts some numbers by what a network says of others; between two layers their
+    order is reversed. The networks begin with zeros in their last layer, so that the flow begins
+    as N(0, I).
+
+    "maf" (masked autoregressive flow: Papamakarios, Pavlakou and Murray 2017, equation 4): each
+    number by the ones before it. The density takes one pass through the networks, a sample
+    latent_dim passes. "realnvp" (real-valued non-volume-preserving coupling: Dinh, Sohl-Dickstein
+    and Bengio 2017, equation 7): one half by the other; one pass for either.
+
+    The variables have to be trained with a `tf_keras` optimizer: the masks of "maf" are constraints
+    on them, which it applies after each step.
+
+    Args:
+      latent_dim: D, at least 1; at least 2 for "realnvp".
+      flow: "maf" or "realnvp".
+      num_layers: L, at least 1.
+      hidden_units: the sizes of the hidden layers of each network, each at least 1.
+      seed: integer >= 0, of the networks' start values.
+      dtype: "float32" or "float64"; None for Keras' floatx.
+      name: of the distribution.
+
+    Raises:
+      ValueError, TypeError: for an argument out of range.
+
+    >>> flow = Flow(2, num_layers=2, hidden_units=(8,))
+    >>> [round(float(p), 4) for p in flow.log_prob([[0.0, 0.0], [1.0, 0.0]])]  # at first N(0, I)
+    [-1.8379, -2.3379]
+    >>> len(flow.trainable_variables)  # of each of 2 layers: 2 kernels, 2 biases
+    8
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        flow: str = "maf",
+        num_layers: int = 4,
+        hidden_units: Sequence[int] = (64, 64),
+        seed: int = 0,
+        dtype: str | None = None,
+        name: str = "Flow",
+    ):
+        parameters = dict(locals())
+        dtype = tf.as_dtype(dtype or tf_keras.backend.floatx()).name
+        _checks.one_of("flow", flow, _LAYERS)
+        least = 2 if flow == "realnvp" else 1  # a half of one number is none
+        latent_dim = _checks.whole_number("latent_dim", latent_dim, minimum=least)
+        num_layers = _checks.whole_number("num_layers", num_layers)
+        hidden_units = _hidden_units(hidden_units)
+        seed = _checks.whole_number("seed", seed, minimum=0)
+        self._layers = [
+            _LAYERS[flow](number, latent_dim, hidden_units, seed + number, dtype)
+            for number in range(num_layers)
+        ]
+        super().__init__(latent_dim, dtype, tfd.FULLY_REPARAMETERIZED, parameters, name)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}  # none of the arguments is a tensor, whose shape would make a batch
+
+    def _delegate(self) -> tfd.Distribution:
+        chain = [self._layers[0].bijector()]
+        for layer in self._layers[1:]:
+            chain += [tfb.Permute(list(reversed(range(self._latent_dim)))), layer.bijector()]
+        base = tfd.MultivariateNormalDiag(tf.zeros([self._latent_dim], self.dtype))
+        return tfd.TransformedDistribution(base, tfb.Chain(chain))
+
+
+class _Layer(tf.Module):
+    """What a network makes of `changed` numbers, by the first `kept`; None for by the ones before.
+
+    The network returns [B, 2 * changed] or [B, changed, 2]: shifts and log-scales, at first 0.
+    """
+
+    def __init__(self, network: tf_keras.layers.Layer, changed: int, kept: int | None):
+        super().__init__()
+        kernel, bias = network.weights[-2:]
+        kernel.assign(tf.zeros_like(kernel))
+        bias.assign(tf.zeros_like(bias))
+        self._changed, self._kept = changed, kept
+        # In Keras' order of them. The network is hidden in a function, since tf.Module would find
+        # them in it in an order that is Keras' private matter.
+        self._weights = list(network.weights)
+        self._network: Callable = lambda x: network(x)
+
+    def bijector(self) -> tfb.Bijector:
+        # With a function of its own each time: bijectors of the same function share a cache of what
+        # they did to a tensor, which outlives a change of the variables.
+        def shift_and_log_scale(x: tf.Tensor, changed: int | None = None) -> list[tf.Tensor]:
+            params = self._network(tf.reshape(x, [-1, x.shape[-1]]))
+            shape = tf.concat([tf.shape(x)[:-1], [self._changed, 2]], axis=0)
+            shift, raw = tf.unstack(tf.reshape(params, shape), num=2, axis=-1)
+            return [shift, _MOST_LOG_SCALE * tf.tanh(raw / _MOST_LOG_SCALE)]
+
+        if self._kept is None:
+            return tfb.MaskedAutoregressiveFlow(shift_and_log_scale)
+        return tfb.RealNVP(self._kept, shift_and_log_scale_fn=shift_and_log_scale)
+
+
+def _autoregressive(
+    number: int, latent_dim: int, hidden_units: list[int], seed: int, dtype: str
+) -> _Layer:
+    del number  # they are all alike
+    with _policy(dtype):
+        network = tfb.AutoregressiveNetwork(
+            params=2,
+            event_shape=latent_dim,
+            hidden_units=hidden_units,
+            activation="tanh",
+            kernel_initializer=tf_keras.initializers.GlorotUniform(seed),
+            dtype=dtype,
+        )
+        network.build([None, latent_dim])
+    return _Layer(network, latent_dim, None)
+
+
+def _coupling(
+    number: int, latent_dim: int, hidden_units: list[int], seed: int, dtype: str
+) -> _Layer:
+    # With the reversal between, the numbers that this layer keeps are those that the last changed.
+    kept = latent_dim // 2 if number % 2 == 0 else latent_dim - latent_dim // 2
+    changed = latent_dim - kept
+    initializer = tf_keras.initializers.GlorotUniform(seed)
+    sizes: list[tuple[int, str | None]] = [(units, "tanh") for units in hidden_units]
+    dense = [
+        tf_keras.layers.Dense(units, activation, kernel_initializer=initializer, dtype=dtype)
+        for units, activation in [*sizes, (2 * changed, None)]
+    ]
+    network = tf_keras.Sequential([tf_keras.Input((kept,), dtype=dtype), *dense])
+    return _Layer(network, changed, kept)
+
+
+_LAYERS: dict[str, Callable[..., _Layer]] = {"maf": _autoregressive, "realnvp": _coupling}
+
+
+@contextlib.contextmanager
+def _policy(dtype: str) -> Iterator[None]:
+    """Makes `dtype` Keras' policy: AutoregressiveNetwork leaves its activations to that."""
+    policy = tf_keras.mixed_precision.global_policy()
+    if policy.compute_dtype == dtype:  # and never set what nobody has: it would no longer follow
+        yield
+        return
+    tf_keras.mixed_precision.set_global_policy(dtype)
+    try:
+        yield
+    finally:
+        tf_keras.mixed_precision.set_global_policy(policy)
+
+
+def _hidden_units(sizes: Any) -> list[int]:
+    try:
+        return [_checks.whole_number("hidden_units", size) for size in sizes]
+    except TypeError:
+        raise TypeError(
+            f"hidden_units: wanted the sizes of hidden layers, whole numbers, got {sizes!r}."
+        ) from None
