@@ -85,9 +85,7 @@ def terms(
         loss = negative_iwae(nll, log_ratio, vae.kl_weight)
     mean = likelihood.mean()
     mean = tf.reduce_mean(tf.reshape(mean, tf.concat([shape, tf.shape(mean)[1:]], 0)), axis=0)
-    return Terms(
-        loss, tf.reduce_mean(nll, axis=0), kl, mean, tf.add_n([tf.zeros([], nll.dtype), *rest])
-    )
+    return Terms(loss, tf.reduce_mean(nll, axis=0), kl, mean, rest)
 
 
 def draws(posterior: tfd.Distribution, num_samples: int) -> tf.Tensor:
