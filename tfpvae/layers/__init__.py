@@ -5,8 +5,15 @@ each of the two outputs, so the KL enters the loss twice; and the layer's config
 function. Here the layer itself adds the KL, once, and its config is its arguments.
 """
 
+from tfpvae.layers.flows import InverseAutoregressiveFlow
 from tfpvae.layers.likelihoods import IndependentBernoulli, IndependentContinuousBernoulli
-from tfpvae.layers.posteriors import Deterministic, IndependentNormal, MultivariateNormalTriL
+from tfpvae.layers.posteriors import (
+    Deterministic,
+    IndependentNormal,
+    MultivariateNormalLowRank,
+    MultivariateNormalTriL,
+    Posterior,
+)
 from tfpvae.regularizers import KLDivergenceRegularizer
 
 __all__ = [
@@ -14,6 +21,9 @@ __all__ = [
     "IndependentBernoulli",
     "IndependentContinuousBernoulli",
     "IndependentNormal",
+    "InverseAutoregressiveFlow",
     "KLDivergenceRegularizer",
+    "MultivariateNormalLowRank",
     "MultivariateNormalTriL",
+    "Posterior",
 ]
