@@ -74,3 +74,18 @@ def discretized_logistic_mass(level, m, s):
     from_left = special.expit(upper) - special.expit(lower)
     from_right = special.expit(-lower) - special.expit(-upper)
     return np.where(lower > 0, from_right, from_left)
+
+
+def probabilistic_pca_posterior(weights, variance):
+    """What takes x - mean to the mean of p(z|x), [K, D], and its covariance, [K, K]."""
+    precision = weights.T @ weights + variance * np.eye(weights.shape[1])
+    return np.linalg.solve(precision, weights.T), variance * np.linalg.inv(precision)
+
+
+def low_rank_covariance(raw_diagonal, raw_factors, floor):
+    """diag(d)^2 + U U', d = softplus + floor, U = diag(d) W, W = 30 tanh(raw / 300)."""
+    diagonal = softplus(raw_diagonal) + floor
+    factors = diagonal[..., None] * 30 * np.tanh(raw_factors / 300)
+    return diagonal[..., None] ** 2 * np.eye(diagonal.shape[-1]) + factors @ factors.swapaxes(
+        -1, -2
+    )

@@ -248,7 +248,7 @@ GOOD = {"image_shape": (8, 8, 1), "latent_dim": 2, "backbone": "dense"}
             tfpvae.build_encoder,
             {"posterior": "normal"},
             ValueError,
-            "posterior: .*'independent_normal', 'multivariate_normal_tril', got 'normal'",
+            "posterior: .*'independent_normal', .*'multivariate_normal_tril', got 'normal'",
         ),
         (
             tfpvae.build_decoder,

@@ -232,10 +232,45 @@ def test_two_replicas_train_as_one_with_the_whole_batch(tmp_path):
 # What a trained model answers
 
 
-def linear_gaussian(data, latent_dim, *, exact_posterior=True):
-    """Probabilistic PCA as a VAE: whose posterior is known, and whose log p(x) is a Gaussian's."""
+def _raw(scale):
+    return np.log(np.expm1(scale))  # the inverse of softplus
+
+
+def _tril_parameters(covariance):
+    scale = np.linalg.cholesky(covariance)
+    raw = scale - np.diag(np.diag(scale)) + np.diag(_raw(np.diag(scale)))
+    return tfp.math.fill_triangular_inverse(raw).numpy()
+
+
+def _low_rank_parameters(covariance):
+    variance = np.linalg.eigvalsh(covariance)[0] / 2  # what is left is of full rank
+    factors = np.linalg.cholesky(covariance - variance * np.eye(len(covariance)))
+    factors = 300 * np.arctanh(factors / np.sqrt(variance) / 30)
+    return np.concatenate([np.full(len(covariance), _raw(np.sqrt(variance))), factors.ravel()])
+
+
+# Posterior layers, and the parameters after the means of one of a covariance. The last is the best
+# that can be had without correlations: of the variances that the precision matrix names.
+HEADS = {
+    "tril": (tfpvae.layers.MultivariateNormalTriL, {}, _tril_parameters),
+    "low_rank": (tfpvae.layers.MultivariateNormalLowRank, {"rank": 3}, _low_rank_parameters),
+    "independent": (
+        tfpvae.layers.IndependentNormal,
+        {},
+        lambda covariance: _raw(np.diag(np.linalg.inv(covariance)) ** -0.5),
+    ),
+}
+ROTATION = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
+
+
+def linear_gaussian(data, head="tril", *, rotation=ROTATION, scale=1.0):
+    """Probabilistic PCA as a VAE: whose posterior is known, and whose log p(x) is a Gaussian's.
+
+    The posterior's covariance is the true one times scale^2.
+    """
+    latent_dim = len(rotation)
     mean, weights, variance = reference.probabilistic_pca(data, latent_dim)
-    precision = weights.T @ weights + variance * np.eye(latent_dim)
+    weights = weights @ rotation
     pixels = len(mean)
     shape = (pixels, 1, 1)
     decoder = tf_keras.Sequential(
@@ -245,35 +280,20 @@ def linear_gaussian(data, latent_dim, *, exact_posterior=True):
             tfpvae.layers.IndependentNormal(shape, "mean", scale_floor=0.0),
         ]
     )
-    raw_scale = np.log(np.expm1(np.sqrt(variance)))
     kernel = np.concatenate([weights.T, np.zeros((latent_dim, pixels))], axis=1)
-    decoder.set_weights([kernel, np.concatenate([mean, np.full(pixels, raw_scale)])])
-    size = latent_dim + latent_dim * (latent_dim + 1) // 2
-    prior = tfpvae.build_prior(latent_dim=latent_dim)
+    decoder.set_weights([kernel, np.concatenate([mean, np.full(pixels, _raw(variance**0.5))])])
+    cls, options, parameters = HEADS[head]
+    kl = tfpvae.layers.KLDivergenceRegularizer(tfpvae.build_prior(latent_dim=latent_dim))
+    posterior = cls(latent_dim, scale_floor=0.0, activity_regularizer=kl, **options)
     encoder = tf_keras.Sequential(
-        [
-            tf_keras.Input(shape),
-            tfkl.Flatten(),
-            tfkl.Dense(size),
-            tfpvae.layers.MultivariateNormalTriL(
-                latent_dim,
-                scale_floor=0.0,
-                activity_regularizer=tfpvae.layers.KLDivergenceRegularizer(prior),
-            ),
-        ]
+        [tf_keras.Input(shape), tfkl.Flatten(), tfkl.Dense(posterior.num_params), posterior]
     )
-    projection = np.linalg.solve(precision, weights.T)
-    scale = np.linalg.cholesky(variance * np.linalg.inv(precision))
-    if not exact_posterior:
-        scale = 1.5 * scale
-    raw = tfp.math.fill_triangular_inverse(
-        scale - np.diag(np.diag(scale)) + np.diag(np.log(np.expm1(np.diag(scale))))
-    ).numpy()
-    kernel = np.zeros((pixels, size))
+    projection, covariance = reference.probabilistic_pca_posterior(weights, variance)
+    kernel = np.zeros((pixels, posterior.num_params))
     kernel[:, :latent_dim] = projection.T
+    raw = parameters(scale**2 * covariance)
     encoder.set_weights([kernel, np.concatenate([-projection @ mean, raw])])
-    covariance = weights @ weights.T + variance * np.eye(pixels)
-    return tfpvae.VAE(encoder, decoder), mean, covariance
+    return tfpvae.VAE(encoder, decoder), mean, weights @ weights.T + variance * np.eye(pixels)
 
 
 @pytest.fixture
@@ -298,8 +318,16 @@ def tolerance(request):
 
 
 @pytest.mark.parametrize("num_samples", [1, 5, 50])
-def test_with_the_exact_posterior_every_bound_is_the_log_likelihood(data, num_samples, tolerance):
-    vae, mean, covariance = linear_gaussian(data, 3)
+@pytest.mark.parametrize(
+    ("head", "rotation"),
+    # Without a rotation the true posterior has no correlations.
+    [("tril", ROTATION), ("low_rank", ROTATION), ("independent", np.eye(3))],
+    ids=["tril", "low_rank", "independent"],
+)
+def test_with_the_exact_posterior_every_bound_is_the_log_likelihood(
+    data, head, rotation, num_samples, tolerance
+):
+    vae, mean, covariance = linear_gaussian(data, head, rotation=rotation)
     x = as_images(data[:20])
     wanted = reference.gaussian_log_density(x.reshape(20, 8), mean, covariance)
     found = vae.log_likelihood(x, num_samples, seed=1)
@@ -307,8 +335,22 @@ def test_with_the_exact_posterior_every_bound_is_the_log_likelihood(data, num_sa
     np.testing.assert_allclose(vae.elbo(x, num_samples, seed=2), wanted, rtol=tolerance)
 
 
+def test_without_correlations_the_elbo_falls_short_by_the_kl_to_the_true_posterior(data):
+    vae, mean, covariance = linear_gaussian(data, "independent")
+    x = as_images(data[:5])
+    wanted = reference.gaussian_log_density(x.reshape(5, 8), mean, covariance)
+    _, weights, variance = reference.probabilistic_pca(data, 3)
+    _, true = reference.probabilistic_pca_posterior(weights @ ROTATION, variance)
+    zeros, best = np.zeros(3), np.diag(1 / np.diag(np.linalg.inv(true)))
+    gap = reference.gaussian_kl(zeros, best, zeros, true)  # the means are the true ones
+    assert gap > 0.1
+    elbos = np.stack([vae.elbo(x, 500, seed=seed) for seed in range(20)])
+    errors = elbos.std(axis=0) / np.sqrt(len(elbos))
+    assert (np.abs(elbos.mean(axis=0) - (wanted - gap)) < 4 * errors).all()
+
+
 def test_with_a_wrong_posterior_the_bound_rises_with_the_samples(data):
-    vae, mean, covariance = linear_gaussian(data, 3, exact_posterior=False)
+    vae, mean, covariance = linear_gaussian(data, scale=1.5)
     x = as_images(data[:100])
     truth = reference.gaussian_log_density(x.reshape(100, 8), mean, covariance)
     bounds = {}
@@ -322,7 +364,7 @@ def test_with_a_wrong_posterior_the_bound_rises_with_the_samples(data):
 
 
 def test_one_importance_sample_is_the_elbo_on_the_same_noise(data):
-    vae, _, _ = linear_gaussian(data, 3, exact_posterior=False)
+    vae, _, _ = linear_gaussian(data, scale=1.5)
     x = as_images(data[:6])
     np.testing.assert_allclose(
         vae.log_likelihood(x, 1, seed=4), vae.elbo(x, 1, seed=4), rtol=1e-4, atol=1e-4

@@ -21,7 +21,9 @@ Backbone: TypeAlias = str | tf_keras.Model | Callable
 
 POSTERIORS: dict[str, Any] = {
     "deterministic": layers.Deterministic,
+    "iaf": layers.InverseAutoregressiveFlow,
     "independent_normal": layers.IndependentNormal,
+    "low_rank": layers.MultivariateNormalLowRank,
     "multivariate_normal_tril": layers.MultivariateNormalTriL,
 }
 LIKELIHOODS: dict[str, Any] = {
@@ -52,7 +54,7 @@ def build_encoder(
     image_shape: tuple[int, int, int],
     latent_dim: int,
     backbone: Backbone,
-    posterior: str = "independent_normal",
+    posterior: str | layers.Posterior = "independent_normal",
     prior: Any = "standard_normal",
     kl_weight: float | Callable = 1.0,
     use_exact_kl: bool | None = None,
@@ -72,8 +74,11 @@ def build_encoder(
       latent_dim: D, at least 1.
       backbone: a name of `list_architectures()`, or a `tf_keras` model or callable of your own,
         from images [B, H, W, C] to features [B, ...].
-      posterior: "independent_normal", "multivariate_normal_tril" (full covariance), or
-        "deterministic" (the code of a plain autoencoder; no prior, no KL).
+      posterior: "independent_normal", "multivariate_normal_tril" (full covariance), "low_rank"
+        (diagonal plus low-rank covariance), "iaf" (inverse autoregressive flow; its KL is Monte
+        Carlo), or "deterministic" (the code of a plain autoencoder; no prior, no KL). Or a layer,
+        with options of its own: `tfpvae.layers.MultivariateNormalLowRank(latent_dim, rank=8)`. The
+        encoder ends in a copy of it that has the KL term; one that has a term is taken as it is.
       prior: a name that `build_prior` knows, a `tfd.Distribution` of event shape [latent_dim], or
         what `build_prior` returned; None for no KL term in the encoder: give `VAE` the prior then.
       kl_weight: the beta of a beta-VAE, at least 0; or a schedule of it over the optimizer's steps,
@@ -92,7 +97,8 @@ def build_encoder(
 
     Raises:
       ValueError, TypeError: for an argument out of range, an unknown name (the message lists the
-        known), a prior that does not fit or cannot be saved, a backbone that does not fit.
+        known), a prior that does not fit or cannot be saved, a backbone that does not fit, a
+        posterior layer of another size, or options that it has already.
       NotImplementedError: if the closed form is demanded and there is none.
 
     >>> encoder = build_encoder(image_shape=(28, 28, 1), latent_dim=2, backbone="dense")
@@ -101,37 +107,35 @@ def build_encoder(
     """
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
-    _checks.one_of("posterior", posterior, POSTERIORS)
-    if start_images is not None:
-        start_images = np.asarray(start_images)
-        _checks.array("start_images", start_images, image_shape)
     if _is_made_of_the_encoder(prior):
         raise ValueError(
             "prior: wanted one that the encoder can hold, got a VampPrior, which is made of that "
             "very encoder. Give it to build_vae, or to VAE: build_encoder(..., prior=None), then "
             "VAE(encoder, decoder, prior=build_prior('vampprior', ...))."
         )
-    options: dict[str, Any] = {"name": "posterior"}
-    if posterior == "deterministic":
+    kl_options: dict[str, Any]
+    kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
+    head = _posterior_layer(posterior, latent_dim, scale_floor)
+    if head.activity_regularizer is not None:
+        _only_defaults("a posterior with a KL term", prior=prior, **kl_options)
+    elif isinstance(head, layers.Deterministic):
         _no_prior(prior)
-    else:
-        options["scale_floor"] = scale_floor
-        if prior is not None:
-            term = _kl_term(prior, latent_dim, kl_weight, use_exact_kl, kl_samples)
-            options["activity_regularizer"] = term
-    head = POSTERIORS[posterior]
+    elif prior is not None:
+        head = head.with_kl(_kl_term(prior, latent_dim, **kl_options))
+    if start_images is not None:
+        start_images = np.asarray(start_images)
+        _checks.array("start_images", start_images, image_shape)
     images = tf_keras.Input(image_shape, name="images")
     network = ENCODERS[_known(backbone, ENCODERS)]() if isinstance(backbone, str) else [backbone]
     features = _apply(network, images)
     if len(features.shape) > 2:
         features = tf_keras.layers.Flatten()(features)
-    size = int(head.params_size(latent_dim))
-    projection = tf_keras.layers.Dense(size, name="posterior_parameters")
+    projection = tf_keras.layers.Dense(head.num_params, name="posterior_parameters")
     parameters = projection(features)
     if start_images is not None:
-        scale_params = head.scale_params(latent_dim, START_SCALE)
-        start_posterior(projection, tf_keras.Model(images, features), scale_params, start_images)
-    return tf_keras.Model(images, head(latent_dim, **options)(parameters), name=name)
+        start_params = head.start_params(START_SCALE)
+        start_posterior(projection, tf_keras.Model(images, features), start_params, start_images)
+    return tf_keras.Model(images, head(parameters), name=name)
 
 
 def build_decoder(
@@ -316,6 +320,37 @@ def _no_prior(prior: Any) -> None:
             "prior: wanted none with posterior='deterministic', which has no density and so no KL, "
             f"got {prior!r}."
         )
+
+
+def _posterior_layer(
+    posterior: str | layers.Posterior, latent_dim: int, scale_floor: float
+) -> layers.Posterior:
+    if isinstance(posterior, str):
+        _checks.one_of("posterior", posterior, POSTERIORS)
+        is_point = posterior == "deterministic"
+        options: dict[str, Any] = {} if is_point else {"scale_floor": scale_floor}
+        return POSTERIORS[posterior](latent_dim, name="posterior", **options)
+    if not isinstance(posterior, layers.Posterior):
+        raise TypeError(
+            f"posterior: wanted a name or a posterior layer of tfpvae.layers, got {posterior!r}."
+        )
+    if posterior.output_shape[1:] != (latent_dim,):
+        raise ValueError(
+            f"posterior: wanted a layer of event shape ({latent_dim},) (latent_dim), got "
+            f"{posterior.output_shape[1:]}."
+        )
+    _only_defaults("a layer as posterior", scale_floor=scale_floor)
+    return posterior
+
+
+def _only_defaults(given: str, **options: Any) -> None:
+    """Raises unless the options of build_encoder that a layer has itself are left as they are."""
+    for name, value in options.items():
+        default = inspect.signature(build_encoder).parameters[name].default
+        if value is not default and value != default:
+            raise ValueError(
+                f"{name}: wanted none besides {given}, which has its own, got {value!r}."
+            )
 
 
 def _known(backbone: str, known: dict) -> str:

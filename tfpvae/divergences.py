@@ -37,7 +37,29 @@ def exact_kl(posterior: tfd.Distribution, prior: tfd.Distribution) -> tf.Tensor:
         raise NotImplementedError(
             f"No closed form of KL({type(posterior).__name__} || {type(prior).__name__}) is known."
         )
+    if isinstance(posterior, tfd.MultivariateNormalDiagPlusLowRankCovariance):
+        return _low_rank_kl(posterior, pair[1])
     return tfd.kl_divergence(*pair)
+
+
+def has_exact_kl(posterior: tfd.Distribution, prior: tfd.Distribution) -> bool:
+    """Returns whether `exact_kl` knows a closed form, without computing it.
+
+    Args:
+      posterior: q, batch shape [B], event shape [D].
+      prior: p, batch shape [], event shape [D].
+
+    >>> normal = tfd.MultivariateNormalDiag([0.0, 0.0])
+    >>> has_exact_kl(normal, normal)
+    True
+    """
+    # Traced, in a graph that is thrown away: what is registered may still turn out to be missing
+    # for what a distribution is made of.
+    try:
+        tf.function(exact_kl, autograph=False).get_concrete_function(posterior, prior)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def sampled_kl(
@@ -72,6 +94,21 @@ def kl_per_dimension(posterior: tfd.Distribution, prior: tfd.Distribution) -> tf
     if not all(isinstance(part, tfd.Normal) for part in parts):
         return None
     return tfd.kl_divergence(*parts)
+
+
+def _low_rank_kl(
+    posterior: tfd.MultivariateNormalDiagPlusLowRankCovariance,
+    prior: tfd.MultivariateNormalLinearOperator,
+) -> tf.Tensor:
+    """Returns the KL without the Cholesky factor of q's covariance, which takes D^3 an image."""
+    scale = prior.scale
+    size = posterior.event_shape[-1]
+    precisions = tf.reduce_sum(scale.solve(tf.eye(size, dtype=prior.dtype)) ** 2, axis=-2)
+    trace = tf.reduce_sum(posterior.cov_diag_factor * precisions, axis=-1)
+    trace += tf.reduce_sum(scale.solve(posterior.cov_perturb_factor) ** 2, axis=[-2, -1])
+    distance = tf.reduce_sum(scale.solvevec(posterior.mean() - prior.mean()) ** 2, axis=-1)
+    log_ratio = 2 * scale.log_abs_determinant() - posterior.cov_operator.log_abs_determinant()
+    return (log_ratio - size + trace + distance) / 2
 
 
 def _as_multivariate_normal(distribution: tfd.Distribution) -> tfd.Distribution | None:

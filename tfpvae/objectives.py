@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks, divergences, parts
+from tfpvae.layers.likelihoods import DENSITY
 
 tfd = tfp.distributions
 
@@ -39,6 +40,11 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
                 f"{argument}: wanted the objective 'elbo', in which the KL stands by itself, got "
                 f"{vae.objective!r}."
             )
+    if vae.dequantize and parts.scores(vae.decoder) not in (DENSITY, None):
+        raise ValueError(
+            "dequantize: wanted a likelihood that is a density, such as 'continuous_bernoulli' or "
+            f"'normal', got one that is a {parts.scores(vae.decoder)!r}."
+        )
     plain = vae.objective == "elbo" and vae.num_samples == 1 and not any(of_a_kl.values())
     if vae.prior is None and not plain:
         raise ValueError(

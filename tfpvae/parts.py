@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.layers.likelihoods import DENSITY, MASS
 from tfpvae.priors import VampPrior
 from tfpvae.regularizers import KLDivergenceRegularizer
 
@@ -45,6 +46,30 @@ def probe(
 def distribution_layers(encoder: tf_keras.Model) -> list[tfp.layers.DistributionLambda]:
     """Returns the distribution layers of an encoder, however deep; their losses are KL terms."""
     return [part for part in encoder.submodules if isinstance(part, tfp.layers.DistributionLambda)]
+
+
+def scores(decoder: tf_keras.Model) -> str | None:
+    """Returns what log_prob of a decoder's likelihood is, None where its layer does not say."""
+    layers = distribution_layers(decoder)
+    return getattr(layers[-1], "scores", None) if layers else None
+
+
+def bits_of_a_level(vae: tf_keras.Model) -> int:
+    """Returns the bits that a density of a pixel has more than the mass of its level: 8 or 0.
+
+    Raises:
+      ValueError: for a VAE whose log p(x) is not to be compared with the mass of 8-bit pixels.
+    """
+    scored = scores(vae.decoder)
+    if scored == MASS:
+        return 0
+    if scored == DENSITY and vae.dequantize:
+        return 8
+    raise ValueError(
+        "bits_per_dim: wanted a probability mass of 8-bit pixels, or a density with "
+        f"dequantize=True, got a likelihood that is {scored or 'of unknown kind'!r} with "
+        f"dequantize={vae.dequantize}."
+    )
 
 
 def other_losses(vae: tf_keras.Model) -> list[tf.Tensor]:

@@ -104,6 +104,24 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
         estimates = divergences.sampled_kl(posterior, self.distribution_b, latents)
         return tf.reduce_mean(estimates, axis=self.test_points_reduce_axis)
 
+    def kl_method(self, posterior: tfd.Distribution) -> str:
+        """Returns how the KL of a posterior is found: "exact" or "monte_carlo".
+
+        Nothing of the KL is computed.
+
+        Args:
+          posterior: q(z|x), batch shape [B].
+
+        >>> prior = tfd.MultivariateNormalDiag([0.0, 0.0])
+        >>> KLDivergenceRegularizer(prior, use_exact_kl=None).kl_method(prior)
+        'exact'
+        """
+        if self.use_exact_kl is None:
+            is_exact = divergences.has_exact_kl(posterior, self.distribution_b)
+        else:
+            is_exact = self.use_exact_kl  # one that is missing was refused with the first posterior
+        return "exact" if is_exact else "monte_carlo"
+
     def __call__(self, posterior: tfd.Distribution) -> tf.Tensor:
         """Returns weight * mean over the batch of the KL, a scalar in nats."""
         mean = tf.reduce_mean(self.kl_divergence(posterior))

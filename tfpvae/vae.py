@@ -1,5 +1,6 @@
 """The model: an encoder, a decoder and a prior; one objective, sampling, scoring, saving."""
 
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,12 @@ class VAE(tf_keras.Model):
         optimizer = getattr(self, "optimizer", None)
         step = 0 if optimizer is None else optimizer.iterations
         return 1.0 if self._kl is None else self._kl.weight_at(step)
+
+    @property
+    def kl_method(self) -> str | None:
+        """How the KL is computed, "exact" or "monte_carlo"; None for a plain autoencoder."""
+        posterior = self.encoder(tf.zeros([1, *self.image_shape], self.compute_dtype))
+        return self._kl and self._kl.kl_method(posterior)
 
     @property
     def warmup_steps(self) -> int:
@@ -311,6 +318,29 @@ class VAE(tf_keras.Model):
 
         arguments = self._scoring("log_likelihood", images, num_samples, seed)
         return inference.log_likelihood(self, *arguments)
+
+    def bits_per_dim(self, images: Any, num_samples: int = 1000, seed: Any = None) -> tf.Tensor:
+        """Returns -log2 P(x) of each image over the number of its values, for 8-bit pixels.
+
+        log P(x) is `log_likelihood`, so what comes back is an upper bound in expectation. A density
+        of dequantized pixels bounds the mass of their level: log P(x) >= E_u log p(x + u) - H * W *
+        C * log 256 (Theis, van den Oord and Bethge 2016, equation 5).
+
+        Args:
+          images: [B, H, W, C], float in [0, 1] or uint8.
+          num_samples: S, draws of z an image.
+          seed: None for new draws each time, else an int or two of them.
+
+        Returns:
+          [B], bits.
+
+        Raises:
+          ValueError: where it means nothing: for a Bernoulli, whose pixels have no levels, and for
+            a density of pixels that are not dequantized, which has no bound.
+        """
+        bits_of_a_level = parts.bits_of_a_level(self)
+        values = math.prod(self.image_shape) * math.log(2)
+        return bits_of_a_level - self.log_likelihood(images, num_samples, seed) / values
 
     # Saving
 

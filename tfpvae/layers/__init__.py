@@ -7,8 +7,15 @@ function. Here the layer itself adds the KL, once, and its config is its argumen
 
 from tfpvae.layers.densities import BetaLikelihood, NormalLikelihood
 from tfpvae.layers.discretized import DiscretizedLogisticLikelihood, LogisticMixtureLikelihood
+from tfpvae.layers.flows import InverseAutoregressiveFlow
 from tfpvae.layers.likelihoods import IndependentBernoulli, IndependentContinuousBernoulli
-from tfpvae.layers.posteriors import Deterministic, IndependentNormal, MultivariateNormalTriL
+from tfpvae.layers.posteriors import (
+    Deterministic,
+    IndependentNormal,
+    MultivariateNormalLowRank,
+    MultivariateNormalTriL,
+    Posterior,
+)
 from tfpvae.regularizers import KLDivergenceRegularizer
 
 __all__ = [
@@ -18,8 +25,11 @@ __all__ = [
     "IndependentBernoulli",
     "IndependentContinuousBernoulli",
     "IndependentNormal",
+    "InverseAutoregressiveFlow",
     "KLDivergenceRegularizer",
     "LogisticMixtureLikelihood",
+    "MultivariateNormalLowRank",
     "MultivariateNormalTriL",
     "NormalLikelihood",
+    "Posterior",
 ]
