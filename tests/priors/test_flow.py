@@ -134,8 +134,8 @@ def test_the_masks_of_an_autoregressive_flow_survive_training():
 
 @pytest.mark.parametrize("latent_dim", [2, 3, 7])
 def test_coupling_keeps_and_changes_every_number(latent_dim):
-    prior = build("realnvp", latent_dim, num_layers=2)
+    prior = build("realnvp", latent_dim, num_layers=3)
     stir(prior)
     z = tf.constant(np.random.default_rng(0).normal(size=(5, latent_dim)), "float32")
-    changed = np.abs(prior._delegate().bijector.inverse(z)[:, ::-1] - z)
+    changed = np.abs(prior._delegate().bijector.inverse(z) - z)  # reversed twice
     assert changed.min() > 1e-6
