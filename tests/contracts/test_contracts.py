@@ -103,6 +103,8 @@ def test_xla_computes_the_same_loss(case):
     compiled = tf.function(objective, jit_compile=True)(x, latents)
     for eager, xla in zip(plain, compiled, strict=True):
         np.testing.assert_allclose(eager, xla, rtol=1e-4, atol=1e-4)  # float32, reordered sums
+    vae.compile(jit_compile=True)
+    assert np.isfinite(vae.fit(x, verbose=0).history["loss"]).all()
 
 
 def test_the_registry_covers_every_name_of_the_package():

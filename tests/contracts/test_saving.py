@@ -16,8 +16,9 @@ from tests.contracts.registry import CASES, GIVEN_PRIORS, LATENT_DIM, images, pa
 
 ROOT = Path(__file__).parents[2]
 # Of the given priors one with variables will do; the config test has them all.
-SAVED = [case for case in CASES if case.prior not in GIVEN_PRIORS or case.prior == "learned mixture"]
-
+SAVED = [
+    case for case in CASES if case.prior not in GIVEN_PRIORS or case.prior == "learned mixture"
+]
 
 
 def run(*arguments) -> str:

@@ -155,13 +155,13 @@ class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
         """Returns MultivariateNormalTriL from parameters [..., D + D * (D + 1) / 2]."""
         with tf.name_scope(name or "MultivariateNormalTriL"):
             params = tf.convert_to_tensor(params)
-            floor = np.array(scale_floor, params.dtype.as_numpy_dtype)
-            scale_tril = tfp.bijectors.FillScaleTriL(
-                tfp.bijectors.Softplus(), diag_shift=floor, validate_args=validate_args
-            )
+            raw = tfp.math.fill_triangular(params[..., event_size:])
+            diagonal = tf.math.softplus(tf.linalg.diag_part(raw)) + scale_floor
+            # FillScaleTriL, which has the gradient of set_diag, does not train under XLA.
+            below = np.tril(np.ones([event_size, event_size]), -1).astype(raw.dtype.name)
             return tfd.MultivariateNormalTriL(
                 loc=params[..., :event_size],
-                scale_tril=scale_tril(params[..., event_size:]),
+                scale_tril=raw * below + tf.linalg.diag(diagonal),
                 validate_args=validate_args,
             )
 
