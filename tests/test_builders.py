@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import tfpvae
-from tfpvae import builders, layers
+from tfpvae import builders, heads, layers
 from tfpvae.layers.discretized import DiscretizedLogistic
 
 tfd, tfb = tfp.distributions, tfp.bijectors
@@ -148,7 +148,7 @@ def locations(likelihood: tfd.Distribution) -> np.ndarray:
 
 
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
-@pytest.mark.parametrize("likelihood", builders.LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", heads.LIKELIHOODS)
 def test_the_last_bias_starts_at_the_logit_of_the_mean(architecture, likelihood):
     options = builders.ARCHITECTURES[architecture]
     image_shape, latent_dim = options["image_shape"], options["latent_dim"]
@@ -199,7 +199,7 @@ def test_a_likelihood_layer_is_used_as_it_is():
     assert vae.decoder.count_params() == 3 * 256 + 257 * 64 * 2 * 7
 
 
-@pytest.mark.parametrize("likelihood", builders.LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", heads.LIKELIHOODS)
 def test_a_named_likelihood_is_its_mean_as_a_tensor(likelihood):
     decoder = tfpvae.build_decoder(**GOOD, likelihood=likelihood)
     found = decoder(np.ones([2, 2], "float32"))

@@ -208,3 +208,14 @@ def test_early_stopping_restores_the_best_weights(posterior):
         restored = vae.evaluate(IMAGES, batch_size=10, verbose=0, return_dict=True)["loss"]
         assert restored == pytest.approx(min(losses), rel=1e-6)
         assert losses[-1] > 1.001 * restored
+
+
+@pytest.mark.parametrize(("patience", "stopped"), [(1, 7), (3, 9)])
+def test_early_stopping_waits_for_the_warm_up(patience, stopped):
+    """Nothing improves by so much; an epoch is a step, and six of them are the warm-up."""
+    warmup = tfpvae.schedules.LinearWarmup(6)
+    vae = tfpvae.build_vae("dense", image_shape=SHAPE, kl_weight=warmup)
+    vae.compile()
+    stop = tfpvae.callbacks.EarlyStopping(monitor="loss", min_delta=1e6, patience=patience)
+    history = vae.fit(IMAGES, batch_size=len(IMAGES), epochs=20, verbose=0, callbacks=[stop])
+    assert len(history.epoch) == stopped

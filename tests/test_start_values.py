@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tfpvae
-from tfpvae import builders
+from tfpvae import heads
 from tfpvae.start_values import START_SCALE
 
 SHAPE = (8, 8, 1)
@@ -23,7 +23,7 @@ def encoder(start_images, **options):
     return tfpvae.build_encoder(image_shape=SHAPE, start_images=start_images, **options)
 
 
-@pytest.mark.parametrize("posterior", builders.POSTERIORS)
+@pytest.mark.parametrize("posterior", heads.POSTERIORS)
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_the_means_start_white(posterior, dtype):
     x = images(200)

@@ -554,3 +554,56 @@ def test_networks_that_do_not_fit_are_refused():
 def test_any_whole_number_is_a_seed(seed):
     vae = small_vae()
     np.testing.assert_array_equal(vae.sample(2, seed=seed), vae.sample(2, seed=seed))
+
+
+# Which KL, and bits
+
+
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        ({}, "exact"),
+        ({"use_exact_kl": False}, "monte_carlo"),
+        ({"prior": "mixture"}, "monte_carlo"),
+        ({"posterior": "iaf"}, "monte_carlo"),
+        ({"posterior": "low_rank", "prior": "normal"}, "exact"),
+        ({"posterior": "deterministic"}, None),
+    ],
+)
+def test_a_vae_says_how_its_kl_is_computed(options, method):
+    assert small_vae(**options).kl_method == method
+
+
+def test_bits_per_dim_of_a_mass_and_of_a_dequantized_density():
+    x = pictures(3, "uint8")
+    mass = small_vae(likelihood="discretized_logistic")
+    bits = -mass.log_likelihood(x, 5, seed=0) / (30 * np.log(2))
+    np.testing.assert_allclose(mass.bits_per_dim(x, 5, seed=0), bits, rtol=1e-6)
+    density = small_vae(likelihood="normal", dequantize=True)
+    bits = 8 - density.log_likelihood(x, 5, seed=0) / (30 * np.log(2))
+    np.testing.assert_allclose(density.bits_per_dim(x, 5, seed=0), bits, rtol=1e-6)
+
+
+def test_uniform_pixels_take_eight_bits():
+    """Under a continuous Bernoulli of logit 0, which is the uniform density."""
+    vae = small_vae(likelihood="continuous_bernoulli", dequantize=True)
+    vae.decoder.set_weights([0 * weight for weight in vae.decoder.get_weights()])
+    vae.encoder.set_weights([0 * weight for weight in vae.encoder.get_weights()])
+    excess = vae.bits_per_dim(pictures(3), 500, seed=0) - 8
+    np.testing.assert_allclose(excess, 0, atol=0.01)  # 500 draws of the weights
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"likelihood": "normal"}, {"likelihood": "continuous_bernoulli"}],
+    ids=str,
+)
+def test_bits_per_dim_is_refused_where_it_means_nothing(options):
+    with pytest.raises(ValueError, match="bits_per_dim: wanted a probability mass of 8-bit pixels"):
+        small_vae(**options).bits_per_dim(pictures())
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "discretized_logistic"])
+def test_a_mass_is_not_dequantized(likelihood):
+    with pytest.raises(ValueError, match="dequantize: wanted a likelihood that is a density"):
+        small_vae(likelihood=likelihood, dequantize=True)

@@ -2,39 +2,20 @@
 
 import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import tf_keras
 
-from tfpvae import _checks, layers
+from tfpvae import _checks, heads, layers
 from tfpvae.backbones import DECODERS, ENCODERS
 from tfpvae.layers.likelihoods import LikelihoodLayer
 from tfpvae.layers.posteriors import SCALE_FLOOR
-from tfpvae.priors import VampPrior, build_prior
-from tfpvae.schedules import is_schedule
 from tfpvae.start_values import START_SCALE, start_last_bias, start_posterior
 from tfpvae.vae import VAE
 
 Backbone: TypeAlias = str | tf_keras.Model | Callable
 
-POSTERIORS: dict[str, Any] = {
-    "deterministic": layers.Deterministic,
-    "iaf": layers.InverseAutoregressiveFlow,
-    "independent_normal": layers.IndependentNormal,
-    "low_rank": layers.MultivariateNormalLowRank,
-    "multivariate_normal_tril": layers.MultivariateNormalTriL,
-}
-LIKELIHOODS: dict[str, Any] = {
-    "bernoulli": layers.IndependentBernoulli,
-    "beta": layers.BetaLikelihood,
-    "continuous_bernoulli": layers.IndependentContinuousBernoulli,
-    "discretized_logistic": layers.DiscretizedLogisticLikelihood,
-    "mixture_of_logistics": layers.LogisticMixtureLikelihood,
-    "normal": layers.NormalLikelihood,
-    "normal_per_pixel": partial(layers.NormalLikelihood, scale="per_pixel"),
-}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "cnn": {"image_shape": (28, 28, 1), "latent_dim": 10, "posterior": "independent_normal"},
     "conv": {"image_shape": (28, 28, 1), "latent_dim": 2, "posterior": "independent_normal"},
@@ -107,7 +88,7 @@ def build_encoder(
     """
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
-    if _is_made_of_the_encoder(prior):
+    if heads.is_made_of_the_encoder(prior):
         raise ValueError(
             "prior: wanted one that the encoder can hold, got a VampPrior, which is made of that "
             "very encoder. Give it to build_vae, or to VAE: build_encoder(..., prior=None), then "
@@ -115,13 +96,15 @@ def build_encoder(
         )
     kl_options: dict[str, Any]
     kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
-    head = _posterior_layer(posterior, latent_dim, scale_floor)
+    head = heads.posterior_layer(posterior, latent_dim, scale_floor)
+    if posterior is head:
+        _only_defaults("a layer as posterior", scale_floor=scale_floor)
     if head.activity_regularizer is not None:
         _only_defaults("a posterior with a KL term", prior=prior, **kl_options)
     elif isinstance(head, layers.Deterministic):
-        _no_prior(prior)
+        heads.no_prior(prior)
     elif prior is not None:
-        head = head.with_kl(_kl_term(prior, latent_dim, **kl_options))
+        head = head.with_kl(heads.kl_term(prior, latent_dim, **kl_options))
     if start_images is not None:
         start_images = np.asarray(start_images)
         _checks.array("start_images", start_images, image_shape)
@@ -179,7 +162,7 @@ def build_decoder(
     """
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
-    head = _likelihood_layer(likelihood, image_shape)
+    head = heads.likelihood_layer(likelihood, image_shape)
     height, width, channels = image_shape
     values = head.params_size(image_shape) // (height * width)
     params_shape = (height, width, values)
@@ -231,8 +214,8 @@ def build_vae(architecture: str, **overrides: Any) -> VAE:
     encoder_options = {k: v for k, v in options.items() if k in _ENCODER_OVERRIDES}
     decoder_options = {k: v for k, v in options.items() if k in _DECODER_OVERRIDES}
     prior = None
-    if _is_made_of_the_encoder(encoder_options.get("prior")):
-        prior = _vampprior_term(**encoder_options)
+    if heads.is_made_of_the_encoder(encoder_options.get("prior")):
+        prior = heads.vampprior_term(**encoder_options)
         encoder_options["prior"] = None
     encoder = build_encoder(backbone=encoder_options.pop("encoder_backbone"), **encoder_options)
     decoder = build_decoder(backbone=decoder_options.pop("decoder_backbone"), **decoder_options)
@@ -256,91 +239,6 @@ def _overrides(builder: Callable, backbone: str) -> set[str]:
 _ENCODER_OVERRIDES = _overrides(build_encoder, "encoder_backbone")
 _DECODER_OVERRIDES = _overrides(build_decoder, "decoder_backbone")
 _VAE_OVERRIDES = {"objective", "num_samples", "free_bits", "target_rate", "dequantize"}
-
-
-def _kl_weight(kl_weight: Any) -> float | Callable:
-    if is_schedule(kl_weight):
-        return kl_weight
-    return _checks.finite_number("kl_weight", kl_weight, minimum=0)
-
-
-def _likelihood_layer(
-    likelihood: str | LikelihoodLayer, image_shape: tuple[int, int, int]
-) -> LikelihoodLayer:
-    if isinstance(likelihood, str):
-        _checks.one_of("likelihood", likelihood, LIKELIHOODS)
-        # As a tensor a likelihood is its mean; a draw would draw every pixel at each step.
-        return LIKELIHOODS[likelihood](image_shape, "mean", name="likelihood")
-    if not isinstance(likelihood, LikelihoodLayer):
-        raise TypeError(
-            f"likelihood: wanted a name or a likelihood layer of tfpvae.layers, got {likelihood!r}."
-        )
-    if likelihood.event_shape != image_shape:
-        raise ValueError(
-            f"likelihood: wanted a layer of event shape {image_shape} (image_shape), got one of "
-            f"{likelihood.event_shape}."
-        )
-    return likelihood
-
-
-def _kl_term(
-    prior: Any,
-    latent_dim: int,
-    kl_weight: float | Callable = 1.0,
-    use_exact_kl: bool | None = None,
-    kl_samples: int = 1,
-) -> layers.KLDivergenceRegularizer:
-    return layers.KLDivergenceRegularizer(
-        build_prior(prior, latent_dim=latent_dim),
-        use_exact_kl=use_exact_kl,
-        weight=_kl_weight(kl_weight),
-        num_samples=_checks.whole_number("kl_samples", kl_samples),
-    )
-
-
-def _is_made_of_the_encoder(prior: Any) -> bool:
-    return isinstance(prior, VampPrior) or (isinstance(prior, str) and prior == "vampprior")
-
-
-def _vampprior_term(
-    prior: Any, image_shape: Any, latent_dim: Any, start_images: Any = None, **options: Any
-) -> layers.KLDivergenceRegularizer:
-    """Returns the KL term that the VAE holds, of an encoder's arguments."""
-    if isinstance(prior, str):
-        given = {"image_shape": image_shape, "start_images": start_images}
-        prior = build_prior(prior, latent_dim=latent_dim, **given)
-    names = ("kl_weight", "use_exact_kl", "kl_samples")
-    return _kl_term(prior, latent_dim, **{name: options[name] for name in names if name in options})
-
-
-def _no_prior(prior: Any) -> None:
-    """Raises for a prior that somebody asked for, where there is no posterior to hold against."""
-    if not (prior is None or (isinstance(prior, str) and prior == "standard_normal")):
-        raise ValueError(
-            "prior: wanted none with posterior='deterministic', which has no density and so no KL, "
-            f"got {prior!r}."
-        )
-
-
-def _posterior_layer(
-    posterior: str | layers.Posterior, latent_dim: int, scale_floor: float
-) -> layers.Posterior:
-    if isinstance(posterior, str):
-        _checks.one_of("posterior", posterior, POSTERIORS)
-        is_point = posterior == "deterministic"
-        options: dict[str, Any] = {} if is_point else {"scale_floor": scale_floor}
-        return POSTERIORS[posterior](latent_dim, name="posterior", **options)
-    if not isinstance(posterior, layers.Posterior):
-        raise TypeError(
-            f"posterior: wanted a name or a posterior layer of tfpvae.layers, got {posterior!r}."
-        )
-    if posterior.output_shape[1:] != (latent_dim,):
-        raise ValueError(
-            f"posterior: wanted a layer of event shape ({latent_dim},) (latent_dim), got "
-            f"{posterior.output_shape[1:]}."
-        )
-    _only_defaults("a layer as posterior", scale_floor=scale_floor)
-    return posterior
 
 
 def _only_defaults(given: str, **options: Any) -> None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfpvae
-from tfpvae.builders import LIKELIHOODS, POSTERIORS
+from tfpvae.heads import LIKELIHOODS, POSTERIORS
 from tfpvae.priors import PRIORS
 
 tfd, tfb = tfp.distributions, tfp.bijectors

@@ -108,7 +108,7 @@ def test_xla_computes_the_same_loss(case):
 
 
 def test_the_registry_covers_every_name_of_the_package():
-    from tfpvae.builders import LIKELIHOODS, POSTERIORS
+    from tfpvae.heads import LIKELIHOODS, POSTERIORS
     from tfpvae.priors import PRIORS
 
     assert {case.posterior for case in CASES} == set(POSTERIORS)
