@@ -62,6 +62,15 @@ def test_a_data_set_of_ones_own_takes_under_forty_lines(tmp_path):
     Image.open(tmp_path / "results" / "mosaics" / "epoch_0005.png").verify()
 
 
+@pytest.mark.slow
+def test_the_page_on_choices_runs(tmp_path):
+    printed = run("docs/choices.md", tmp_path)
+    method, bits = printed.splitlines()[-1].split()
+    assert method == "monte_carlo"
+    assert 7 < float(bits) < 9  # noise has 8, which nothing can compress
+    assert (tmp_path / "chosen").is_dir()
+
+
 def test_the_readme_has_the_two_commands_on_a_line_each():
     lines = [line.strip() for line in (ROOT / "README.md").read_text().splitlines()]
     assert sum("examples/flowers.py" in line and "pip install" in line for line in lines) == 1
