@@ -17,8 +17,11 @@ import time
 from pathlib import Path
 
 # The library's own; to ask it for them would take TensorFlow's import.
-POSTERIORS = ("deterministic", "independent_normal", "multivariate_normal_tril")
-LIKELIHOODS = ("bernoulli", "continuous_bernoulli")
+POSTERIORS = ("deterministic", "iaf", "independent_normal", "low_rank", "multivariate_normal_tril")
+LIKELIHOODS = (
+    *("bernoulli", "beta", "continuous_bernoulli", "discretized_logistic"),
+    *("mixture_of_logistics", "normal", "normal_per_pixel"),
+)
 PRIORS = ("flow", "mixture", "normal", "standard_normal", "vampprior")
 OPTIMIZERS = {
     "adafactor": "Adafactor",
