@@ -84,13 +84,13 @@ def _each() -> list[Case]:
     cases = [Case("independent_normal", likelihood) for likelihood in LIKELIHOODS]
     cases += [Case("independent_normal", "bernoulli", prior) for prior in PRIORS]
     cases += [Case(posterior, "continuous_bernoulli") for posterior in VARIATIONAL]
-    cases += [Case("multivariate_normal_tril", "normal", prior) for prior in PRIORS]
-    cases += [
-        Case(q, "bernoulli", prior)
-        for q in ("independent_normal", "multivariate_normal_tril")
-        for prior in GIVEN_PRIORS
+    cases += [Case("independent_normal", "bernoulli", prior) for prior in GIVEN_PRIORS]
+    return [
+        *cases,
+        Case("multivariate_normal_tril", "normal", "vampprior"),
+        Case("multivariate_normal_tril", "bernoulli", "learned mixture"),
+        Case("low_rank", "bernoulli", "flow"),
     ]
-    return cases
 
 
 # The 8 of {posterior} x {likelihood} x {exact, Monte Carlo}, and more as names are added.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfpvae import _checks
+from tfpvae import _checks, divergences
 from tfpvae.layers.distribution_layer import DistributionLayer, register, shape_of, to_events
 from tfpvae.regularizers import KLDivergenceRegularizer
 
@@ -178,6 +178,23 @@ class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
         return {**super().get_config(), "scale_floor": self._scale_floor}
 
 
+class NormalDiagPlusLowRank(tfd.MultivariateNormalDiagPlusLowRankCovariance):
+    """The normal of that name, with a density that trains under XLA."""
+
+    def _log_prob(self, value):
+        # log q = -1/2 (|r|^2 - |L^-1 W'r|^2 + log det S + D log 2 pi), r = (z - loc) / d, W = U / d
+        variances, factors = self.cov_diag_factor, self.cov_perturb_factor
+        log_det, lower = divergences.low_rank_log_det(variances, factors)
+        inverse = 1 / tf.sqrt(variances)
+        residual = (value - self.loc) * inverse
+        shared = tf.linalg.matvec(factors * inverse[..., tf.newaxis], residual, transpose_a=True)
+        lower = tf.broadcast_to(lower, tf.concat([tf.shape(shared), tf.shape(lower)[-1:]], axis=0))
+        shared = tf.linalg.triangular_solve(lower, shared[..., tf.newaxis])[..., 0]
+        distance = tf.reduce_sum(residual**2, axis=-1) - tf.reduce_sum(shared**2, axis=-1)
+        constant = variances.shape[-1] * math.log(2 * math.pi)
+        return -(distance + log_det + constant) / 2
+
+
 @register
 class MultivariateNormalLowRank(Posterior):
     """Layer of a normal whose covariance is diagonal plus low rank, from D * (2 + rank) parameters.
@@ -245,7 +262,7 @@ class MultivariateNormalLowRank(Posterior):
             diagonal = tf.nn.softplus(raw) + tf.cast(scale_floor, raw.dtype)
             factors = tf.tanh(_FACTOR_SCALE / _FACTOR_LIMIT * factors)
             factors = _FACTOR_LIMIT * to_events(factors, (event_size, rank))
-            return tfd.MultivariateNormalDiagPlusLowRankCovariance(
+            return NormalDiagPlusLowRank(
                 loc=loc,
                 cov_diag_factor=diagonal**2,
                 cov_perturb_factor=diagonal[..., tf.newaxis] * factors,
