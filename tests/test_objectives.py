@@ -262,3 +262,8 @@ def test_dequantized_pixels_lie_evenly_in_their_level():
 def test_settings_that_contradict_each_other_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         vae_with(**options)
+
+
+def test_dequantize_is_a_yes_or_no():
+    with pytest.raises(TypeError, match="dequantize: wanted True or False, got 'uniform'"):
+        vae_with(likelihood="normal", dequantize="uniform")
