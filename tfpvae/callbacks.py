@@ -36,7 +36,7 @@ class EarlyStopping(tf_keras.callbacks.EarlyStopping):
 
     def on_epoch_end(self, epoch, logs=None):
         """Waits for the warm-up, then does as Keras does."""
-        if int(self.model.optimizer.iterations) >= getattr(self.model, "warmup_steps", 0):
+        if int(self.model.optimizer.iterations.numpy()) >= getattr(self.model, "warmup_steps", 0):
             super().on_epoch_end(epoch, logs)
 
 
@@ -133,7 +133,7 @@ class SampleMosaic(tf_keras.callbacks.Callback):
         self._last_step = step
 
     def _step(self) -> int:
-        return int(self.model.optimizer.iterations)
+        return int(self.model.optimizer.iterations.numpy())
 
     def _draw(self, number: int, name: str) -> None:
         images = self.model.sample(self.num_images, seed=self.seed).numpy()

@@ -179,7 +179,7 @@ class VAE(tf_keras.Model):
         method = super().fit
         shape = self.image_shape
         history = method(**_checks.training_arguments(method, shape, x, y, *args, **kwargs))
-        step = int(self.optimizer.iterations)
+        step = int(self.optimizer.iterations.numpy())  # also of a MirroredVariable
         if step < self.warmup_steps:
             warnings.warn(
                 f"kl_weight: training ended at step {step}, before its warm-up does at step "
