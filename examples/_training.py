@@ -64,13 +64,17 @@ def parser(description, **defaults):
     precisions = ("float32", "bfloat16")
     add("--precision", "of the networks' arithmetic", choices=precisions, default="float32")
     add("--output", "folder for the results, replacing those of an earlier run", type=Path)
+    held = "in so many first epochs, of 5 at most 3, the decoder trains alone"
+    add("--hold-encoder", held, metavar="EPOCHS", type=at_least(0))
     patience = "stop when so many epochs have brought no better val_loss, and go back to the best"
     parser.add_argument("--patience", help=patience, metavar="EPOCHS", type=at_least(1))
     source = "train with the optimizer, batch size, epochs and KL weight of the tutorial"
     parser.add_argument("--source-settings", action="store_true", help=source)
     smoke = "a run of seconds, to see that all works"
     parser.add_argument("--smoke", action="store_true", help=smoke)
-    parser.set_defaults(**{"optimizer": "adam", "schedule": "constant"} | defaults)
+    parser.set_defaults(
+        **{"optimizer": "adam", "schedule": "constant", "hold_encoder": 0} | defaults
+    )
     return parser
 
 
@@ -160,6 +164,8 @@ def train(vae, training, validation, args, callbacks=()):
     import numpy as np
     import tf_keras
 
+    from tfpvae.callbacks import HoldEncoder
+
     is_array = isinstance(training, np.ndarray)
     epochs = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''}"
     print(f"Training {epochs} in batches of {args.batch_size} ...", flush=True)
@@ -167,6 +173,9 @@ def train(vae, training, validation, args, callbacks=()):
     vae.compile(optimizer(args.learning_rate))
     if args.schedule == "cosine":
         callbacks = [*callbacks, tf_keras.callbacks.LearningRateScheduler(_cosine(args))]
+    held = min(args.hold_encoder, 3 * args.epochs // 5)
+    if held:
+        callbacks = [*callbacks, HoldEncoder(held)]
     if args.patience:
         stop = tf_keras.callbacks.EarlyStopping(
             "val_loss", patience=args.patience, restore_best_weights=True
