@@ -164,41 +164,48 @@ def train(vae, training, validation, args, callbacks=()):
     import numpy as np
     import tf_keras
 
-    from tfpvae.callbacks import HoldEncoder
-
     is_array = isinstance(training, np.ndarray)
     epochs = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''}"
     print(f"Training {epochs} in batches of {args.batch_size} ...", flush=True)
     optimizer = getattr(tf_keras.optimizers, OPTIMIZERS[args.optimizer])
-    vae.compile(optimizer(args.learning_rate))
     if args.schedule == "cosine":
         callbacks = [*callbacks, tf_keras.callbacks.LearningRateScheduler(_cosine(args))]
-    held = min(args.hold_encoder, 3 * args.epochs // 5)
-    if held:
-        callbacks = [*callbacks, HoldEncoder(held)]
     if args.patience:
         stop = tf_keras.callbacks.EarlyStopping(
             "val_loss", patience=args.patience, restore_best_weights=True
         )
         callbacks = [*callbacks, stop]
-    begin = time.perf_counter()
-    fitted = vae.fit(
-        training,
-        batch_size=args.batch_size if is_array else None,
-        epochs=args.epochs,
-        validation_data=validation,
-        callbacks=[*callbacks],
-        verbose=1 if sys.stdout.isatty() else 2,  # a bar, or in a file a line an epoch
-    )
-    seconds = time.perf_counter() - begin
-    if not np.isfinite([*fitted.history.values()]).all():
+    history, run, steps, seconds = {}, 0, 0, 0.0
+    for first, last in _phases(args):
+        vae.encoder.trainable = last == args.epochs
+        vae.compile(optimizer(args.learning_rate))
+        begin = time.perf_counter()
+        fitted = vae.fit(
+            training,
+            batch_size=args.batch_size if is_array else None,
+            initial_epoch=first,
+            epochs=last,
+            validation_data=validation,
+            callbacks=[*callbacks],
+            verbose=1 if sys.stdout.isatty() else 2,  # a bar, or in a file a line an epoch
+        )
+        seconds += time.perf_counter() - begin
+        steps += int(vae.optimizer.iterations.numpy())
+        run += len(fitted.epoch)
+        for name, values in fitted.history.items():
+            history.setdefault(name, []).extend(values)
+    if not np.isfinite([*history.values()]).all():
         sys.exit("error: the loss is no finite number any more; try a lower --learning-rate")
-    steps = int(vae.optimizer.iterations.numpy())
-    run = len(fitted.epoch)
     if run < args.epochs:
         print(f"Stopped after epoch {run}: val_loss did not fall any more.")
     seen = run * len(training) if is_array else steps * args.batch_size
-    return fitted.history, {"seconds": seconds, "images_per_second": seen / seconds}
+    return history, {"seconds": seconds, "images_per_second": seen / seconds}
+
+
+def _phases(args):
+    """Returns the first and last epochs of the decoder alone, if any, and of both networks."""
+    held = min(args.hold_encoder, 3 * args.epochs // 5)
+    return [(0, held), (held, args.epochs)] if held else [(0, args.epochs)]
 
 
 def _cosine(args):

@@ -6,7 +6,7 @@ import tf_keras
 from PIL import Image
 
 import tfpvae
-from tfpvae.callbacks import HoldEncoder, SampleMosaic
+from tfpvae.callbacks import SampleMosaic
 
 SHAPE = (6, 5, 1)
 IMAGES = np.random.default_rng(0).uniform(size=(40, *SHAPE)).astype("float32")
@@ -180,62 +180,6 @@ def test_other_channels_are_refused(tmp_path):
     vae = _vae((4, 4, 2))
     with pytest.raises(ValueError, match=r"1 channel or 3, got the image_shape \(4, 4, 2\)"):
         vae.fit(np.zeros([4, 4, 4, 2]), verbose=0, callbacks=[SampleMosaic(tmp_path)])
-
-
-# --- HoldEncoder --------------------------------------------------------------------------------
-
-
-def _changed(part, before) -> list[bool]:
-    return [not np.array_equal(*pair) for pair in zip(part.get_weights(), before, strict=True)]
-
-
-@pytest.mark.parametrize(("initial_epoch", "moves"), [(0, False), (1, True), (2, True)])
-def test_the_encoder_is_held_for_the_first_epochs_and_then_trains(initial_epoch, moves):
-    vae = _vae()
-    encoder, decoder = vae.encoder.get_weights(), vae.decoder.get_weights()
-    _fit(vae, HoldEncoder(epochs=2), initial_epoch=initial_epoch, epochs=2 + (initial_epoch > 0))
-    assert all(_changed(vae.decoder, decoder))
-    assert set(_changed(vae.encoder, encoder)) == {moves}
-
-
-def test_what_was_held_trains_afterwards_with_the_same_optimizer():
-    vae = _vae()
-    _fit(vae, HoldEncoder(epochs=1))
-    assert int(vae.optimizer.iterations) == 4
-    encoder = vae.encoder.get_weights()
-    _fit(vae)
-    assert int(vae.optimizer.iterations) == 8
-    assert all(_changed(vae.encoder, encoder))
-
-
-def test_a_held_encoder_keeps_the_statistics_of_its_batches():
-    vae = tfpvae.build_vae("kmnist", image_shape=(28, 28, 1), latent_dim=2)
-    vae.compile(run_eagerly=True)
-    before = vae.encoder.get_weights()
-    vae.fit(np.full([4, 28, 28, 1], 0.5), verbose=0, callbacks=[HoldEncoder(epochs=1)])
-    assert not any(_changed(vae.encoder, before))
-
-
-def test_a_model_that_is_saved_while_its_encoder_is_held_trains_whole(tmp_path):
-    path = str(tmp_path / "{epoch}.keras")
-    _fit(_vae(), HoldEncoder(epochs=1), tf_keras.callbacks.ModelCheckpoint(path))
-    vae = tf_keras.models.load_model(tmp_path / "1.keras")
-    encoder = vae.encoder.get_weights()
-    _fit(vae)
-    assert all(_changed(vae.encoder, encoder))
-
-
-@pytest.mark.parametrize("epochs", [0, -1, 1.5, True, None])
-def test_how_long_it_is_held_is_checked_at_once(epochs):
-    with pytest.raises((TypeError, ValueError), match="epochs: wanted a whole number"):
-        HoldEncoder(epochs)
-
-
-def test_only_a_vae_has_an_encoder_to_hold():
-    model = tf_keras.Sequential([tf_keras.layers.Flatten(), tf_keras.layers.Dense(1)])
-    model.compile(loss="mse")
-    with pytest.raises(TypeError, match="HoldEncoder: wanted a tfpvae.VAE"):
-        model.fit(IMAGES, np.zeros([40, 1]), verbose=0, callbacks=[HoldEncoder(1)])
 
 
 # --- Keras' own ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Callbacks for `fit`: what a VAE learns first, what it draws, when it has learnt enough."""
+"""Callbacks for `fit`: what a VAE draws while it learns, and when it has learnt enough."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from tfpvae import _checks
 from tfpvae.figures import tiles
 from tfpvae.vae import VAE
 
-__all__ = ["EarlyStopping", "HoldEncoder", "SampleMosaic"]
+__all__ = ["EarlyStopping", "SampleMosaic"]
 
 
 class EarlyStopping(tf_keras.callbacks.EarlyStopping):
@@ -38,54 +38,6 @@ class EarlyStopping(tf_keras.callbacks.EarlyStopping):
         """Waits for the warm-up, then does as Keras does."""
         if int(self.model.optimizer.iterations.numpy()) >= getattr(self.model, "warmup_steps", 0):
             super().on_epoch_end(epoch, logs)
-
-
-class HoldEncoder(tf_keras.callbacks.Callback):
-    """Trains the decoder alone for the first epochs, on codes that stay what they are.
-
-    For an encoder that starts with `start_images`: its codes tell images apart, by colours among
-    other things that a young decoder has no use for, and that an encoder which trains along gives
-    up before the decoder has learnt to read them. A prior that the encoder holds is held with it.
-
-    Args:
-      epochs: for so many, at least 1. With `initial_epoch` they count from the first epoch ever.
-
-    Raises:
-      TypeError, ValueError: for another number; and, when training begins, if the model is no VAE.
-
-    >>> import numpy as np
-    >>> import tfpvae
-    >>> images = np.random.default_rng(0).uniform(size=[8, 28, 28, 1])
-    >>> vae = tfpvae.build_vae("dense", start_images=images)
-    >>> vae.compile()
-    >>> before = vae.encoder.get_weights()
-    >>> history = vae.fit(images, epochs=2, verbose=0, callbacks=[HoldEncoder(epochs=2)])
-    >>> all(np.array_equal(*pair) for pair in zip(before, vae.encoder.get_weights()))
-    True
-    """
-
-    def __init__(self, epochs: int):
-        super().__init__()
-        self.epochs = _checks.whole_number("epochs", epochs)
-
-    def on_train_begin(self, logs=None):
-        """Refuses a model that is no VAE, and gives the optimizer all that it will train."""
-        if not isinstance(self.model, VAE):
-            raise TypeError(f"HoldEncoder: wanted a tfpvae.VAE to train, got {self.model!r}.")
-        self.model.optimizer.build(self.model.trainable_variables)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Holds the encoder, or lets it go."""
-        self._hold(epoch < self.epochs)
-
-    def on_train_end(self, logs=None):
-        """Lets it go."""
-        self._hold(False)
-
-    def _hold(self, held: bool) -> None:
-        if self.model.encoder_is_held != held:
-            self.model.encoder_is_held = held
-            self.model.make_train_function(force=True)  # the old one has the old variables in it
 
 
 _UNITS = ("epoch", "step")

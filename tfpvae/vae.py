@@ -89,7 +89,6 @@ class VAE(tf_keras.Model):
         self.image_shape, posterior = parts.probe(encoder, decoder)
         self.encoder = encoder
         self.decoder = decoder
-        self.encoder_is_held = False  # by callbacks.HoldEncoder; of a training, not of the model
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
         object.__setattr__(self, "_kl", parts.kl_term(encoder, posterior, prior))
         objectives.check(self, posterior)
@@ -206,7 +205,7 @@ class VAE(tf_keras.Model):
             loss, metrics = self._objective(data, training=True)
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
             loss = loss / replicas  # the optimizer sums over replicas
-        self.optimizer.minimize(loss, self._trained_variables(), tape=tape)
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         return metrics
 
     def test_step(self, data):
@@ -218,15 +217,11 @@ class VAE(tf_keras.Model):
         images = tf_keras.utils.unpack_x_y_sample_weight(data)[0]
         return inference.reconstruct(self, inference.scaled(images))
 
-    def _trained_variables(self) -> list[tf.Variable]:
-        held = self.encoder.trainable_variables if self.encoder_is_held else []
-        return [v for v in self.trainable_variables if all(v is not each for each in held)]
-
     def _objective(self, data: Any, training: bool) -> tuple[tf.Tensor, dict]:
         images, targets, sample_weight = tf_keras.utils.unpack_x_y_sample_weight(data)
         images = inference.pixels(self, images)
         targets = images if targets is None else inference.pixels(self, targets)
-        posterior = self.encoder(images, training=training and not self.encoder_is_held)
+        posterior = self.encoder(images, training=training)
         loss, nll, kl, mean, rest = objectives.terms(self, posterior, targets, training)
         weight = tf.ones([], nll.dtype)
         if sample_weight is not None:  # Keras hands over [B, 1]
