@@ -21,12 +21,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
-
-import tfpvae
-from rows import c
+from rows import a, b, c, d, e
 from rows.training import Task
 
-ROWS = {"C": c}
+import tfpvae
+
+ROWS = {"A": a, "B": b, "C": c, "D": d, "E": e}
 VERSIONS = {
     "python": platform.python_version(),
     **{module.__name__: module.__version__ for module in (tf, tf_keras, tfp, tfpvae)},
@@ -45,7 +45,8 @@ def result_of(name: str, args: argparse.Namespace) -> dict:
     """Returns the result of a run, which is run unless its file is there."""
     row = ROWS[args.row]
     settings = settings_of(args, row)
-    folder = args.work / f"{args.row}_seed{args.seed}" / name
+    smoke = "_smoke" if args.smoke else ""
+    folder = args.work / f"{args.row}_seed{args.seed}{smoke}" / name
     path = folder / "result.json"
     found = json.loads(path.read_text()) if path.exists() else {}
     if found.get("settings") == settings:

@@ -66,6 +66,7 @@ def run(name: str, task: Task) -> dict:
         task,
         callbacks=[tf_keras.callbacks.LearningRateScheduler(learning_rate)],
     )
+    del took["log"]
     binarised = datasets.binarize(test.images, seed=task.seed)
     active = active_units(vae, binarised)
-    return took | elbo_and_nll(vae, binarised, task) | {"active_units": active}
+    return elbo_and_nll(vae, binarised, task) | {"active_units": active} | took

@@ -21,7 +21,9 @@ def elbo_and_nll(vae: tfpvae.VAE, images: np.ndarray, task: Task) -> dict:
         bounds.append(vae.log_likelihood(some, task.test_samples, seed=task.seed + i).numpy())
         so_far = np.concatenate(bounds)
         seconds = time.perf_counter() - start
-        print(f"   {len(so_far)} test images  nll {-so_far.mean():.3f}  {seconds:.0f} s", flush=True)
+        print(
+            f"   {len(so_far)} test images  nll {-so_far.mean():.3f}  {seconds:.0f} s", flush=True
+        )
     return {
         "negative_elbo": float(-np.mean(vae.elbo(images, 10, seed=task.seed))),
         "nll": float(-so_far.mean()),

@@ -43,9 +43,10 @@ class Log(tf_keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Writes what Keras reports of the epoch, and its seconds."""
         seconds = time.perf_counter() - self.start
-        line = {"epoch": epoch + 1, "seconds": seconds, **(logs or {})}
-        line |= self.score(epoch + 1) if self.score else {}
-        line = {name: round(float(value), 6) for name, value in line.items()}
+        scores = {"seconds": seconds, **(logs or {})}
+        scores |= self.score(epoch + 1) if self.score else {}
+        line = {"epoch": epoch + 1}
+        line |= {name: round(float(value), 6) for name, value in scores.items()}
         self.epochs.append(line)
         self.path.write_text(json.dumps(self.epochs) + "\n")
         print("  ", "  ".join(f"{name} {value:.6g}" for name, value in line.items()), flush=True)
@@ -73,7 +74,7 @@ def train(
       **options: of `VAE.fit`.
 
     Returns:
-      How long it took: epochs, their seconds and how many steps.
+      How long it took: epochs, their seconds (and their median), steps; and the log.
     """
     log = Log(task.folder, score)
     vae.compile(optimizer, jit_compile=not task.smoke, steps_per_execution=STEPS_A_CALL)
@@ -88,6 +89,7 @@ def train(
         "steps": int(vae.optimizer.iterations.numpy()),
         "training_seconds": sum(seconds),
         "seconds_an_epoch": sorted(seconds)[len(seconds) // 2],
+        "log": log.epochs,
     }
 
 
