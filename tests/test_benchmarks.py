@@ -88,6 +88,32 @@ def test_an_epoch_that_was_logged_and_not_saved_is_done_again(reproduce, data, t
     assert scores["epochs"] == 2 and scores["training_seconds"] < 1e9
 
 
+def test_scoring_goes_on_where_it_was_stopped(reproduce, tmp_path, monkeypatch):
+    scoring = sys.modules["rows.scoring"]
+    monkeypatch.setattr(scoring, "IMAGES_A_TIME", 4)
+    images, calls = np.arange(10.0), []
+
+    class Vae:
+        def log_likelihood(self, some, num_samples, seed):
+            if len(calls) == 2 and len(some) == 2:
+                calls.append("stopped")
+                raise KeyboardInterrupt
+            calls.append(seed)
+            return -some
+
+        def elbo(self, some, num_samples, seed):
+            return -some - 1
+
+    task = reproduce.Task(tmp_path, tmp_path, 7, 1, 5, 10, True)
+    with pytest.raises(KeyboardInterrupt):
+        scoring.elbo_and_nll(Vae(), images, task)
+    found = scoring.elbo_and_nll(Vae(), images, task)
+    assert calls == [7, 11, "stopped", 15]
+    assert found["nll"] == 4.5 and found["negative_elbo"] == 5.5
+    # The deviation of 0..9 is sqrt(99 / 12).
+    assert found["nll_standard_error"] == pytest.approx(np.sqrt(99 / 12 / 10), rel=1e-6)
+
+
 def test_the_learning_rate_of_row_c_is_burdas(reproduce):
     wanted = [1e-3 * 10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
     assert len(wanted) == 3280

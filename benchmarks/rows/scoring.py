@@ -14,22 +14,31 @@ ACTIVE = 0.01  # least variance of a posterior mean over images, Burda et al. 20
 def elbo_and_nll(vae: tfpvae.VAE, images: np.ndarray, task: Task) -> dict:
     """Returns -ELBO, a mean over 10 draws, and the importance-weighted NLL of test images."""
     images = images[: task.test_images]
-    start = time.perf_counter()
-    bounds = []
-    for i in range(0, len(images), IMAGES_A_TIME):
-        some = images[i : i + IMAGES_A_TIME]
-        bounds.append(vae.log_likelihood(some, task.test_samples, seed=task.seed + i).numpy())
-        so_far = np.concatenate(bounds)
-        seconds = time.perf_counter() - start
-        print(
-            f"   {len(so_far)} test images  nll {-so_far.mean():.3f}  {seconds:.0f} s", flush=True
-        )
+    bounds, seconds = _log_likelihoods(vae, images, task)
     return {
         "negative_elbo": float(-np.mean(vae.elbo(images, 10, seed=task.seed))),
-        "nll": float(-so_far.mean()),
-        "nll_standard_error": float(so_far.std() / np.sqrt(len(so_far))),
+        "nll": float(-bounds.mean()),
+        "nll_standard_error": float(bounds.std() / np.sqrt(len(bounds))),
         "nll_seconds": seconds,
     }
+
+
+def _log_likelihoods(vae: tfpvae.VAE, images: np.ndarray, task: Task) -> tuple[np.ndarray, float]:
+    """Returns log p(x) of each image and the seconds it took, from where a stopped run came to."""
+    path = task.folder / f"log_likelihoods_{task.epochs}_epochs_{task.test_samples}_samples.npz"
+    kept = np.load(path) if path.exists() else {"values": np.zeros(0, "float32"), "seconds": 0.0}
+    values, seconds = kept["values"], float(kept["seconds"])
+    for i in range(len(values), len(images), IMAGES_A_TIME):
+        start = time.perf_counter()
+        some = images[i : i + IMAGES_A_TIME]
+        bound = vae.log_likelihood(some, task.test_samples, seed=task.seed + i)
+        values = np.concatenate([values, bound])
+        seconds += time.perf_counter() - start
+        np.savez(path, values=values, seconds=seconds)
+        print(
+            f"   {len(values)} test images  nll {-values.mean():.3f}  {seconds:.0f} s", flush=True
+        )
+    return values[: len(images)], seconds
 
 
 def active_units(vae: tfpvae.VAE, images: np.ndarray) -> int:
