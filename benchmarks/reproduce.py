@@ -1,11 +1,12 @@
 """Reproduces published numbers on MNIST, one row of the literature at a time.
 
-    python benchmarks/reproduce.py --row E --data MNIST_FOLDER --epochs 20
+    python benchmarks/reproduce.py --row C --data MNIST_FOLDER
 
-Row E: a continuous Bernoulli beside a VAE trained with the Bernoulli cross-entropy and scored as
-a continuous Bernoulli of the same logits (Loaiza-Ganem and Cunningham 2019, section 5: pixels
-(x + u) / 256, 784-500-500-20 and back, relu, Adam 1e-3, batches of 50, 100 importance samples;
-published: +1,470 nats of ELBO against 1,139). Nats an image of the 10,000 test images.
+The rows' set-ups are in benchmarks/rows, a module each. A row has one run or several, each with a
+folder of its own, WORK/ROW_seedSEED/RUN: log.json has a line an epoch, backup the last epoch's
+weights and optimizer, result.json the scores, with settings, versions and seconds. A run that was
+stopped goes on from its last whole epoch with the same command, and one that has its result is not
+run again; with more --epochs than it had, it goes on to those.
 """
 
 import argparse
@@ -14,83 +15,85 @@ import os
 import platform
 import time
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
+from rows import a, b, c, d, e
+from rows.training import Task
 
 import tfpvae
-from tfpvae import datasets
+
+ROWS = {"A": a, "B": b, "C": c, "D": d, "E": e}
+VERSIONS = {
+    "python": platform.python_version(),
+    **{module.__name__: module.__version__ for module in (tf, tf_keras, tfp, tfpvae)},
+}
 
 
-def row_e(args: argparse.Namespace) -> dict:
-    """Returns ELBO and importance-weighted log likelihood of both trainings."""
-    training, test = datasets.load_mnist("mnist", source=args.data)
-    rng = np.random.default_rng(args.seed)
-    pixels = ((test.images + rng.uniform(size=test.images.shape)) / 256).astype("float32")
-    found = {}
-    for trained_as in ("continuous_bernoulli", "bernoulli"):
-        vae = _dense_500(trained_as, args.seed)
-        vae.compile(tf_keras.optimizers.Adam(1e-3), jit_compile=True, steps_per_execution=50)
-        start = time.perf_counter()
-        vae.fit(_with_noise(training.images[:55_000], args.seed), epochs=args.epochs, verbose=2)
-        seconds = time.perf_counter() - start
-        scored = _dense_500("continuous_bernoulli", args.seed)
-        scored.set_weights(vae.get_weights())
-        found[f"trained as {trained_as}"] = {
-            "elbo": float(np.mean(scored.elbo(pixels, 10, seed=args.seed))),
-            "log_likelihood": float(np.mean(scored.log_likelihood(pixels, 100, seed=args.seed))),
-            "seconds": seconds,
-        }
+def settings_of(args: argparse.Namespace, row: ModuleType) -> dict:
+    """Returns what a run's scores depend on, besides its name."""
+    small = {"epochs": 1, "test_samples": 5, "test_images": 20}
+    usual = {"epochs": row.EPOCHS, "test_samples": row.TEST_SAMPLES, "test_images": 10_000}
+    given = {name: getattr(args, name) for name in usual if getattr(args, name) is not None}
+    return {"row": args.row, "seed": args.seed} | (small if args.smoke else usual) | given
+
+
+def result_of(name: str, args: argparse.Namespace) -> dict:
+    """Returns the result of a run, which is run unless its file is there."""
+    row = ROWS[args.row]
+    settings = settings_of(args, row)
+    smoke = "_smoke" if args.smoke else ""
+    folder = args.work / f"{args.row}_seed{args.seed}{smoke}" / name
+    path = folder / "result.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    if found.get("settings") == settings:
+        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"row {args.row}, {name}: {settings}", flush=True)
+    start = time.perf_counter()
+    given = {name: settings[name] for name in ("seed", "epochs", "test_samples", "test_images")}
+    scores = row.run(name, Task(folder=folder, data=args.data, smoke=args.smoke, **given))
+    seconds = time.perf_counter() - start
+    found = {"settings": settings, "versions": VERSIONS, "seconds": seconds, "scores": scores}
+    path.write_text(json.dumps(found, indent=2) + "\n")
     return found
 
 
-def _dense_500(likelihood: str, seed: int) -> tfpvae.VAE:
-    tf_keras.utils.set_random_seed(seed)
-    relu = [tf_keras.layers.Dense(500, "relu") for _ in range(4)]
-    return tfpvae.build_vae(
-        "dense",
-        latent_dim=20,
-        likelihood=likelihood,
-        encoder_backbone=tf_keras.Sequential([tf_keras.layers.Flatten(), *relu[:2]]),
-        decoder_backbone=tf_keras.Sequential([*relu[2:], tf_keras.layers.Dense(784)]),
-    )
+def table(results: dict[str, dict]) -> str:
+    """Returns the scores of a row's runs, one below the other."""
+    lines = []
+    for name, result in results.items():
+        scores = result["scores"].items()
+        shown = [f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in scores]
+        lines += [name, *(f"  {line}" for line in shown)]
+    return "\n".join(lines)
 
 
-def _with_noise(images: np.ndarray, seed: int) -> tf.data.Dataset:
-    batches = datasets.batches(images, batch_size=50, shuffle=True, seed=seed)
-    noise = tf.random.Generator.from_seed(seed)
-    return batches.map(
-        lambda x: (tf.cast(x, tf.float32) + noise.uniform(tf.shape(x))) / 256
-    ).prefetch(4)
-
-
-ROWS = {"E": row_e}
-
-
-def main() -> None:
-    """Runs a row and writes what it gave."""
+def main(arguments: list[str] | None = None) -> dict[str, dict]:
+    """Runs what is missing of a row, and returns all of it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--row", required=True, choices=ROWS)
     parser.add_argument("--data", required=True, type=Path, help="folder of MNIST's IDX files")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--work", type=Path, default=Path("reproduced"), help="folder to work in")
+    parser.add_argument("--only", nargs="+", help="these runs of the row alone")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="default: row_X.json")
-    args = parser.parse_args()
-    versions = {module.__name__: module.__version__ for module in (tf, tf_keras, tfp, tfpvae)}
-    settings = {name: str(value) for name, value in vars(args).items()}
-    found = {
-        "settings": settings,
-        "versions": {"python": platform.python_version(), **versions},
-        "scores": ROWS[args.row](args),
-    }
-    output = args.output or Path(f"row_{args.row}.json")
-    output.write_text(json.dumps(found, indent=2) + "\n")
-    print(json.dumps(found["scores"], indent=2))
+    parser.add_argument("--epochs", type=int, help="default: the row's")
+    parser.add_argument("--test-samples", type=int, help="importance samples; default: the row's")
+    parser.add_argument("--test-images", type=int, help="default: all 10,000")
+    parser.add_argument("--smoke", action="store_true", help="next to nothing, to see that it runs")
+    args = parser.parse_args(arguments)
+    row = ROWS[args.row]
+    names = args.only or [*row.RUNS]
+    if unknown := set(names) - set(row.RUNS):
+        parser.error(f"--only: wanted some of {', '.join(row.RUNS)}, got {', '.join(unknown)}.")
+    results = {name: result_of(name, args) for name in names}
+    print(row.__doc__, "Published:", row.PUBLISHED, "", table(results), sep="\n")
+    return results
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
-from scipy import integrate
+from scipy import integrate, special
 
 import tfpvae
 from tests import reference
@@ -54,6 +54,20 @@ def integral(function, logit):
         return value[0]
 
     return whole(function) / whole(lambda x: 1.0)
+
+
+@every_dtype
+def test_bernoulli_has_the_log_prob_and_the_gradient_of_its_formula(dtype):
+    pixels, logits = np.meshgrid([0.0, 0.3, 1.0], LOGITS)
+    given = tf.Variable(logits.reshape(-1, 1), dtype=dtype)
+    with tf.GradientTape() as tape:
+        found = layers.IndependentBernoulli(1, dtype=dtype)(given).log_prob(pixels.reshape(-1, 1))
+    # Some roundings of a number of the size of the logit, whose products cancel.
+    tolerance = {"rtol": 4 * np.finfo(dtype).eps, "atol": 4 * np.finfo(dtype).eps}
+    wanted = reference.bernoulli_log_prob(pixels.reshape(-1, 1), logits.reshape(-1, 1))
+    np.testing.assert_allclose(found, wanted, **tolerance)
+    residual = pixels - special.expit(logits)  # d/dl log p = x - s(l)
+    np.testing.assert_allclose(tape.gradient(found, given), residual.reshape(-1, 1), **tolerance)
 
 
 @every_dtype

@@ -55,6 +55,19 @@ def positive(raw: tf.Tensor, start: float, floor: float) -> tf.Tensor:
     return tf.math.softplus(raw + math.log(math.expm1(start))) + floor
 
 
+class Bernoulli(tfd.Bernoulli):
+    """The distribution of TensorFlow Probability, with one exponential a log_prob in place of two.
+
+    Theirs takes log p and log (1 - p) and weighs them, so that it has a value for infinite logits;
+    this one wants finite ones.
+    """
+
+    def _log_prob(self, event):
+        logits = self._logits_parameter_no_checks()
+        event = tf.cast(event, logits.dtype)
+        return -tf.nn.sigmoid_cross_entropy_with_logits(labels=event, logits=logits)
+
+
 @register
 class IndependentBernoulli(LikelihoodLayer, tfpl.IndependentBernoulli):
     """Layer that turns prod(event_shape) logits an example into independent Bernoullis.
@@ -94,6 +107,21 @@ class IndependentBernoulli(LikelihoodLayer, tfpl.IndependentBernoulli):
             **kwargs,
         )
         self._sample_dtype = sample_dtype
+
+    @staticmethod
+    def new(
+        params: tf.Tensor,
+        event_shape: int | Sequence[int] = (),
+        dtype: Any = None,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
+        """Returns Independent(Bernoulli) from logits [..., prod(event_shape)]."""
+        with tf.name_scope(name or "IndependentBernoulli"):
+            logits = to_events(params, event_shape)
+            dtype = dtype or logits.dtype
+            bernoulli = Bernoulli(logits, dtype=dtype, validate_args=validate_args)
+            return tfd.Independent(bernoulli, len(shape_of(event_shape)))
 
     def get_config(self) -> dict:
         return {**super().get_config(), "sample_dtype": self._sample_dtype}

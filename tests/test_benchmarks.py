@@ -1,0 +1,146 @@
+"""The benchmarks on a handful of drawn images: every row runs, goes on, and keeps what it did."""
+
+import importlib
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+RUNS = {
+    "A": ["dense"],
+    "B": ["dense"],
+    "C": ["k1", "k5", "k50"],
+    "D": ["standard_normal", "vampprior"],
+    "E": ["continuous_bernoulli", "bernoulli"],
+}
+
+
+@pytest.fixture(scope="module")
+def reproduce():
+    before = set(sys.modules)
+    sys.path.insert(0, str(BENCHMARKS))
+    yield importlib.import_module("reproduce")
+    sys.path.remove(str(BENCHMARKS))
+    for name in {name for name in set(sys.modules) - before if name.startswith(("re", "rows"))}:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of MNIST's four IDX files, with 600 training images: as many as pseudo-inputs."""
+    folder = tmp_path_factory.mktemp("idx")
+    rng = np.random.default_rng(0)
+    for part, number in (("train", 600), ("t10k", 24)):
+        images = rng.integers(0, 256, (number, 28, 28), np.uint8)
+        labels = rng.integers(0, 10, number, np.uint8)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            (folder / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
+    return folder
+
+
+def run(reproduce, data, work, row, *more):
+    arguments = ["--row", row, "--data", data, "--work", work, "--smoke", *more]
+    return reproduce.main([str(argument) for argument in arguments])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", RUNS)
+def test_every_row_runs_and_writes_what_it_did(reproduce, data, tmp_path, capsys, row):
+    assert [*reproduce.ROWS[row].RUNS] == RUNS[row]
+    results = run(reproduce, data, tmp_path, row, "--only", RUNS[row][-1])
+    (name,) = results
+    folder = tmp_path / f"{row}_seed0_smoke" / name
+    written = json.loads((folder / "result.json").read_text())
+    assert written == results[name]
+    assert written["settings"]["row"] == row and written["settings"]["seed"] == 0
+    assert {"python", "tensorflow", "tf_keras", "tfpvae"} < set(written["versions"])
+    assert all(np.isfinite(v) for v in written["scores"].values() if not isinstance(v, str))
+    assert len(json.loads((folder / "log.json").read_text())) == written["scores"]["epochs"] == 1
+    assert reproduce.ROWS[row].PUBLISHED in capsys.readouterr().out
+
+
+def test_a_run_goes_on_from_its_last_epoch_and_is_not_run_again(reproduce, data, tmp_path, capsys):
+    first = run(reproduce, data, tmp_path, "A")["dense"]
+    log = tmp_path / "A_seed0_smoke" / "dense" / "log.json"
+    (epoch,) = json.loads(log.read_text())
+    longer = run(reproduce, data, tmp_path, "A", "--epochs", "2")["dense"]
+    assert json.loads(log.read_text())[0] == epoch
+    assert longer["scores"]["epochs"] == 2
+    assert longer["scores"]["steps"] == 2 * first["scores"]["steps"]  # the optimizer went on too
+    assert longer["scores"]["negative_elbo_1"] == first["scores"]["negative_elbo_1"]
+    assert longer["scores"]["negative_elbo_2"] < first["scores"]["negative_elbo_1"]
+    capsys.readouterr()
+    assert run(reproduce, data, tmp_path, "A", "--epochs", "2")["dense"] == longer
+    assert "epoch 2 " not in capsys.readouterr().out
+
+
+def test_an_epoch_that_was_logged_and_not_saved_is_done_again(reproduce, data, tmp_path):
+    run(reproduce, data, tmp_path, "A")
+    log = tmp_path / "A_seed0_smoke" / "dense" / "log.json"
+    lines = json.loads(log.read_text())
+    log.write_text(json.dumps([*lines, {"epoch": 2, "seconds": 1e9}]))  # killed before the backup
+    scores = run(reproduce, data, tmp_path, "A", "--epochs", "2")["dense"]["scores"]
+    assert scores["epochs"] == 2 and scores["training_seconds"] < 1e9
+
+
+def test_scoring_goes_on_where_it_was_stopped(reproduce, tmp_path, monkeypatch):
+    scoring = sys.modules["rows.scoring"]
+    monkeypatch.setattr(scoring, "IMAGES_A_TIME", 4)
+    images, calls = np.arange(10.0), []
+
+    class Vae:
+        def log_likelihood(self, some, num_samples, seed):
+            if len(calls) == 2 and len(some) == 2:
+                calls.append("stopped")
+                raise KeyboardInterrupt
+            calls.append(seed)
+            return -some
+
+        def elbo(self, some, num_samples, seed):
+            return -some - 1
+
+    task = reproduce.Task(tmp_path, tmp_path, 7, 1, 5, 10, True)
+    with pytest.raises(KeyboardInterrupt):
+        scoring.elbo_and_nll(Vae(), images, task)
+    found = scoring.elbo_and_nll(Vae(), images, task)
+    assert calls == [7, 11, "stopped", 15]
+    assert found["nll"] == 4.5 and found["negative_elbo"] == 5.5
+    # The deviation of 0..9 is sqrt(99 / 12).
+    assert found["nll_standard_error"] == pytest.approx(np.sqrt(99 / 12 / 10), rel=1e-6)
+
+
+def test_the_learning_rate_of_row_c_is_burdas(reproduce):
+    wanted = [1e-3 * 10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
+    assert len(wanted) == 3280
+    found = [reproduce.c.learning_rate(epoch) for epoch in range(len(wanted))]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_active_units_are_those_whose_means_vary(reproduce):
+    scoring = sys.modules["rows.scoring"]
+
+    class Means:
+        def __init__(self, images):
+            # Variances of uniform pixels, 1/12, times 1, 1/4 and 1/100: above 0.01 are two.
+            self.values = images.reshape(len(images), -1)[:, :3] * np.array([1, 0.5, 0.1])
+
+        def mean(self):
+            return self
+
+        def numpy(self):
+            return self.values
+
+    vae = type("VAE", (), {"encoder": staticmethod(Means)})
+    images = np.random.default_rng(0).uniform(size=(2500, 2, 2, 1))
+    assert scoring.active_units(vae, images) == 2
+
+
+def test_an_unknown_run_is_told(reproduce, data, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(reproduce, data, tmp_path, "C", "--only", "k7")
+    assert "--only: wanted some of k1, k5, k50, got k7." in capsys.readouterr().err
