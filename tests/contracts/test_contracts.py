@@ -112,6 +112,39 @@ def test_xla_computes_the_same_loss_and_trains(case):
         np.testing.assert_allclose(eager, xla, rtol=1e-3, atol=1e-4 * size)  # float32, reordered
 
 
+@pytest.fixture
+def mixed_bfloat16():
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    yield
+    tf_keras.mixed_precision.set_global_policy("float32")
+
+
+@every_case
+def test_mixed_bfloat16_computes_about_the_same_with_finite_gradients(case, mixed_bfloat16):
+    vae = case.build()
+    vae.compile()
+    hidden = next(layer for layer in vae.decoder.layers if isinstance(layer, tf_keras.layers.Dense))
+    assert (hidden.compute_dtype, hidden.variable_dtype) == ("bfloat16", "float32")
+    x, z = images(8), np.random.default_rng(1).normal(size=(8, LATENT_DIM)).astype("float32")
+    found = [vae.encoder(x).mean(), vae.decoder(z).log_prob(x)]
+    with tf.GradientTape() as tape:
+        loss, metrics = vae._objective(x, training=True)
+    gradients = tape.gradient(loss, vae.trainable_variables)
+    for number in (*found, loss, *gradients):
+        assert number.dtype == tf.float32  # heads and losses are in full precision
+        assert np.isfinite(number).all()
+    np.testing.assert_allclose(metrics["loss"], metrics["nll"] + metrics["kl"], rtol=1e-5)
+
+    tf_keras.mixed_precision.set_global_policy("float32")
+    tf_keras.utils.set_random_seed(0)  # as before every test: the weights are those from before
+    plain = case.build()
+    wanted = [plain.encoder(x).mean(), plain.decoder(z).log_prob(x)]
+    for rounded, exact in zip(found, wanted, strict=True):
+        # 8 bits of mantissa: 2^-9 a rounding, of features and of hidden values.
+        size = np.abs(exact).max()
+        np.testing.assert_allclose(rounded, exact, rtol=0.02, atol=0.02 * size)
+
+
 def test_the_registry_covers_every_name_of_the_package():
     from tfpvae.heads import LIKELIHOODS, POSTERIORS
     from tfpvae.priors import PRIORS
