@@ -20,3 +20,13 @@ def real_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"the real data are not at {DATA}; TFPVAE_DATA names another folder")
     return DATA
+
+
+@pytest.fixture(params=["float32", "float64"])
+def tolerance(request):
+    """What the closed form is held to, with that dtype as Keras' own."""
+    tf_keras.backend.set_floatx(request.param)
+    tf_keras.mixed_precision.set_global_policy(request.param)  # once set, it no longer follows
+    yield {"float32": 1e-4, "float64": 1e-9}[request.param]
+    tf_keras.backend.set_floatx("float32")
+    tf_keras.mixed_precision.set_global_policy("float32")
