@@ -1,9 +1,9 @@
 """Learns digits of 28x28 pixels with their labels, and draws digits of each class.
 
-Without options it draws its own digits and takes about a minute on two processor cores:
+Without options it draws its own digits and takes about two minutes on two processor cores:
 
     python examples/conditional.py
-    python examples/conditional.py --data mnist
+    python examples/conditional.py --data mnist --epochs 10 --batch-size 100
 
 The results are history.csv, figures, model/ (a SavedModel) and summary.json (settings and scores).
 In classes.png each row is a class, and each column one z: what z has of a digit that its class has
@@ -16,10 +16,10 @@ import _digits
 import _training
 
 DEFAULTS = {
-    "epochs": 10,
+    "epochs": 40,
     "batch_size": 32,
     "learning_rate": 1e-3,
-    "latent_dim": 8,
+    "latent_dim": 4,
     "posterior": "independent_normal",
     "likelihood": "bernoulli",
     "architecture": "dense",
