@@ -169,7 +169,9 @@ def doubly_reparameterized(
       ValueError: for a posterior whose parameters are inside a network, as those of a flow.
     """
     inner = getattr(posterior, "tensor_distribution", posterior)
-    if not isinstance(inner, tf.__internal__.CompositeTensor):
+    # A function among its parameters, as a flow's, may have weights, whose gradient would remain.
+    is_of_tensors = not any(callable(value) for value in inner.parameters.values())
+    if not (is_of_tensors and isinstance(inner, tf.__internal__.CompositeTensor)):
         raise ValueError(
             "objective: wanted a posterior whose parameters are tensors for 'dreg', got "
             f"{type(inner).__name__}. 'iwae' takes any."

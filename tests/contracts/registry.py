@@ -85,11 +85,11 @@ class Case:
 
 
 VARIATIONAL = [posterior for posterior in POSTERIORS if posterior != "deterministic"]
-
-
-def _every() -> list[Case]:
-    """All combinations: 20 minutes of tests."""
-    return [Case(q, p, prior) for q in VARIATIONAL for p in LIKELIHOODS for prior in PRIORS]
+# All combinations of names there are. A point posterior has no KL, and so no prior to be held
+# against; build_vae takes its default, a standard normal, for none.
+ALL = [Case(q, p, prior) for q in POSTERIORS for p in LIKELIHOODS for prior in PRIORS]
+REFUSED = [c for c in ALL if c.posterior == "deterministic" and c.prior != "standard_normal"]
+SENSIBLE = [case for case in ALL if case not in REFUSED]
 
 
 def _each() -> list[Case]:
@@ -116,7 +116,7 @@ CASES = [
     for exact in (True, False)
 ]
 CASES += [Case("deterministic", likelihood) for likelihood in LIKELIHOODS]
-CASES += _every() if os.environ.get("TFPVAE_EVERY_COMBINATION") else []
+CASES += SENSIBLE if os.environ.get("TFPVAE_EVERY_COMBINATION") else []  # half an hour and more
 CASES = list(dict.fromkeys(CASES + _each()))  # each once
 BY_NAME = {str(case): case for case in CASES}
 
