@@ -211,6 +211,20 @@ def test_mixed_precision_keeps_heads_and_losses_in_float32(policy):
     np.testing.assert_allclose(history["loss"], np.add(history["nll"], history["kl"]), rtol=1e-5)
 
 
+def test_gradients_are_clipped_where_the_optimizer_is_told_to(tmp_path):
+    vae = small_vae()
+    vae.compile(tf_keras.optimizers.SGD(1.0, global_clipnorm=0.01), run_eagerly=True)
+    for _ in range(2):  # as built, and as loaded
+        before = vae.get_weights()
+        vae.fit(pictures(), verbose=0)
+        steps = [after - was for after, was in zip(vae.get_weights(), before, strict=True)]
+        size = np.sqrt(sum(np.sum(step**2) for step in steps))
+        np.testing.assert_allclose(size, 0.01, rtol=1e-3)  # its gradient is greater by far
+        vae.save(tmp_path / "a.keras")
+        vae = tf_keras.models.load_model(tmp_path / "a.keras")
+        vae.run_eagerly = True
+
+
 def test_jit_compile_trains():
     vae = small_vae()
     vae.compile(jit_compile=True, steps_per_execution=2)
