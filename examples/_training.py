@@ -160,11 +160,15 @@ def build(args, **more):
 
 
 def train(vae, training, validation, args, callbacks=()):
-    """Trains on an array or a dataset of batches; returns each epoch's losses, and the speed."""
+    """Trains on an array or a dataset of batches; returns each epoch's losses, and the speed.
+
+    For a conditional model the arrays come in pairs, (images, labels).
+    """
     import numpy as np
     import tf_keras
 
-    is_array = isinstance(training, np.ndarray)
+    training = training if isinstance(training, tuple) else (training,)
+    is_array = isinstance(training[0], np.ndarray)
     epochs = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''}"
     print(f"Training {epochs} in batches of {args.batch_size} ...", flush=True)
     optimizer = getattr(tf_keras.optimizers, OPTIMIZERS[args.optimizer])
@@ -181,7 +185,7 @@ def train(vae, training, validation, args, callbacks=()):
         vae.compile(optimizer(args.learning_rate))
         begin = time.perf_counter()
         fitted = vae.fit(
-            training,
+            *training,
             batch_size=args.batch_size if is_array else None,
             initial_epoch=first,
             epochs=last,
@@ -198,7 +202,7 @@ def train(vae, training, validation, args, callbacks=()):
         sys.exit("error: the loss is no finite number any more; try a lower --learning-rate")
     if run < args.epochs:
         print(f"Stopped after epoch {run}: val_loss did not fall any more.")
-    seen = run * len(training) if is_array else steps * args.batch_size
+    seen = run * len(training[0]) if is_array else steps * args.batch_size
     return history, {"seconds": seconds, "images_per_second": seen / seconds}
 
 
@@ -213,22 +217,27 @@ def _cosine(args):
     return lambda epoch: args.learning_rate * (1 + math.cos(math.pi * epoch / args.epochs)) / 2
 
 
-def score(vae, test, args, *, num_images=10, num_samples=50):
+def score(vae, test, args, *, labels=None, num_images=10, num_samples=50):
     """Returns the means over the test pictures, nats an image; a plain autoencoder has fewer.
 
-    The importance-weighted log likelihood is that of the first few, with their ELBO beside it.
+    The importance-weighted log likelihood is that of the first few, with their ELBO beside it. A
+    conditional model wants the labels.
     """
     import numpy as np
 
     print(f"Scoring {len(test)} test pictures ...", flush=True)
-    scores = vae.evaluate(test, batch_size=args.batch_size, verbose=0, return_dict=True)
-    errors = test / np.float32(255) - vae.reconstruct(test, batch_size=args.batch_size)
+    scores = vae.evaluate(test, labels, batch_size=args.batch_size, verbose=0, return_dict=True)
+    copies = vae.reconstruct(test, batch_size=args.batch_size, labels=labels)
+    errors = test / np.float32(255) - copies
     scores["squared_error"] = float(np.mean(errors**2))
     if vae.prior is None:
         return scores
-    few = test[: 2 if args.smoke else num_images]
+    first = slice(2 if args.smoke else num_images)
+    few, labels = test[first], None if labels is None else labels[first]
     draws = {"num_samples": 4 if args.smoke else num_samples, "seed": args.seed}
-    bounds = {name: getattr(vae, name)(few, **draws) for name in ("elbo", "log_likelihood")}
+    bounds = {
+        name: getattr(vae, name)(few, **draws, labels=labels) for name in ("elbo", "log_likelihood")
+    }
     bounds = {name: float(np.mean(values)) for name, values in bounds.items()}
     scores["importance_weighted"] = {**bounds, "num_images": len(few), **draws}
     return scores
@@ -245,7 +254,7 @@ def posterior_samples(vae, images, args, *, num_samples=4):
     return figures.reconstructions(images, rows)
 
 
-def save(vae, test, args):
+def save(vae, test, args, labels=None):
     """Writes the SavedModel, and exits unless it reloads and answers as the live model does."""
     import numpy as np
     import tf_keras
@@ -254,7 +263,9 @@ def save(vae, test, args):
     (args.output / "summary.json").unlink(missing_ok=True)
     vae.save(args.output / "model")
     reloaded = tf_keras.models.load_model(args.output / "model")
-    difference = np.abs(reloaded.reconstruct(test[:8]) - vae.reconstruct(test[:8])).max()
+    given = {} if labels is None else {"labels": labels[:8]}
+    copies = [model.reconstruct(test[:8], **given) for model in (reloaded, vae)]
+    difference = np.abs(copies[0] - copies[1]).max()
     if not difference <= TOLERANCE:
         sys.exit(f"error: model: the reloaded model disagrees, by {difference:.2g} in a pixel")
     print(f"The saved model reloads and agrees (pixels within {difference:.1g}).", flush=True)

@@ -1,6 +1,7 @@
 """Fixtures of the whole suite."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,19 @@ def real_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"the real data are not at {DATA}; TFPVAE_DATA names another folder")
     return DATA
+
+
+@pytest.fixture(params=["float32", "float64"])
+def floatx(request) -> Iterator[str]:
+    """A dtype that is Keras' own as long as the test runs."""
+    tf_keras.backend.set_floatx(request.param)
+    tf_keras.mixed_precision.set_global_policy(request.param)  # once set, it no longer follows
+    yield request.param
+    tf_keras.backend.set_floatx("float32")
+    tf_keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture
+def tolerance(floatx) -> float:
+    """What a closed form is held to in that dtype."""
+    return {"float32": 1e-4, "float64": 1e-9}[floatx]

@@ -262,6 +262,7 @@ def test_dequantized_pixels_lie_evenly_in_their_level():
         ({"objective": "iwae", "free_bits": 1.0}, "free_bits: wanted the objective 'elbo'"),
         ({"objective": "dreg", "target_rate": 1.0}, "target_rate: wanted the objective 'elbo'"),
         ({"posterior": "deterministic", "objective": "iwae"}, "objective: wanted 'elbo' with one"),
+        ({"posterior": "iaf", "objective": "dreg"}, "objective: .*tensors for 'dreg', got FlowDis"),
         ({"posterior": "deterministic", "num_samples": 2}, "objective: wanted 'elbo' with one"),
     ],
 )

@@ -84,35 +84,73 @@ def seed(value: Any) -> tf.Tensor:
 
 
 def training_arguments(
-    method: Callable, shape: Sequence[int], *args: Any, **kwargs: Any
+    method: Callable, vae: tf_keras.Model, *args: Any, **kwargs: Any
 ) -> dict[str, Any]:
-    """Returns the arguments of Keras' `fit` or `evaluate` by name, with the images checked."""
+    """Returns the arguments of Keras' `fit` or `evaluate` by name, those that are data checked."""
     given = inspect.signature(method).bind(*args, **kwargs).arguments
     given |= given.pop("kwargs", {})
     if given.get("_use_cached_eval_dataset"):  # the validation of a fit, which has checked it
         return given
-    for argument in ("x", "y", "validation_data"):
-        if argument == "x" or given.get(argument) is not None:
-            images(argument, given.get(argument), shape)
-    if given.get("y") is None and given.get("sample_weight") is not None:
-        given["y"] = given["x"]  # Keras forgets the weights of x alone,
+    shape, num_classes, x, y = vae.image_shape, vae.num_classes, given.get("x"), given.get("y")
+    if num_classes is not None:
+        if y is None and isinstance(x, (list, tuple)) and len(x) == 2:
+            given["x"], given["y"] = x, y = x
+        images("x", x if y is None else (x, y), shape, num_classes)
+    else:
+        images("x", x, shape)
+        if y is not None:
+            images("y", y, shape)
+        elif given.get("sample_weight") is not None:
+            given["y"] = x  # Keras forgets the weights of x alone,
+    if given.get("validation_data") is not None:
+        images("validation_data", given["validation_data"], shape, num_classes)
     if hasattr(given.get("validation_data"), "dtype"):
         given["validation_data"] = (given["validation_data"],)  # and asks an array if it is true
     return given
 
 
-def images(argument: str, data: Any, shape: Sequence[int]) -> None:
+def images(argument: str, data: Any, shape: Sequence[int], num_classes: int | None = None) -> None:
     """Raises unless `data` holds images [B, H, W, C] of `shape` with pixels in range.
 
-    Arrays are looked at whole. Of a tf.data.Dataset and a Sequence the first batch is; what cannot
-    be looked at without using it up, a Python generator, is left to training.
+    With `num_classes` they have to be pairs of images and labels. Arrays are looked at whole. Of a
+    tf.data.Dataset and a Sequence the first batch is; what cannot be looked at without using it
+    up, a Python generator, is left to training.
     """
     if isinstance(data, tf.data.Dataset):
-        _dataset(argument, data, shape)
+        _dataset(argument, data, shape, num_classes)
     elif isinstance(data, tf_keras.utils.Sequence):
-        _pair(argument, data[0], shape)
+        _pair(argument, data[0], shape, num_classes)
     elif not isinstance(data, Iterator):
-        _pair(argument, data, shape)
+        _pair(argument, data, shape, num_classes)
+
+
+def labels(given: Any, num_classes: int, count: int) -> None:
+    """Raises unless labels are whole numbers [count], 0 <= label < num_classes."""
+    wanted = f"labels: wanted whole numbers [{count}], 0 <= label < {num_classes}, got"
+    if not (hasattr(given, "shape") and hasattr(given, "dtype")):
+        raise TypeError(f"{wanted} {type(given).__name__}.")
+    shape, dtype = tuple(given.shape), tf.as_dtype(given.dtype)
+    if shape != (count,):
+        hint = ""
+        if len(shape) == 2:
+            hint = " labels[:, 0]?" if shape[1] == 1 else " Of one-hot ones: labels.argmax(axis=1)."
+        raise ValueError(f"{wanted} shape {shape}.{hint}")
+    if not dtype.is_integer:
+        raise TypeError(f"{wanted} {dtype.name}.")
+    if isinstance(given, tf.Tensor) and not hasattr(given, "numpy"):
+        return  # a symbolic tensor has no values yet
+    low, high = np.min(given), np.max(given)
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"{wanted} some from {low} to {high}.")
+
+
+def no_labels(num_classes: int) -> ValueError:
+    """Returns the error of labels that are missing."""
+    return ValueError(
+        f"labels: wanted one for each image, since this VAE is conditional on {num_classes} "
+        "classes, got none. fit and evaluate take (images, labels); predict takes [images, labels];"
+        " all three take batches of such pairs; other methods have an argument `labels`."
+    )
 
 
 def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
@@ -140,30 +178,38 @@ def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
         )
 
 
-def _dataset(argument: str, dataset: tf.data.Dataset, shape: Sequence[int]) -> None:
-    for spec in _images_of(argument, dataset.element_spec):
+def _dataset(
+    argument: str, dataset: tf.data.Dataset, shape: Sequence[int], num_classes: int | None
+) -> None:
+    for spec in _images_of(argument, dataset.element_spec, num_classes):
         if spec.shape.rank is not None:
             _spec(argument, tuple(spec.shape), spec.dtype, shape)
     first = next(iter(dataset.take(1)), None)
     if first is None:
         raise ValueError(f"{argument}: wanted at least one batch of images, got an empty dataset.")
-    _pair(argument, first, shape)
+    _pair(argument, first, shape, num_classes)
 
 
-def _pair(argument: str, batch: Any, shape: Sequence[int]) -> None:
-    for part in _images_of(argument, batch):
+def _pair(argument: str, batch: Any, shape: Sequence[int], num_classes: int | None) -> None:
+    for part in _images_of(argument, batch, num_classes):
         array(argument, part, shape)
+    if num_classes is not None:
+        labels(batch[1], num_classes, len(batch[0]))
 
 
-def _images_of(argument: str, element: Any) -> list[Any]:
+def _images_of(argument: str, element: Any, num_classes: int | None) -> list[Any]:
     """Returns the images, and the targets where there are some, of one element or its spec."""
-    parts = list(element) if isinstance(element, tuple) else [element]
+    is_several = isinstance(element, tuple if num_classes is None else (list, tuple))
+    parts = list(element) if is_several else [element]
+    second = "images" if num_classes is None else "labels"
     if len(parts) > 3:
         raise ValueError(
-            f"{argument}: wanted images, (images, images) or (images, images, sample_weight), "
+            f"{argument}: wanted images, (images, {second}) or (images, {second}, sample_weight), "
             f"got {len(parts)} parts."
         )
-    parts = parts[:1] + [part for part in parts[1:2] if part is not None]
+    if num_classes is not None and (len(parts) < 2 or parts[1] is None):
+        raise no_labels(num_classes)
+    parts = parts[:1] + [part for part in parts[1:2] if part is not None and num_classes is None]
     for part in parts:
         if not (hasattr(part, "shape") and hasattr(part, "dtype")):
             raise TypeError(
@@ -179,7 +225,7 @@ def _spec(argument: str, came: tuple, dtype: tf.DType, shape: Sequence[int]) -> 
     if len(came) == 3 and (*came[1:], 1) == tuple(shape):
         hint = " Add the channel axis: images[..., None]."
     elif len(came) == 1:
-        hint = " Were these labels? A VAE is trained on images alone."
+        hint = " Were these labels? build_vae(..., num_classes=...) makes a VAE that takes some."
     if len(came) != 4 or any(c not in (None, w) for c, w in zip(came[1:], shape, strict=True)):
         raise ValueError(f"{argument}: wanted images [B, {wanted}], got shape {came}.{hint}")
     if not (dtype.is_floating or dtype == tf.uint8):

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tf_keras
 
-from tfpvae import _checks, heads, layers
+from tfpvae import _checks, conditioning, heads, layers
 from tfpvae.backbones import DECODERS, ENCODERS
 from tfpvae.layers.likelihoods import LikelihoodLayer
 from tfpvae.layers.posteriors import SCALE_FLOOR
@@ -42,6 +42,8 @@ def build_encoder(
     kl_samples: int = 1,
     scale_floor: float = SCALE_FLOOR,
     start_images: Any = None,
+    num_classes: int | None = None,
+    label_embedding: int | None = None,
     name: str = "encoder",
 ) -> tf_keras.Model:
     """Returns the model images [B, H, W, C] -> q(z|x), a distribution over [B, latent_dim].
@@ -71,6 +73,11 @@ def build_encoder(
       start_images: training images [N, H, W, C], float in [0, 1] or uint8, N at least 2. The
         posterior's means start as the first principal components of their features, whitened, its
         scales small, so that z tells images apart from the first step on; see `start_values`.
+      num_classes: C, at least 1, for the encoder of a conditional VAE, [images, labels] ->
+        q(z|x, y), labels being whole numbers [B], 0 <= label < C. Their code follows the features
+        into the projection. None for no labels.
+      label_embedding: what that code is: None for one number a class, 1 at the label and 0
+        elsewhere; or how many numbers, at least 1, are learned for each class.
       name: of the model.
 
     Returns:
@@ -109,16 +116,17 @@ def build_encoder(
         start_images = np.asarray(start_images)
         _checks.array("start_images", start_images, image_shape)
     images = tf_keras.Input(image_shape, name="images")
+    labels, code = _labels(num_classes, label_embedding)
     network = ENCODERS[_known(backbone, ENCODERS)]() if isinstance(backbone, str) else [backbone]
     features = _apply(network, images)
     if len(features.shape) > 2:
         features = tf_keras.layers.Flatten()(features)
     projection = tf_keras.layers.Dense(head.num_params, name="posterior_parameters")
-    parameters = projection(features)
+    parameters = projection(_joined([features, *code]))
     if start_images is not None:
         start_params = head.start_params(START_SCALE)
         start_posterior(projection, tf_keras.Model(images, features), start_params, start_images)
-    return tf_keras.Model(images, head(parameters), name=name)
+    return tf_keras.Model(conditioning.join(images, *labels), head(parameters), name=name)
 
 
 def build_decoder(
@@ -128,6 +136,8 @@ def build_decoder(
     backbone: Backbone,
     likelihood: str | LikelihoodLayer = "bernoulli",
     pixel_mean: Any = None,
+    num_classes: int | None = None,
+    label_embedding: int | None = None,
     name: str = "decoder",
 ) -> tf_keras.Model:
     """Returns the model latents [B, latent_dim] -> p(x|z), a distribution over [B, H, W, C].
@@ -147,6 +157,11 @@ def build_decoder(
       pixel_mean: the mean of the training images, in [0, 1], of a shape that broadcasts to
         image_shape; the last bias starts the locations at its logit. A named backbone without a
         last bias is given one.
+      num_classes: C, at least 1, for the decoder of a conditional VAE, [latents, labels] ->
+        p(x|z, y), labels being whole numbers [B], 0 <= label < C. The backbone is given their code
+        behind the latents, [B, latent_dim + C]. None for no labels.
+      label_embedding: what that code is: None for one number a class, 1 at the label and 0
+        elsewhere; or how many numbers, at least 1, are learned for each class.
       name: of the model.
 
     Returns:
@@ -167,12 +182,14 @@ def build_decoder(
     values = head.params_size(image_shape) // (height * width)
     params_shape = (height, width, values)
     latents = tf_keras.Input((latent_dim,), name="latents")
+    labels, code = _labels(num_classes, label_embedding)
+    inputs = conditioning.join(latents, *labels)
     if isinstance(backbone, str):
         use_bias = pixel_mean is not None
         network = DECODERS[_known(backbone, DECODERS)](*params_shape, use_bias)
     else:
         network = [backbone]
-    params = _apply(network, latents)
+    params = _apply(network, _joined([latents, *code]))
     if tuple(params.shape[1:]) not in (params_shape, (np.prod(params_shape),)):
         wanted = "one logit" if values == channels else f"{values} parameters"
         raise ValueError(
@@ -180,11 +197,11 @@ def build_decoder(
             f"got {tuple(params.shape)}."
         )
     if pixel_mean is not None:
-        network = tf_keras.Model(latents, params)
+        network = tf_keras.Model(inputs, params)
         start_last_bias(network, pixel_mean, image_shape, values, head.locations)
     if len(params.shape) > 2:
         params = tf_keras.layers.Flatten()(params)
-    return tf_keras.Model(latents, head(params), name=name)
+    return tf_keras.Model(inputs, head(params), name=name)
 
 
 def build_vae(architecture: str, **overrides: Any) -> VAE:
@@ -249,6 +266,27 @@ def _only_defaults(given: str, **options: Any) -> None:
             raise ValueError(
                 f"{name}: wanted none besides {given}, which has its own, got {value!r}."
             )
+
+
+def _labels(num_classes: int | None, label_embedding: int | None) -> tuple[list, list]:
+    """Returns the input of the labels and their code, in a list each: empty ones for no labels."""
+    if num_classes is None:
+        if label_embedding is not None:
+            raise ValueError(
+                f"label_embedding: wanted num_classes with it, got {label_embedding!r}."
+            )
+        return [], []
+    labels = tf_keras.Input((), dtype="int32", name="labels")
+    code = layers.OneHot(num_classes, name="one_hot")(labels)
+    if label_embedding is not None:
+        size = _checks.whole_number("label_embedding", label_embedding)
+        code = tf_keras.layers.Dense(size, use_bias=False, name="label_embedding")(code)
+    return [labels], [code]
+
+
+def _joined(parts: list) -> Any:
+    """Returns symbolic tensors [B, N] as one; a single one as it is."""
+    return parts[0] if len(parts) == 1 else tf_keras.layers.Concatenate()(parts)
 
 
 def _known(backbone: str, known: dict) -> str:

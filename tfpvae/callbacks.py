@@ -51,7 +51,8 @@ class SampleMosaic(tf_keras.callbacks.Callback):
     of the file. All mosaics of a standard normal prior show the same latents, so that one sees each
     image change. Epochs are counted as `initial_epoch` says, steps as the optimizer counts them, so
     that training which is resumed goes on where it was. Where `compile(steps_per_execution=...)`
-    makes Keras pass over some steps, the first step after them is drawn.
+    makes Keras pass over some steps, the first step after them is drawn. Of a conditional VAE the
+    images are of its classes in turn.
 
     Args:
       folder: where to; made when training begins.
@@ -136,7 +137,9 @@ class SampleMosaic(tf_keras.callbacks.Callback):
         return int(self.model.optimizer.iterations.numpy())
 
     def _draw(self, number: int, name: str) -> None:
-        images = self.model.sample(self.num_images, seed=self.seed).numpy()
+        classes = self.model.num_classes
+        labels = None if classes is None else np.arange(self.num_images) % classes
+        images = self.model.sample(self.num_images, seed=self.seed, labels=labels).numpy()
         self.samples[number] = np.round(255 * images).astype(np.uint8)
         _write(self.samples[number], self.folder / name)
 

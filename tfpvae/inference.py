@@ -1,7 +1,8 @@
 """What a VAE says of tensors of images and latents: reconstruction, bounds, importance weights.
 
 Pure functions of a VAE and tensors, so that the methods of `VAE` and the signatures of its
-SavedModel are the same graph.
+SavedModel are the same graph. `images` and `latents` are what the encoder and the decoder are
+given: for a conditional VAE [images, labels] and [latents, labels].
 """
 
 import math
@@ -10,13 +11,16 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 import tf_keras
 
+from tfpvae import conditioning
+
 # Images decoded at a time, in pixels: 16 MiB of them, and some times that inside the networks.
 _PIXELS_A_PASS = 2**22
 
 
 def reconstruct(vae: tf_keras.Model, images: tf.Tensor) -> tf.Tensor:
     """Returns the mean of p(x|z) at the mean of q(z|x): [B, H, W, C]."""
-    return vae.decoder(vae.encoder(images).mean()).mean()
+    labels = conditioning.split(images)[1]
+    return vae.decoder(conditioning.join(vae.encoder(images).mean(), labels)).mean()
 
 
 def nll_and_kl(
@@ -42,7 +46,8 @@ def log_weights(
 def _log_likelihood(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
     """Returns log p(x|z): [S, B] for images [B, H, W, C] and latents [S, B, D]."""
     samples, batch = tf.unstack(tf.shape(latents)[:2])
-    likelihood = vae.decoder(tf.reshape(latents, [samples * batch, latents.shape[-1]]))
+    images, labels = conditioning.split(images)
+    likelihood = vae.decoder(conditioning.draws(latents, labels))
     repeated = tf.tile(images, [samples, 1, 1, 1])
     return tf.reshape(likelihood.log_prob(repeated), [samples, batch])
 
@@ -50,7 +55,8 @@ def _log_likelihood(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) 
 def decode(vae: tf_keras.Model, latents: tf.Tensor) -> tf.Tensor:
     """Returns the mean of p(x|z) at latents [S, D]: images [S, H, W, C]."""
     step = _images_a_pass(vae)
-    pieces = [_decode(vae, latents[i : i + step]) for i in range(0, len(latents), step)]
+    starts = range(0, len(conditioning.split(latents)[0]), step)
+    pieces = [_decode(vae, conditioning.rows(latents, i, i + step)) for i in starts]
     return tf.concat(pieces, axis=0)
 
 
@@ -85,8 +91,8 @@ def _in_passes(
     rows = _images_a_pass(vae)
     step = max(1, rows // num_samples)
     passes = 0
-    for start in range(0, len(images), step):
-        some = scaled(images[start : start + step])
+    for start in range(0, len(conditioning.split(images)[0]), step):
+        some = conditioning.rows(images, start, start + step)
         parts = []
         for done in range(0, num_samples, rows):
             draws = min(rows, num_samples - done)

@@ -1,12 +1,12 @@
 """What a VAE is trained on: bounds on log p(x), and what holds the KL to a rate."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, divergences, parts
+from tfpvae import _checks, conditioning, divergences, parts
 from tfpvae.layers.likelihoods import DENSITY
 
 tfd = tfp.distributions
@@ -58,25 +58,25 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
         doubly_reparameterized(posterior, tf.zeros([1, 1, posterior.event_shape[0]]))
 
 
-def terms(
-    vae: tf_keras.Model, posterior: tfd.Distribution, targets: tf.Tensor, training: bool
-) -> Terms:
+def terms(vae: tf_keras.Model, given: Any, targets: tf.Tensor, training: bool) -> Terms:
     """Returns the loss of each image on the VAE's objective, its nll, its KL and its mean.
 
     Beside them stands what the networks' own layers add to the loss of a batch.
 
     Args:
       vae: a `VAE`.
-      posterior: q(z|x) of the images, batch shape [B].
+      given: what the encoder is given, images [B, H, W, C] or [images, labels].
       targets: what is to be reconstructed, [B, H, W, C].
-      training: whether the decoder trains.
+      training: whether the networks train.
     """
+    posterior = vae.encoder(given, training=training)
     latents, held = draws(posterior, vae.num_samples), posterior
     factor: list[tf.Tensor] = []
     if vae.objective == "dreg":
         held, latents, factor = doubly_reparameterized(posterior, latents)
     shape = tf.shape(latents)[:2]
-    likelihood = vae.decoder(tf.reshape(latents, [-1, latents.shape[-1]]), training=training)
+    labels = conditioning.split(given)[1]
+    likelihood = vae.decoder(conditioning.draws(latents, labels), training=training)
     nll = vae.loss(tf.tile(targets, [vae.num_samples, 1, 1, 1]), likelihood)
     nll = tf.reshape(nll, shape)
     # Read before the KL: a prior made of the encoder runs it again, with losses of its own.
@@ -169,7 +169,9 @@ def doubly_reparameterized(
       ValueError: for a posterior whose parameters are inside a network, as those of a flow.
     """
     inner = getattr(posterior, "tensor_distribution", posterior)
-    if not isinstance(inner, tf.__internal__.CompositeTensor):
+    # A function among its parameters, as a flow's, may have weights, whose gradient would remain.
+    is_of_tensors = not any(callable(value) for value in inner.parameters.values())
+    if not (is_of_tensors and isinstance(inner, tf.__internal__.CompositeTensor)):
         raise ValueError(
             "objective: wanted a posterior whose parameters are tensors for 'dreg', got "
             f"{type(inner).__name__}. 'iwae' takes any."

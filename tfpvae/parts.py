@@ -6,7 +6,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks
+from tfpvae import _checks, conditioning
+from tfpvae.layers.labels import OneHot
 from tfpvae.layers.likelihoods import DENSITY, MASS
 from tfpvae.priors import VampPrior
 from tfpvae.regularizers import KLDivergenceRegularizer
@@ -16,31 +17,39 @@ tfd = tfp.distributions
 
 def probe(
     encoder: tf_keras.Model, decoder: tf_keras.Model
-) -> tuple[tuple[int, int, int], tfd.Distribution]:
-    """Returns the image shape of two networks that fit each other, and q(z|x) of a black image.
+) -> tuple[tuple[int, int, int], int | None, tfd.Distribution]:
+    """Returns what two networks that fit each other are of: an image shape and, if they are
+    conditional, a number of classes; and q(z|x) of a black image.
 
     Raises:
       TypeError, ValueError: unless both end in distributions and the shapes fit.
     """
     _checks.model("encoder", encoder)
     _checks.model("decoder", decoder)
-    image_shape = _checks.image_shape(_input_shape("encoder", encoder))
-    posterior = encoder(tf.zeros([1, *image_shape], tf_keras.backend.floatx()))
-    _wants_distribution("encoder", posterior)
-    latent_shape = tuple(posterior.event_shape)
-    if _input_shape("decoder", decoder) != latent_shape:
+    image_shape = _checks.image_shape(input_shape("encoder", encoder))
+    latent_shape = input_shape("decoder", decoder)
+    num_classes, same = (_num_classes(network) for network in (encoder, decoder))
+    if num_classes != same:
         raise ValueError(
-            f"decoder: wanted a network that takes the latents of the encoder, {latent_shape}, "
-            f"got one that takes {_input_shape('decoder', decoder)}."
+            f"decoder: wanted one that is conditional on as many classes as the encoder, "
+            f"{num_classes}, got {same}."
         )
-    likelihood = decoder(posterior.mean())
+    given = conditioning.blank(image_shape, num_classes)
+    posterior = encoder(given)
+    _wants_distribution("encoder", posterior)
+    if latent_shape != tuple(posterior.event_shape):
+        raise ValueError(
+            "decoder: wanted a network that takes the latents of the encoder, "
+            f"{tuple(posterior.event_shape)}, got one that takes {latent_shape}."
+        )
+    likelihood = decoder(conditioning.join(posterior.mean(), conditioning.split(given)[1]))
     _wants_distribution("decoder", likelihood)
     if tuple(likelihood.event_shape) != image_shape:
         raise ValueError(
             f"decoder: wanted a distribution over the images of the encoder, {image_shape}, "
             f"got one over {tuple(likelihood.event_shape)}."
         )
-    return image_shape, posterior
+    return image_shape, num_classes, posterior
 
 
 def distribution_layers(encoder: tf_keras.Model) -> list[tfp.layers.DistributionLambda]:
@@ -135,7 +144,12 @@ def is_deterministic(posterior: tfd.Distribution) -> bool:
 
 
 def _bind(prior: VampPrior, encoder: tf_keras.Model) -> None:
-    shape = _input_shape("encoder", encoder)
+    if _num_classes(encoder) is not None:
+        raise ValueError(
+            "prior: wanted one that is the same for all classes, got a VampPrior of a conditional "
+            "encoder, whose pseudo-inputs would need labels. 'mixture' and 'flow' take any."
+        )
+    shape = input_shape("encoder", encoder)
     if tuple(prior.pseudo_inputs.shape[1:]) != shape:
         raise ValueError(
             f"prior: wanted a VampPrior of images {shape}, as the encoder's, got one of "
@@ -152,11 +166,27 @@ def _wants_distribution(argument: str, output: Any) -> None:
         )
 
 
-def _input_shape(argument: str, model: tf_keras.Model) -> tuple[int, ...]:
+def input_shape(argument: str, model: tf_keras.Model) -> tuple[int, ...]:
+    """Returns the shape of one image or latent that a network takes.
+
+    Raises:
+      ValueError: for a network that is not built, or takes more than them and labels.
+    """
     spec = model.save_spec()
     if spec is None:
         raise ValueError(
             f"{argument}: wanted a built model, got {model.name!r}, whose input shape is not known "
             "yet. Begin it with tf_keras.Input, or call it once on a batch."
         )
-    return tuple(tf.nest.flatten(spec)[0].shape[1:])
+    first, *others = tf.nest.flatten(spec)
+    if len(others) != (0 if _num_classes(model) is None else 1):
+        raise ValueError(
+            f"{argument}: wanted a network of one input, or of two, the second of which are labels "
+            f"that go through a tfpvae.layers.OneHot, got one of {1 + len(others)} inputs."
+        )
+    return tuple(first.shape[1:])
+
+
+def _num_classes(model: tf_keras.Model) -> int | None:
+    layers = (part for part in model.submodules if isinstance(part, OneHot))
+    return next((layer.num_classes for layer in layers), None)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from tfpvae import inference
+from tfpvae import conditioning, inference, parts
 
 
 def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -17,38 +17,40 @@ def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.Con
     sample: num_samples (int32), seed (int32 [2]) -> images
     elbo: images, seed (int32 [2]) -> elbo, nll, kl (each [B], nats)
 
-    A plain autoencoder has no prior, and so neither of the last two.
+    A plain autoencoder has no prior, and so neither of the last two. Those of a conditional VAE all
+    take labels (int32 [B]) as well.
     """
     floatx = tf_keras.backend.floatx()
-    latent_dim = vae.decoder.input_shape[-1]
+    latent_dim = parts.input_shape("decoder", vae.decoder)[0]
     specs = {
         "images": tf.TensorSpec([None, *vae.image_shape], floatx, "images"),
         "latents": tf.TensorSpec([None, latent_dim], floatx, "latents"),
         "num_samples": tf.TensorSpec([], tf.int32, "num_samples"),
         "seed": tf.TensorSpec([2], tf.int32, "seed"),
     }
+    labels = [] if vae.num_classes is None else [tf.TensorSpec([None], tf.int32, "labels")]
 
-    def encode(images):
-        posterior = vae.encoder(images)
+    def encode(images, *labels):
+        posterior = vae.encoder(conditioning.join(images, *labels))
         answer = {"mean": posterior.mean(), "stddev": posterior.stddev()}
         if "scale_tril" in posterior.parameters:
             answer["scale_tril"] = posterior.parameters["scale_tril"]
         return answer
 
-    def decode(latents):
-        return {"mean": vae.decoder(latents).mean()}
+    def decode(latents, *labels):
+        return {"mean": vae.decoder(conditioning.join(latents, *labels)).mean()}
 
-    def reconstruct(images):
-        return {"mean": inference.reconstruct(vae, images)}
+    def reconstruct(images, *labels):
+        return {"mean": inference.reconstruct(vae, conditioning.join(images, *labels))}
 
-    def sample(num_samples, seed):
-        return {"images": vae.decoder(vae.prior.sample(num_samples, seed=seed)).mean()}
+    def sample(num_samples, seed, *labels):
+        return {"images": decode(vae.prior.sample(num_samples, seed=seed), *labels)["mean"]}
 
-    def elbo(images, seed):
+    def elbo(images, seed, *labels):
         # The seed of the first pass of VAE.elbo.
         first = inference.fold_in(seed, 0)
-        pixels = inference.pixels(vae, images, seed)
-        nll, kl = inference.nll_and_kl(vae, pixels, tf.constant(1), first)
+        given = conditioning.join(inference.pixels(vae, images, seed), *labels)
+        nll, kl = inference.nll_and_kl(vae, given, tf.constant(1), first)
         return {"elbo": -(nll + kl), "nll": nll, "kl": kl}
 
     functions: list[Callable] = [encode, decode, reconstruct]
@@ -57,6 +59,6 @@ def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.Con
     built = {}
     for function in functions:
         arguments = function.__code__.co_varnames[: function.__code__.co_argcount]
-        concrete = tf.function(function).get_concrete_function(*(specs[a] for a in arguments))
-        built[function.__name__] = concrete
+        given = [*(specs[argument] for argument in arguments), *labels]
+        built[function.__name__] = tf.function(function).get_concrete_function(*given)
     return built | {"serving_default": built["reconstruct"]}

@@ -28,7 +28,8 @@ def start_posterior(
     rank of the features keep their start values.
 
     Args:
-      projection: the layer from features [B, F] to the posterior's parameters, means first.
+      projection: the layer from features [B, F], and labels after them if there are any, to the
+        posterior's parameters, means first.
       features: the model from images [B, H, W, C] to features [B, F].
       scale_params: what the parameters that follow the means start as.
       images: [N, H, W, C], float in [0, 1] or uint8.
@@ -49,8 +50,9 @@ def start_posterior(
     latent_dim = len(bias) - len(scale_params)
     rank = int(np.count_nonzero(singular > 1e-5 * singular[0]))  # the rest is rounding
     size = min(latent_dim, rank)
-    kernel[:, :size] = axes[:size].T * np.sqrt(len(found)) / singular[:size]
-    bias[:size] = -mean @ kernel[:, :size]
+    kernel[len(mean) :] = 0  # of what comes after the features, labels
+    kernel[: len(mean), :size] = axes[:size].T * np.sqrt(len(found)) / singular[:size]
+    bias[:size] = -mean @ kernel[: len(mean), :size]
     kernel[:, latent_dim:], bias[latent_dim:] = 0, scale_params
     projection.set_weights([kernel, bias])
 

@@ -1,6 +1,5 @@
-"""The model: an encoder, a decoder and a prior; one objective, sampling, scoring, saving."""
+"""The model: an encoder, a decoder and a prior; one objective, and saving."""
 
-import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, inference, objectives, parts
+from tfpvae import _checks, conditioning, inference, objectives, parts
+from tfpvae.answers import Answers
 from tfpvae.regularizers import KLDivergenceRegularizer
 from tfpvae.signatures import build_signatures
 
@@ -28,7 +28,7 @@ def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> 
 
 
 @_register
-class VAE(tf_keras.Model):
+class VAE(Answers):
     """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on -ELBO.
 
     With the objective "elbo", loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) ||
@@ -38,9 +38,13 @@ class VAE(tf_keras.Model):
 
     Images are float in [0, 1] or uint8, which are divided by 255 in the graph.
 
+    Of networks that take labels [B] as well, whole numbers that go through a `layers.OneHot`, the
+    VAE is conditional: q(z|x, y), p(x|z, y) and p(z), and wherever images or latents go in their
+    labels do too (Sohn, Lee and Yan 2015, equation 4).
+
     Args:
-      encoder: a built `tf_keras` model, images [B, H, W, C] -> q(z|x).
-      decoder: a built `tf_keras` model, latents [B, D] -> p(x|z).
+      encoder: a built `tf_keras` model, images [B, H, W, C] -> q(z|x); or [images, labels].
+      decoder: a built `tf_keras` model, latents [B, D] -> p(x|z); or [latents, labels].
       prior: p(z), a `tfd.Distribution` of event shape [D], or the whole KL term, a
         `tfpvae.layers.KLDivergenceRegularizer`; None for the one of the encoder. A plain
         autoencoder, of a deterministic posterior, has none.
@@ -86,7 +90,7 @@ class VAE(tf_keras.Model):
         self.objective, self.num_samples = objective, num_samples
         self.free_bits, self.target_rate = free_bits, target_rate
         self.dequantize = dequantize
-        self.image_shape, posterior = parts.probe(encoder, decoder)
+        self.image_shape, self.num_classes, posterior = parts.probe(encoder, decoder)
         self.encoder = encoder
         self.decoder = decoder
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
@@ -97,7 +101,8 @@ class VAE(tf_keras.Model):
         # Past it too, since Keras counts the metrics it tracks among the weights.
         names = ("loss", "nll", "kl") if self._kl is None else ("loss", "nll", "kl", "elbo")
         object.__setattr__(self, "_means", [tf_keras.metrics.Mean(name) for name in names])
-        self(tf.zeros([1, *self.image_shape]))  # Keras calls a model built once it was called
+        # Keras calls a model built once it was called.
+        self(conditioning.blank(self.image_shape, self.num_classes))
 
     @property
     def prior(self) -> Any:
@@ -114,7 +119,7 @@ class VAE(tf_keras.Model):
     @property
     def kl_method(self) -> str | None:
         """How the KL is computed, "exact" or "monte_carlo"; None for a plain autoencoder."""
-        posterior = self.encoder(tf.zeros([1, *self.image_shape], self.compute_dtype))
+        posterior = self.encoder(conditioning.blank(self.image_shape, self.num_classes))
         return self._kl and self._kl.kl_method(posterior)
 
     @property
@@ -127,10 +132,13 @@ class VAE(tf_keras.Model):
         """The means of loss, nll, kl and elbo, and the metrics given to `compile`."""
         return [*self._means, *super().metrics]
 
-    def call(self, images: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
-        """Returns p(x|z) for one z ~ q(z|x) an image."""
-        posterior = self.encoder(inference.scaled(images), training=training)
-        return self.decoder(tf.convert_to_tensor(posterior), training=training)
+    def call(self, images: Any, training: bool | None = None) -> tfd.Distribution:
+        """Returns p(x|z) for one z ~ q(z|x) an image; of a conditional VAE for [images, labels]."""
+        images, labels = conditioning.split(images)
+        given = conditioning.join(inference.scaled(images), labels)
+        posterior = self.encoder(given, training=training)
+        given = conditioning.join(tf.convert_to_tensor(posterior), labels)
+        return self.decoder(given, training=training)
 
     # Training
 
@@ -165,8 +173,9 @@ class VAE(tf_keras.Model):
 
         Args:
           x: images [B, H, W, C], float in [0, 1] or uint8, or a tf.data.Dataset of batches of
-            them. Pairs (images, images) work too; the second are the ones to reconstruct.
-          y: None, or the images to reconstruct.
+            them. Pairs (images, images) work too; the second are the ones to reconstruct. Of a
+            conditional VAE the second are the labels.
+          y: None, or the images to reconstruct; of a conditional VAE the labels, whole numbers [B].
           *args: as in `tf_keras.Model.fit`.
           **kwargs: as in `tf_keras.Model.fit`; validation_data takes images in the same forms.
 
@@ -177,8 +186,7 @@ class VAE(tf_keras.Model):
           ValueError, TypeError: before training, for what are no images of this model.
         """
         method = super().fit
-        shape = self.image_shape
-        history = method(**_checks.training_arguments(method, shape, x, y, *args, **kwargs))
+        history = method(**_checks.training_arguments(method, self, x, y, *args, **kwargs))
         step = int(self.optimizer.iterations.numpy())  # also of a MirroredVariable
         if step < self.warmup_steps:
             warnings.warn(
@@ -191,12 +199,14 @@ class VAE(tf_keras.Model):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Returns loss, nll, kl and elbo, nats an image; as `tf_keras.Model.evaluate`."""
         method = super().evaluate
-        shape = self.image_shape
-        return method(**_checks.training_arguments(method, shape, x, y, *args, **kwargs))
+        return method(**_checks.training_arguments(method, self, x, y, *args, **kwargs))
 
     def predict(self, x, *args, **kwargs):
-        """Returns the reconstructions of images, as an array; as `tf_keras.Model.predict`."""
-        _checks.images("x", x, self.image_shape)
+        """Returns the reconstructions of images, as an array; as `tf_keras.Model.predict`.
+
+        A conditional VAE takes [images, labels], or batches of (images, labels).
+        """
+        _checks.images("x", x, self.image_shape, self.num_classes)
         return super().predict(x, *args, **kwargs)
 
     def train_step(self, data):
@@ -214,15 +224,16 @@ class VAE(tf_keras.Model):
 
     def predict_step(self, data):
         """Returns the reconstructions of one batch."""
-        images = tf_keras.utils.unpack_x_y_sample_weight(data)[0]
-        return inference.reconstruct(self, inference.scaled(images))
+        images, labels, _, _ = conditioning.unpacked(data, self.num_classes)
+        return inference.reconstruct(self, conditioning.join(inference.scaled(images), labels))
 
     def _objective(self, data: Any, training: bool) -> tuple[tf.Tensor, dict]:
-        images, targets, sample_weight = tf_keras.utils.unpack_x_y_sample_weight(data)
+        found = conditioning.unpacked(data, self.num_classes)
+        images, labels, targets, sample_weight = found
         images = inference.pixels(self, images)
         targets = images if targets is None else inference.pixels(self, targets)
-        posterior = self.encoder(images, training=training)
-        loss, nll, kl, mean, rest = objectives.terms(self, posterior, targets, training)
+        given = conditioning.join(images, labels)
+        loss, nll, kl, mean, rest = objectives.terms(self, given, targets, training)
         weight = tf.ones([], nll.dtype)
         if sample_weight is not None:  # Keras hands over [B, 1]
             weight = tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
@@ -233,114 +244,6 @@ class VAE(tf_keras.Model):
             metric.update_state(reported[metric.name])
         metrics = self.compute_metrics(images, targets, mean, sample_weight)
         return tf.reduce_mean(losses), metrics
-
-    # What a trained model answers
-
-    def kl_divergence(self, posterior: tfd.Distribution, latents=None) -> tf.Tensor:
-        """Returns KL(q(z|x) || p(z)) of each image, [B], nats: 0 for a plain autoencoder.
-
-        Args:
-          posterior: q(z|x), as `encoder` gives it.
-          latents: draws of it, [S, B, D], to estimate on where the KL is not exact.
-        """
-        if self._kl is None:
-            return tf.zeros(posterior.batch_shape_tensor(), posterior.dtype)
-        return self._kl.kl_divergence(posterior, latents)
-
-    def sample(self, num_samples: int, seed: Any = None) -> tf.Tensor:
-        """Returns images from the prior: the mean of p(x|z) at z ~ p(z).
-
-        For draws of the pixels as well: `vae.decoder(vae.prior.sample(num_samples)).sample()`.
-
-        Args:
-          num_samples: S, at least 1.
-          seed: None for new draws each time, else an int or two of them.
-
-        Returns:
-          Images [S, H, W, C] in [0, 1].
-
-        Raises:
-          ValueError: for a plain autoencoder, which has no prior.
-        """
-        self._wants_prior("sample")
-        num_samples = _checks.whole_number("num_samples", num_samples)
-        return inference.decode(self, self.prior.sample(num_samples, seed=_checks.seed(seed)))
-
-    def reconstruct(self, images: Any, batch_size: int | None = None) -> tf.Tensor:
-        """Returns the mean of p(x|z) at z, the mean of q(z|x).
-
-        Args:
-          images: [B, H, W, C], float in [0, 1] or uint8, or a tf.data.Dataset of them.
-          batch_size: images at a time; None for as many as `tf_keras.Model.predict` takes.
-
-        Returns:
-          Images [B, H, W, C] in [0, 1].
-        """
-        return tf.convert_to_tensor(self.predict(images, batch_size=batch_size, verbose=0))
-
-    def elbo(self, images: Any, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
-        """Returns the evidence lower bound of each image, log p(x|z) - KL(q(z|x) || p(z)).
-
-        log p(x|z) is the mean over draws z ~ q(z|x); the KL is the encoder's: exact, or estimated
-        on the same draws. kl_weight plays no part.
-
-        Args:
-          images: [B, H, W, C], float in [0, 1] or uint8.
-          num_samples: draws of z an image.
-          seed: None for new draws each time, else an int or two of them.
-
-        Returns:
-          [B], nats.
-
-        Raises:
-          ValueError: for a plain autoencoder, whose posterior has no density.
-        """
-
-        return inference.elbo(self, *self._scoring("elbo", images, num_samples, seed))
-
-    def log_likelihood(self, images: Any, num_samples: int = 1000, seed: Any = None) -> tf.Tensor:
-        """Returns the importance-weighted estimate of log p(x) of each image.
-
-        log 1/S sum_s p(x|z_s) p(z_s) / q(z_s|x), z_s ~ q(z|x): a lower bound in expectation that
-        rises with S (Burda, Grosse and Salakhutdinov 2016, equation 8).
-
-        Args:
-          images: [B, H, W, C], float in [0, 1] or uint8.
-          num_samples: S, draws of z an image.
-          seed: None for new draws each time, else an int or two of them.
-
-        Returns:
-          [B], nats.
-
-        Raises:
-          ValueError: for a plain autoencoder, whose posterior has no density.
-        """
-
-        arguments = self._scoring("log_likelihood", images, num_samples, seed)
-        return inference.log_likelihood(self, *arguments)
-
-    def bits_per_dim(self, images: Any, num_samples: int = 1000, seed: Any = None) -> tf.Tensor:
-        """Returns -log2 P(x) of each image over the number of its values, for 8-bit pixels.
-
-        log P(x) is `log_likelihood`, so what comes back is an upper bound in expectation. A density
-        of dequantized pixels bounds the mass of their level: log P(x) >= E_u log p(x + u) - H * W *
-        C * log 256 (Theis, van den Oord and Bethge 2016, equation 5).
-
-        Args:
-          images: [B, H, W, C], float in [0, 1] or uint8.
-          num_samples: S, draws of z an image.
-          seed: None for new draws each time, else an int or two of them.
-
-        Returns:
-          [B], bits.
-
-        Raises:
-          ValueError: where it means nothing: for a Bernoulli, whose pixels have no levels, and for
-            a density of pixels that are not dequantized, which has no bound.
-        """
-        bits_of_a_level = parts.bits_of_a_level(self)
-        values = math.prod(self.image_shape) * math.log(2)
-        return bits_of_a_level - self.log_likelihood(images, num_samples, seed) / values
 
     # Saving
 
@@ -399,19 +302,3 @@ class VAE(tf_keras.Model):
     def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
         """Prints the layers of the two networks; as `tf_keras.Model.summary`."""
         super().summary(*args, expand_nested=expand_nested, **kwargs)
-
-    # Helpers
-
-    def _wants_prior(self, method: str) -> None:
-        if self.prior is None:
-            raise ValueError(
-                f"{method}: wanted a VAE with a prior, got a plain autoencoder: its posterior is "
-                "deterministic. Decode codes of your choice with vae.decoder(codes)."
-            )
-
-    def _scoring(self, method: str, images: Any, num_samples: Any, seed: Any) -> tuple:
-        self._wants_prior(method)
-        images = tf.convert_to_tensor(images)
-        _checks.array("images", images, self.image_shape)
-        num_samples, seed = _checks.whole_number("num_samples", num_samples), _checks.seed(seed)
-        return inference.pixels(self, images, seed), num_samples, seed

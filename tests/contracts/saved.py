@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import tf_keras
 
-from tests.contracts.registry import BY_NAME, LATENT_DIM, images, parameters
+from tests.contracts.registry import BY_NAME, LATENT_DIM, Case, images, parameters
 
 FORMATS = {"keras": "model.keras", "savedmodel": "model", "weights": "model.weights.h5"}
 SEED = (3, 4)
 
 
-def answers(vae) -> dict[str, np.ndarray]:
+def answers(vae, case: Case) -> dict[str, np.ndarray]:
     """What the parts of a model are made of, on fixed images and latents, and its weights."""
     latents = np.random.default_rng(1).normal(size=(4, LATENT_DIM)).astype("float32")
     found = {}
     for part, given in (("encoder", images(4)), ("decoder", latents)):
-        for i, value in enumerate(parameters(getattr(vae, part)(given))):
+        for i, value in enumerate(parameters(getattr(vae, part)(case.given(given)))):
             found[f"{part} {i}"] = value
     for i, weight in enumerate(vae.get_weights()):
         found[f"weight {i}"] = weight
@@ -39,7 +39,7 @@ def write(folder: Path, name: str, vae) -> None:
     optimizer = {
         f"optimizer {i}": variable.numpy() for i, variable in enumerate(vae.optimizer.variables)
     }
-    np.savez(folder / "answers.npz", **answers(vae), **optimizer)
+    np.savez(folder / "answers.npz", **answers(vae, BY_NAME[name]), **optimizer)
     (folder / "name.json").write_text(json.dumps(name))
 
 
@@ -58,7 +58,7 @@ def check(folder: Path, written_as: str) -> dict:
     name = json.loads((folder / "name.json").read_text())
     vae = load(folder, name, written_as)
     wanted = dict(np.load(folder / "answers.npz"))
-    found = answers(vae)
+    found = answers(vae, BY_NAME[name])
     if written_as != "weights":
         found |= {
             f"optimizer {i}": variable.numpy() for i, variable in enumerate(vae.optimizer.variables)
@@ -72,7 +72,7 @@ def check(folder: Path, written_as: str) -> dict:
     )
     steps = int(vae.optimizer.iterations.numpy())
     vae.run_eagerly = True
-    history = vae.fit(images(8), batch_size=8, verbose=0).history
+    history = vae.fit(BY_NAME[name].given(images(8)), batch_size=8, verbose=0).history
     return {
         "name": name,
         "format": written_as,

@@ -3,6 +3,7 @@
 `python tensorflow_alone.py FOLDER` reads FOLDER/*/questions.npz and writes answers_alone.npz.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -12,16 +13,16 @@ def answer(folder: Path) -> None:
     import tensorflow as tf
 
     signatures = tf.saved_model.load(str(folder / "model")).signatures
-    found = {"signatures": np.array(sorted(signatures))}
+    takes = {name: sorted(one.structured_input_signature[1]) for name, one in signatures.items()}
+    found = {"signatures": json.dumps(takes)}
     questions = np.load(folder / "questions.npz")
+    calls = {}
     for key in questions.files:
-        batch, name, argument = key.split()
-        if argument != "seed":
-            given = {argument: tf.constant(questions[key])}
-            if f"{batch} {name} seed" in questions.files:
-                given["seed"] = tf.constant(questions[f"{batch} {name} seed"])
-            for output, value in signatures[name](**given).items():
-                found[f"{batch} {name} {output}"] = value.numpy()
+        call, argument = key.rsplit(maxsplit=1)
+        calls.setdefault(call, {})[argument] = tf.constant(questions[key])
+    for call, arguments in calls.items():
+        for output, value in signatures[call.split()[1]](**arguments).items():
+            found[f"{call} {output}"] = value.numpy()
     np.savez(folder / "answers_alone.npz", **found)
 
 

@@ -1,5 +1,7 @@
 """What every combination of the registry has to keep, inside one process."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,16 +22,18 @@ every_variational_case = pytest.mark.parametrize("case", VARIATIONAL_CASES, ids=
 def test_every_part_is_a_distribution_for_any_batch_size(case):
     vae = case.build()
     for batch in (1, 5):
-        x = images(batch)
+        x, z = images(batch), np.zeros([batch, LATENT_DIM], "float32")
         for part, event_shape in (
-            (vae.encoder(x), [LATENT_DIM]),
-            (vae.decoder(np.zeros([batch, LATENT_DIM], "float32")), IMAGE_SHAPE),
-            (vae(x), IMAGE_SHAPE),
+            (vae.encoder(case.given(x)), [LATENT_DIM]),
+            (vae.decoder(case.given(z)), IMAGE_SHAPE),
+            (vae(case.given(x)), IMAGE_SHAPE),
         ):
             assert isinstance(part, tfd.Distribution)
             assert part.batch_shape == [batch]
             assert part.event_shape == event_shape
-    assert vae.encoder.input_shape == (None, *IMAGE_SHAPE)
+    images_alone = (None, *IMAGE_SHAPE)
+    wanted = [images_alone, (None,)] if case.num_classes else images_alone
+    assert vae.encoder.input_shape == wanted
 
 
 @every_case
@@ -37,7 +41,7 @@ def test_a_step_of_training_lowers_the_loss_with_finite_gradients(case):
     vae = case.build()
     # Eagerly: what it takes to trace a graph is the XLA contract's.
     vae.compile(tf_keras.optimizers.Adam(0.01), run_eagerly=True)
-    x = images(16)
+    x = case.given(images(16))
     with tf.GradientTape() as tape:
         loss, metrics = vae._objective(x, training=True)
     gradients = tape.gradient(loss, vae.trainable_variables)
@@ -51,7 +55,7 @@ def test_a_step_of_training_lowers_the_loss_with_finite_gradients(case):
 def test_the_losses_of_the_encoder_are_the_weighted_kl_and_nothing_twice(case):
     vae = case.build()
     tf_keras.utils.set_random_seed(1)
-    posterior = vae.encoder(images(7))
+    posterior = vae.encoder(case.given(images(7)))
     if case.prior == "vampprior":  # the VAE holds the term
         assert vae.losses == []
         return
@@ -64,13 +68,19 @@ def test_the_losses_of_the_encoder_are_the_weighted_kl_and_nothing_twice(case):
 @every_variational_case
 def test_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
     vae = case.build()
-    x = images(4)
-    np.testing.assert_array_equal(vae.elbo(x, 3, seed=5), vae.elbo(x, 3, seed=5))
-    assert not np.array_equal(vae.elbo(x, 3, seed=5), vae.elbo(x, 3, seed=6))
-    np.testing.assert_array_equal(vae.sample(3, seed=5), vae.sample(3, seed=5))
-    assert vae.sample(3).shape == (3, *IMAGE_SHAPE)
-    bound = vae.log_likelihood(x, 500, seed=5).numpy().mean()
-    elbos = np.stack([vae.elbo(x, 100, seed=seed).numpy().mean() for seed in range(5)])
+    x, labels = images(4), case.labels(4)
+    elbo, log_likelihood = (
+        functools.partial(method, x, **labels) for method in (vae.elbo, vae.log_likelihood)
+    )
+    np.testing.assert_array_equal(elbo(3, seed=5), elbo(3, seed=5))
+    assert not np.array_equal(elbo(3, seed=5), elbo(3, seed=6))
+    for seed in (5, None):
+        assert vae.sample(4, seed=seed, **labels).shape == (4, *IMAGE_SHAPE)
+    np.testing.assert_array_equal(*(vae.sample(4, seed=5, **labels) for _ in range(2)))
+    bound = log_likelihood(500, seed=5)
+    assert bound.shape == elbo(3).shape == (4,)
+    bound = bound.numpy().mean()
+    elbos = np.stack([elbo(100, seed=seed).numpy().mean() for seed in range(5)])
     error = elbos.std() / np.sqrt(len(elbos))
     assert elbos.mean() - 4 * error - 0.05 < bound  # 0.05: the noise of 500 weights
 
@@ -83,7 +93,8 @@ def test_config_round_trip(case):
     assert copy.get_config() == vae.get_config()
     x, z = images(3), np.ones([3, LATENT_DIM], "float32")
     for part, given in (("encoder", x), ("decoder", z)):
-        originals, copies = (parameters(getattr(model, part)(given)) for model in (vae, copy))
+        pair = (getattr(model, part)(case.given(given)) for model in (vae, copy))
+        originals, copies = (parameters(distribution) for distribution in pair)
         assert originals
         for original, restored in zip(originals, copies, strict=True):
             np.testing.assert_array_equal(original, restored)
@@ -93,23 +104,60 @@ def test_config_round_trip(case):
 def test_xla_computes_the_same_loss_and_trains(case):
     vae = case.build()
     x = images(8)
-    latents = tf.convert_to_tensor(vae.encoder(x))
+    latents = tf.convert_to_tensor(vae.encoder(case.given(x)))
 
-    def objective(x, latents):
+    def objective(x, latents, *labels):
         with tf.GradientTape() as tape:
-            posterior, likelihood = vae.encoder(x), vae.decoder(latents)
+            posterior, likelihood = (
+                network([given, *labels] if labels else given)
+                for network, given in ((vae.encoder, x), (vae.decoder, latents))
+            )
             nll = -likelihood.log_prob(x)
             kl = vae.kl_divergence(posterior, latents[tf.newaxis])
         variables = vae.trainable_variables  # a point posterior has no KL, so no gradient here
         return nll, kl, tape.gradient([nll, kl], variables, unconnected_gradients="zero")
 
     # The batch size is left open, as in `fit`.
-    open_batch = [tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in (x, latents)]
+    given = (x, latents, *case.labels(8).values())
+    open_batch = [tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in given]
     compiled = tf.function(objective, jit_compile=True, input_signature=open_batch)
-    found, wanted = compiled(x, latents), objective(x, latents)
+    found, wanted = compiled(*given), objective(*given)
     for eager, xla in zip(tf.nest.flatten(wanted), tf.nest.flatten(found), strict=True):
         size = 1 + np.abs(eager).max()
         np.testing.assert_allclose(eager, xla, rtol=1e-3, atol=1e-4 * size)  # float32, reordered
+
+
+@pytest.fixture
+def mixed_bfloat16():
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    yield
+    tf_keras.mixed_precision.set_global_policy("float32")
+
+
+@every_case
+def test_mixed_bfloat16_computes_about_the_same_with_finite_gradients(case, mixed_bfloat16):
+    vae = case.build()
+    vae.compile()
+    hidden = next(layer for layer in vae.decoder.layers if isinstance(layer, tf_keras.layers.Dense))
+    assert (hidden.compute_dtype, hidden.variable_dtype) == ("bfloat16", "float32")
+    x, z = images(8), np.random.default_rng(1).normal(size=(8, LATENT_DIM)).astype("float32")
+    found = [vae.encoder(case.given(x)).mean(), vae.decoder(case.given(z)).log_prob(x)]
+    with tf.GradientTape() as tape:
+        loss, metrics = vae._objective(case.given(x), training=True)
+    gradients = tape.gradient(loss, vae.trainable_variables)
+    for number in (*found, loss, *gradients):
+        assert number.dtype == tf.float32  # heads and losses are in full precision
+        assert np.isfinite(number).all()
+    np.testing.assert_allclose(metrics["loss"], metrics["nll"] + metrics["kl"], rtol=1e-5)
+
+    tf_keras.mixed_precision.set_global_policy("float32")
+    tf_keras.utils.set_random_seed(0)  # as before every test: the weights are those from before
+    plain = case.build()
+    wanted = [plain.encoder(case.given(x)).mean(), plain.decoder(case.given(z)).log_prob(x)]
+    for rounded, exact in zip(found, wanted, strict=True):
+        # 8 bits of mantissa: 2^-9 a rounding, of features and of hidden values.
+        size = np.abs(exact).max()
+        np.testing.assert_allclose(rounded, exact, rtol=0.02, atol=0.02 * size)
 
 
 def test_the_registry_covers_every_name_of_the_package():

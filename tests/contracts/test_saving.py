@@ -12,7 +12,7 @@ import tf_keras
 
 import tfpvae
 from tests.contracts import saved
-from tests.contracts.registry import CASES, LATENT_DIM, images, parameters
+from tests.contracts.registry import CASES, LATENT_DIM, Case, images, parameters
 from tfpvae.priors import PRIORS
 
 ROOT = Path(__file__).parents[2]
@@ -49,38 +49,58 @@ def folder(tmp_path_factory) -> Path:
         vae = case.build()
         # Eagerly, as the loaded models then do too: a graph a model would take minutes.
         vae.compile(tf_keras.optimizers.Adam(0.01), run_eagerly=True)
-        vae.fit(images(8), batch_size=8, verbose=0)
+        vae.fit(case.given(images(8)), batch_size=8, verbose=0)
         saved.write(folder / f"{i:02}", str(case), vae)
-        _write_questions(folder / f"{i:02}", vae)
+        _write_questions(folder / f"{i:02}", vae, case)
     return folder
 
 
-def _write_questions(folder: Path, vae: tfpvae.VAE) -> None:
+def _write_questions(folder: Path, vae: tfpvae.VAE, case: Case) -> None:
     """What TensorFlow alone is to be asked, and what the live model says to it."""
     questions, wanted = {}, {}
     for batch in (1, 5):
         x, z = images(batch), np.random.default_rng(2).normal(size=(batch, LATENT_DIM))
-        z = z.astype("float32")
-        posterior = vae.encoder(x)
-        questions[f"{batch} encode images"] = x
-        wanted[f"{batch} encode mean"] = posterior.mean()
-        wanted[f"{batch} encode stddev"] = posterior.stddev()
+        z, labels = z.astype("float32"), case.labels(batch)
+        seed = np.array(saved.SEED, np.int32)
+        posterior = vae.encoder(case.given(x))
+        asked = {
+            "encode": {"images": x},
+            "decode": {"latents": z},
+            "reconstruct": {"images": x},
+            "serving_default": {"images": x},
+        }
+        answers = {
+            "encode mean": posterior.mean(),
+            "encode stddev": posterior.stddev(),
+            "decode mean": vae.decoder(case.given(z)).mean(),
+            "reconstruct mean": vae.reconstruct(x, **labels),
+            "serving_default mean": vae.reconstruct(x, **labels),
+        }
         if "scale_tril" in posterior.parameters:
-            wanted[f"{batch} encode scale_tril"] = posterior.scale_tril
-        questions[f"{batch} decode latents"] = z
-        wanted[f"{batch} decode mean"] = vae.decoder(z).mean()
-        for name in ("reconstruct", "serving_default"):
-            questions[f"{batch} {name} images"] = x
-            wanted[f"{batch} {name} mean"] = vae.reconstruct(x)
+            answers["encode scale_tril"] = posterior.scale_tril
         if vae.prior is not None:
-            questions[f"{batch} sample num_samples"] = np.int32(batch)
-            questions[f"{batch} sample seed"] = np.array(saved.SEED, np.int32)
-            wanted[f"{batch} sample images"] = vae.sample(batch, seed=saved.SEED)
-            questions[f"{batch} elbo images"] = x
-            questions[f"{batch} elbo seed"] = np.array(saved.SEED, np.int32)
-            wanted[f"{batch} elbo elbo"] = vae.elbo(x, seed=saved.SEED)
+            asked["sample"] = {"num_samples": np.int32(batch), "seed": seed}
+            asked["elbo"] = {"images": x, "seed": seed}
+            answers["sample images"] = vae.sample(batch, seed=saved.SEED, **labels)
+            answers["elbo elbo"] = vae.elbo(x, seed=saved.SEED, **labels)
+        for name, arguments in asked.items():
+            for argument, value in (arguments | labels).items():
+                value = value.astype(np.int32) if argument == "labels" else value
+                questions[f"{batch} {name} {argument}"] = value
+        wanted |= {f"{batch} {key}": np.asarray(value) for key, value in answers.items()}
     np.savez(folder / "questions.npz", **questions)
-    np.savez(folder / "answers_live.npz", **{key: np.asarray(v) for key, v in wanted.items()})
+    np.savez(folder / "answers_live.npz", **wanted)
+
+
+# What each signature takes; of a conditional VAE labels too.
+SIGNATURES = {
+    "encode": ["images"],
+    "decode": ["latents"],
+    "reconstruct": ["images"],
+    "serving_default": ["images"],
+    "sample": ["num_samples", "seed"],
+    "elbo": ["images", "seed"],
+}
 
 
 def test_every_model_comes_back_bit_for_bit_in_a_new_process(folder):
@@ -100,10 +120,13 @@ def test_tensorflow_alone_gives_what_the_live_model_gives(folder):
         live, alone = (
             dict(np.load(folder / f"{i:02}" / f"answers_{who}.npz")) for who in ("live", "alone")
         )
-        names = {"encode", "decode", "reconstruct", "serving_default"}
-        if case.posterior != "deterministic":
-            names |= {"sample", "elbo"}
-        assert set(alone.pop("signatures")) == names
+        names = set(SIGNATURES) - (
+            {"sample", "elbo"} if case.posterior == "deterministic" else set()
+        )
+        labels = [*case.labels(1)]
+        assert json.loads(str(alone.pop("signatures"))) == {
+            name: sorted(SIGNATURES[name] + labels) for name in names
+        }
         for key, value in live.items():
             # The same graph; only Grappler may put float32 sums in another order.
             np.testing.assert_allclose(alone[key], value, rtol=2e-5, atol=1e-6, err_msg=str(case))

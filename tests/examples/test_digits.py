@@ -37,8 +37,9 @@ def write_idx(folder, name, values):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A VAE on drawn digits, a plain autoencoder on files, and two sizes of z."""
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("dense", "deep", "kmnist")}
+    """A VAE on drawn digits, a plain autoencoder on files, two sizes of z, and one of labels."""
+    names = ("dense", "deep", "kmnist", "conditional")
+    folders = {name: tmp_path_factory.mktemp(name) for name in names}
     digits = draw_digits(240)
     for name, where in (("train", slice(144)), ("t10k", slice(144, None))):
         images, labels = digits.images[where, ..., 0], digits.labels[where].astype(np.uint8)
@@ -49,6 +50,7 @@ def runs(tmp_path_factory):
         "dense": start("mnist", folders["dense"], "--smoke"),
         "deep": start("mnist", folders["deep"], *source, "--patience", "1"),
         "kmnist": start("kmnist", folders["kmnist"], "--smoke", "--latent-dim", "12", "2"),
+        "conditional": start("conditional", folders["conditional"], "--smoke"),
     }
     found = {name: finish(process) for name, process in processes.items()}
     for name, run in found.items():
@@ -61,7 +63,7 @@ def files(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["dense", "deep", "kmnist"])
+@pytest.mark.parametrize("name", ["dense", "deep", "kmnist", "conditional"])
 def test_a_run_succeeds_and_says_what_it_does(runs, name):
     assert (runs[name].code, runs[name].stderr) == (0, [])
     for words in ("Training", "reloads and agrees", "negative log likelihood", "Results"):
@@ -78,9 +80,22 @@ def test_every_kind_of_model_has_its_figures(runs):
     assert files(small) == RESULTS | OF_A_PRIOR | {
         *("latents.png", "grid.png", "mosaics", "mosaics.png")
     }
+    classes = runs["conditional"].folder / "conditional"
+    names = ("classes", "styles", "history", "reconstructions")
+    assert files(classes) == {f"{name}.png" for name in names} | {
+        *("history.csv", "summary.json", "model")
+    }
     with Image.open(large.parent / "comparison.png") as figure:  # ten digits, three rows
         assert figure.width >= 280 and figure.height >= 84
         assert np.asarray(figure.convert("L")).std() > 5
+
+
+@pytest.mark.slow
+def test_the_example_of_classes_says_how_many_it_tells_apart(runs):
+    folder = runs["conditional"].folder / "conditional"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert 0 <= summary["test"]["accuracy"] <= 1
+    assert "The class of the highest ELBO" in runs["conditional"].stdout
 
 
 @pytest.mark.slow
@@ -103,7 +118,7 @@ def test_the_sizes_of_z_share_all_but_their_size(runs):
     assert one["test"]["nll"] != other["test"]["nll"]
 
 
-@pytest.mark.parametrize("example", ["mnist", "kmnist"])
+@pytest.mark.parametrize("example", ["mnist", "kmnist", "conditional"])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -109,25 +109,34 @@ def test_continuous_bernoulli_is_smooth_where_its_formulas_change(dtype):
         assert np.abs(np.diff(steps)).max() < 1.1e-6 + 50 * eps
 
 
-def test_continuous_bernoulli_has_the_published_numbers():
+@every_dtype
+def test_continuous_bernoulli_has_the_published_numbers(dtype):
     """Loaiza-Ganem and Cunningham 2019, at l = 1/2 and l = 0.2."""
-    distribution = continuous_bernoulli([0.0, np.log(0.2 / 0.8)], "float64")
-    np.testing.assert_allclose(distribution.mean()[0], [0.5, 0.388014], atol=5e-7)
-    np.testing.assert_allclose(distribution.variance()[0], [1 / 12, 0.075898], atol=5e-7)
+    distribution = continuous_bernoulli([0.0, np.log(0.2 / 0.8)], dtype)
+    # The numbers have six digits; float32 has seven, and cancels to about six here.
+    near = {"float32": 2e-6, "float64": 5e-7}[dtype]
+    np.testing.assert_allclose(distribution.mean()[0], [0.5, 0.388014], atol=near)
+    np.testing.assert_allclose(distribution.variance()[0], [1 / 12, 0.075898], atol=near)
     # Of a pixel of 1/2 the density is C sqrt(l (1 - l)).
-    log_c = distribution.log_prob(0.5)[0] - 0.5 * np.log([0.25, 0.16])
-    np.testing.assert_allclose(log_c[0], np.log(2), rtol=1e-12)
-    np.testing.assert_allclose(log_c[1], np.log(2 * np.arctanh(0.6) / 0.6), rtol=1e-12)
-    near, far = (continuous_bernoulli([logit], "float64") for logit in (-0.0340, -0.1343))
-    np.testing.assert_allclose(tfd.kl_divergence(far, near)[0, 0], 4.189e-4, atol=5e-8)
+    log_c = distribution.log_prob(tf.constant(0.5, dtype))[0] - 0.5 * np.log([0.25, 0.16])
+    wanted = [np.log(2), np.log(2 * np.arctanh(0.6) / 0.6)]
+    np.testing.assert_allclose(log_c, wanted, rtol={"float32": 1e-6, "float64": 1e-12}[dtype])
+    near, far = (continuous_bernoulli([logit], dtype) for logit in (-0.0340, -0.1343))
+    # A sum of terms of size 0.03, whose rounding is 4e-9 in float32.
+    tolerance = {"float32": 5e-7, "float64": 5e-8}[dtype]
+    np.testing.assert_allclose(tfd.kl_divergence(far, near)[0, 0], 4.189e-4, atol=tolerance)
 
 
-@pytest.mark.parametrize("logit", [-100.0, -3.0, 0.0, 0.004, 20.0])
-def test_continuous_bernoulli_integrates_to_one(logit):
-    distribution = continuous_bernoulli([logit], "float64")
+@every_dtype
+@pytest.mark.parametrize("logit", [-100.0, -3.0, 0.0, 0.004, 20.0, 100.0])
+def test_continuous_bernoulli_integrates_to_one(logit, dtype):
+    distribution = continuous_bernoulli([logit], dtype)
     points, weights = np.polynomial.legendre.leggauss(200)
-    density = distribution.prob((points[:, np.newaxis, np.newaxis] + 1) / 2).numpy()[:, 0, 0]
-    np.testing.assert_allclose(density @ weights / 2, 1, rtol=1e-9)
+    points = ((points[:, np.newaxis, np.newaxis] + 1) / 2).astype(dtype)
+    density = distribution.prob(points).numpy()[:, 0, 0].astype("float64")
+    # exp(100) of a logit that is rounded: 100 times float32's 6e-8.
+    rtol = {"float32": 2e-5, "float64": 1e-9}[dtype]
+    np.testing.assert_allclose(density @ weights / 2, 1, rtol=rtol)
 
 
 @every_dtype

@@ -58,15 +58,6 @@ def stir(prior, scale=0.3, seed=0) -> None:
         variable.assign(variable.constraint(moved) if variable.constraint else moved)
 
 
-@pytest.fixture(params=["float32", "float64"])
-def floatx(request):
-    tf_keras.backend.set_floatx(request.param)
-    tf_keras.mixed_precision.set_global_policy(request.param)
-    yield request.param
-    tf_keras.backend.set_floatx("float32")
-    tf_keras.mixed_precision.set_global_policy("float32")
-
-
 def test_every_name_is_tested_here():
     assert {kind for kind, _ in KINDS.values()} == set(PRIORS)
 

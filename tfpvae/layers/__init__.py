@@ -8,6 +8,7 @@ function. Here the layer itself adds the KL, once, and its config is its argumen
 from tfpvae.layers.densities import BetaLikelihood, NormalLikelihood
 from tfpvae.layers.discretized import DiscretizedLogisticLikelihood, LogisticMixtureLikelihood
 from tfpvae.layers.flows import InverseAutoregressiveFlow
+from tfpvae.layers.labels import OneHot
 from tfpvae.layers.likelihoods import IndependentBernoulli, IndependentContinuousBernoulli
 from tfpvae.layers.posteriors import (
     Deterministic,
@@ -31,5 +32,6 @@ __all__ = [
     "MultivariateNormalLowRank",
     "MultivariateNormalTriL",
     "NormalLikelihood",
+    "OneHot",
     "Posterior",
 ]

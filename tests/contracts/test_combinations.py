@@ -1,0 +1,104 @@
+"""Which combinations make sense, that the others are refused, and that the docs count them."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfpvae
+from tests.contracts.registry import ALL, IMAGE_SHAPE, LATENT_DIM, REFUSED, SENSIBLE
+from tfpvae.heads import LIKELIHOODS, POSTERIORS
+from tfpvae.objectives import OBJECTIVES
+from tfpvae.priors import PRIORS
+
+CHOICES = Path(__file__).parents[2] / "docs" / "choices.md"
+MASSES = {"bernoulli", "discretized_logistic", "mixture_of_logistics"}
+
+
+def build(**options) -> tfpvae.VAE:
+    given = {"image_shape": IMAGE_SHAPE, "latent_dim": LATENT_DIM} | options
+    return tfpvae.build_vae("dense", **given)
+
+
+def is_refused(**options) -> bool:
+    try:
+        build(**options)
+    except ValueError:
+        return True
+    return False
+
+
+def test_the_docs_say_how_many_there_are():
+    text = " ".join(CHOICES.read_text().split())
+    found = re.search(
+        r"There are (\d+) combinations.* (\d+) of them make sense.* The other (\d+)", text
+    )
+    assert [int(number) for number in found.groups()] == [len(ALL), len(SENSIBLE), len(REFUSED)]
+
+
+def test_the_docs_name_every_posterior_prior_and_likelihood():
+    text = CHOICES.read_text()
+    assert [
+        name for name in (*POSTERIORS, *PRIORS, *LIKELIHOODS) if f'| "{name}" |' not in text
+    ] == []
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=str)
+def test_a_combination_that_makes_no_sense_is_refused(case):
+    with pytest.raises(ValueError, match=r"prior: wanted .*deterministic.*no density"):
+        case.build()
+
+
+def test_which_posteriors_an_objective_refuses():
+    pairs = [(q, objective) for q in POSTERIORS for objective in OBJECTIVES]
+    refused = {pair for pair in pairs if is_refused(posterior=pair[0], objective=pair[1])}
+    assert refused == {("deterministic", "iwae"), ("deterministic", "dreg"), ("iaf", "dreg")}
+
+
+def test_which_likelihoods_are_not_dequantized_or_have_no_bits():
+    x = np.zeros([1, *IMAGE_SHAPE], np.uint8)
+    for likelihood in LIKELIHOODS:
+        assert is_refused(likelihood=likelihood, dequantize=True) == (likelihood in MASSES)
+        for dequantize in {False, likelihood not in MASSES}:
+            vae = build(likelihood=likelihood, dequantize=dequantize)
+            if likelihood in MASSES - {"bernoulli"} or dequantize:
+                assert np.isfinite(vae.bits_per_dim(x, 2, seed=0)).all()
+                continue
+            with pytest.raises(ValueError, match="bits_per_dim: wanted a probability mass"):
+                vae.bits_per_dim(x)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"posterior": "deterministic", **o} for o in ({"num_samples": 2}, {"free_bits": 0.1})),
+        {"posterior": "deterministic", "target_rate": 3.0},
+        {"posterior": "iaf", "latent_dim": 1},
+        *({"objective": o, "free_bits": 0.1} for o in ("iwae", "dreg")),
+        *({"objective": o, "target_rate": 3.0} for o in ("iwae", "dreg")),
+        {"free_bits": 0.1, "target_rate": 3.0},
+        {"prior": "vampprior", "num_classes": 2},
+    ],
+    ids=str,
+)
+def test_options_that_contradict_each_other_are_refused(options):
+    assert is_refused(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"posterior": "iaf"}, *({"prior": p} for p in ("mixture", "flow", "vampprior"))]
+)
+def test_a_closed_form_that_is_not_known_is_refused_where_it_is_demanded(options):
+    with pytest.raises(NotImplementedError):
+        build(use_exact_kl=True, **options)
+    assert build(**options).kl_method == "monte_carlo"
+
+
+def test_an_encoder_alone_holds_no_vampprior():
+    with pytest.raises(ValueError, match="made of that very encoder"):
+        tfpvae.build_encoder(
+            image_shape=IMAGE_SHAPE, latent_dim=2, backbone="dense", prior="vampprior"
+        )
+    with pytest.raises(ValueError, match=r"at least 2|latent_dim"):
+        tfpvae.build_prior("flow", latent_dim=1, flow="realnvp")
