@@ -55,6 +55,42 @@ def positive(raw: tf.Tensor, start: float, floor: float) -> tf.Tensor:
     return tf.math.softplus(raw + math.log(math.expm1(start))) + floor
 
 
+@tf.custom_gradient
+def _sum_log1p_exp(logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """Returns sum log(1 + e^-|l|) over the last axis, as logarithms of products.
+
+    A factor is at most 2, so that 100 of them overflow nowhere.
+    """
+    size = logits.shape[-1]
+    group = max(divisor for divisor in range(1, 101) if size % divisor == 0)
+    factors = 1 + tf.exp(-tf.abs(logits))
+    factors = tf.reshape(factors, tf.concat([tf.shape(logits)[:-1], [size // group, group]], 0))
+    total = tf.reduce_sum(tf.math.log(tf.reduce_prod(factors, axis=-1)), axis=-1)
+
+    def gradient(upstream):  # TensorFlow's own of a product is slow; at 0 it is that of l < 0
+        small = tf.sigmoid(-tf.abs(logits))
+        return upstream[..., tf.newaxis] * tf.where(logits > 0, -small, small)
+
+    return total, gradient
+
+
+class Bernoullis(tfd.Independent):
+    """Independent Bernoullis, given by logits, whose log_prob takes a third of the time.
+
+    Half of a dense VAE's time goes into the logarithms and exponentials of that of TensorFlow
+    Probability, which takes two of each a value, to be right at infinite logits. Here it is one
+    exponential: log p(x) = sum [x l - max(l, 0)] - log prod (1 + e^-|l|).
+    """
+
+    def _log_prob(self, x):
+        logits = self.distribution.logits
+        x = tf.cast(x, logits.dtype)
+        event = list(range(-len(self.event_shape), 0))
+        flat = tf.concat([self.batch_shape_tensor(), [self.event_shape.num_elements()]], axis=0)
+        linear = tf.reduce_sum(x * logits - tf.nn.relu(logits), axis=event)
+        return linear - _sum_log1p_exp(tf.reshape(logits, flat))
+
+
 @register
 class IndependentBernoulli(LikelihoodLayer, tfpl.IndependentBernoulli):
     """Layer that turns prod(event_shape) logits an example into independent Bernoullis.
@@ -94,6 +130,21 @@ class IndependentBernoulli(LikelihoodLayer, tfpl.IndependentBernoulli):
             **kwargs,
         )
         self._sample_dtype = sample_dtype
+
+    @staticmethod
+    def new(
+        params: tf.Tensor,
+        event_shape: int | Sequence[int] = (),
+        dtype: Any = None,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
+        """Returns Independent(Bernoulli) from logits [..., prod(event_shape)]."""
+        with tf.name_scope(name or "IndependentBernoulli"):
+            logits = to_events(params, event_shape)
+            dtype = dtype or logits.dtype
+            bernoulli = tfd.Bernoulli(logits, dtype=dtype, validate_args=validate_args)
+            return Bernoullis(bernoulli, len(shape_of(event_shape)))
 
     def get_config(self) -> dict:
         return {**super().get_config(), "sample_dtype": self._sample_dtype}
