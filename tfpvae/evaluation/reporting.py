@@ -1,6 +1,7 @@
 """The report: everything that is known of a trained VAE, as a dict and as a table."""
 
 import math
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tfpvae import parts
 from tfpvae.evaluation import importance, information, probe, trouble
 
 _CURVE = (1, 5, 50, 500)
+_WIDTH = 88  # of a line of words
 
 
 def report(
@@ -100,13 +102,13 @@ def table(found: dict[str, Any]) -> str:
     latent, samples = found["latent"], found["log_likelihood"]["num_samples"]
     rows = [
         (f"log p(x) by {samples} importance samples", _plus_minus(bounds), "nats"),
-        *((f"  bound of {k} draws", f"{v:.3f}", "nats") for k, v in bounds["curve"].items()),
+        *((f"  L_{k}, of {k} a time", f"{v:.3f}", "nats") for k, v in bounds["curve"].items()),
         ("  effective draws, median image", f"{bounds['effective_samples']:.0f}", f"of {samples}"),
         ("ELBO", _plus_minus(elbo), "nats"),
         (f"  rate, KL(q(z|x) || p(z)), {elbo['kl_method']}", _plus_minus(elbo["rate"]), "nats"),
         ("  distortion, -log p(x|z)", _plus_minus(elbo["distortion"]), "nats"),
         ("mutual information I(x; z)", _plus_minus(shared["mutual_information"]), "nats"),
-        ("  at most, log of the images", f"{shared['most_information']:.3f}", "nats"),
+        ("  at most, log of their number", f"{shared['most_information']:.3f}", "nats"),
         ("marginal KL(q(z) || p(z))", _plus_minus(shared["marginal_kl"]), "nats"),
         ("active units", str(latent["active_units"]), f"of {latent['units']}"),
         ("squared error a pixel value", _plus_minus(found["squared_error"], 5), ""),
@@ -121,7 +123,7 @@ def table(found: dict[str, Any]) -> str:
     names, values = (max(len(row[i]) for row in rows) for i in (0, 1))
     lines = [f"{name:<{names}}  {value:>{values}}  {unit}".rstrip() for name, value, unit in rows]
     words = found["trouble"]["words"] or ["No trouble found."]
-    return "\n".join([*lines, "", *words])
+    return "\n".join([*lines, "", *(textwrap.fill(each, _WIDTH) for each in words)])
 
 
 def _log_likelihood(vae: tf_keras.Model, images: Any, num_samples: int, seed: int) -> dict:

@@ -15,7 +15,8 @@ tfd = tfp.distributions
 _COLLAPSED = 0.1  # nats of rate, below which z says nothing of x
 _CONDITION = 1e4  # of a scale: its square, the covariance's, takes all of float32's digits
 _SATURATED = 15.0  # a logit, beyond which sigmoid is 0 or 1 to 3e-7
-_SHARE = 0.01  # of numbers, from which on a fault is one
+_SHARE = 0.01  # of scales, from which on a fault is one
+_SATURATED_SHARE = 0.1  # of logits; there are always pixels that hardly ever differ
 
 
 def troubles(
@@ -27,8 +28,8 @@ def troubles(
     over images is at most 0.01. Scale-floor hits: scales of q(z|x) or p(x|z) within twice their
     layer's floor. Badly conditioned scales: of triangular ones, whose greatest singular value is
     10^4 times the least or more. Saturated logits: of pixels that differ between the images, those
-    beyond +-15, and how many of them are on the wrong side of 0. The last four are sentences from
-    1% of the numbers on, and logits on the wrong side always.
+    beyond +-15, and how many of them are on the wrong side of 0. Scales become a sentence from 1%
+    of them on, logits from 10% on, and any on the wrong side.
 
     Args:
       vae: a `VAE` with a prior.
@@ -65,10 +66,10 @@ def troubles(
     if saturated is not None:
         share, wrong = saturated
         numbers |= {"saturated_logits": share, "saturated_on_the_wrong_side": wrong}
-        if share >= _SHARE or wrong > 0:
+        if share >= _SATURATED_SHARE or wrong > 0:
             sentences.append(
                 f"Saturated logits: {share:.2%} of those of pixels that vary are beyond "
-                f"+-{_SATURATED:.0f}, {wrong:.1e} of them all on the wrong side, each at a cost of "
+                f"+-{_SATURATED:.0f}, and {wrong:.3%} of all on the wrong side, each at a cost of "
                 f"{_SATURATED:.0f} nats or more."
             )
     return numbers, sentences

@@ -57,15 +57,15 @@ def positive(raw: tf.Tensor, start: float, floor: float) -> tf.Tensor:
 
 @tf.custom_gradient
 def _sum_log1p_exp(logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """Returns sum log(1 + e^-|l|) over the last axis, as logarithms of products.
+    """Returns sum log(1 + e^-|l|) = -sum log sigmoid(|l|) over the last axis, by products.
 
-    A factor is at most 2, so that 100 of them overflow nowhere.
+    A factor is at least 1/2, so that 100 of them do not underflow.
     """
     size = logits.shape[-1]
     group = max(divisor for divisor in range(1, 101) if size % divisor == 0)
-    factors = 1 + tf.exp(-tf.abs(logits))
+    factors = tf.sigmoid(tf.abs(logits))
     factors = tf.reshape(factors, tf.concat([tf.shape(logits)[:-1], [size // group, group]], 0))
-    total = tf.reduce_sum(tf.math.log(tf.reduce_prod(factors, axis=-1)), axis=-1)
+    total = -tf.reduce_sum(tf.math.log(tf.reduce_prod(factors, axis=-1)), axis=-1)
 
     def gradient(upstream):  # TensorFlow's own of a product is slow; at 0 it is that of l < 0
         small = tf.sigmoid(-tf.abs(logits))
@@ -75,20 +75,26 @@ def _sum_log1p_exp(logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
 
 
 class Bernoullis(tfd.Independent):
-    """Independent Bernoullis, given by logits, whose log_prob takes a third of the time.
+    """Independent Bernoullis, given by finite logits, whose log_prob takes a third of the time.
 
-    Half of a dense VAE's time goes into the logarithms and exponentials of that of TensorFlow
-    Probability, which takes two of each a value, to be right at infinite logits. Here it is one
-    exponential: log p(x) = sum [x l - max(l, 0)] - log prod (1 + e^-|l|).
+    More than half of the time of a dense VAE goes into the logarithms and exponentials of that of
+    TensorFlow Probability, two of each a value. Here it is one sigmoid:
+    log p(x) = sum [x l - max(l, 0)] + log prod sigmoid(|l|).
     """
 
     def _log_prob(self, x):
         logits = self.distribution.logits
         x = tf.cast(x, logits.dtype)
-        event = list(range(-len(self.event_shape), 0))
+        event = len(self.event_shape)
         flat = tf.concat([self.batch_shape_tensor(), [self.event_shape.num_elements()]], axis=0)
-        linear = tf.reduce_sum(x * logits - tf.nn.relu(logits), axis=event)
-        return linear - _sum_log1p_exp(tf.reshape(logits, flat))
+        logits = tf.reshape(logits, flat)
+        if x.shape.num_elements() == logits.shape[-1]:  # one image for all: no product as large
+            linear = tf.linalg.matvec(logits, tf.reshape(x, [-1]))
+            linear -= tf.reduce_sum(tf.nn.relu(logits), axis=-1)
+        else:
+            x = tf.reshape(x, tf.concat([tf.shape(x)[: len(x.shape) - event], flat[-1:]], axis=0))
+            linear = tf.reduce_sum(x * logits - tf.nn.relu(logits), axis=-1)
+        return linear - _sum_log1p_exp(logits)
 
 
 @register
