@@ -71,6 +71,19 @@ def test_the_page_on_choices_runs(tmp_path):
     assert re.search(r"^most likely: \[\d \d \d\]$", printed, re.MULTILINE)
 
 
+@pytest.mark.slow
+def test_the_page_on_evaluation_runs(tmp_path):
+    printed = run("docs/evaluation.md", tmp_path)
+    curve = [float(bound) for bound in re.findall(r"^L_\d+: (-[\d.]+)", printed, re.MULTILINE)]
+    assert len(curve) == 4 and curve == sorted(curve)
+    assert "active units" in printed and "of 8" in printed
+    low, high = map(float, re.findall(r"between (-[\d.]+) and (-[\d.]+)", printed)[0])
+    assert low < high
+    assert re.search(r"gain: [\d.]+ nats", printed)  # no minus
+    assert (tmp_path / "with_fitted_prior").is_dir()
+    Image.open(tmp_path / "units.png").verify()
+
+
 def test_the_readme_has_the_two_commands_on_a_line_each():
     lines = [line.strip() for line in (ROOT / "README.md").read_text().splitlines()]
     assert sum("examples/flowers.py" in line and "pip install" in line for line in lines) == 1

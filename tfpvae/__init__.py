@@ -1,6 +1,6 @@
 """Variational autoencoders on TensorFlow Probability."""
 
-from tfpvae import callbacks, datasets, figures, layers, schedules
+from tfpvae import callbacks, datasets, evaluation, ex_post, figures, layers, schedules
 from tfpvae.builders import build_decoder, build_encoder, build_vae, list_architectures
 from tfpvae.priors import build_prior
 from tfpvae.vae import VAE
@@ -15,6 +15,8 @@ __all__ = [
     "build_vae",
     "callbacks",
     "datasets",
+    "evaluation",
+    "ex_post",
     "figures",
     "layers",
     "list_architectures",

@@ -152,7 +152,9 @@ class Answers(tf_keras.Model):
                 "deterministic. Decode codes of your choice with vae.decoder(codes)."
             )
 
-    def _scoring(self, method: str, images: Any, num_samples: Any, seed: Any, labels: Any) -> tuple:
+    def _scoring(
+        self, method: str, images: Any, num_samples: Any, seed: Any, labels: Any = None
+    ) -> tuple:
         self._wants_prior(method)
         images = tf.convert_to_tensor(images)
         _checks.array("images", images, self.image_shape)

@@ -15,6 +15,8 @@ from tfpvae import conditioning
 
 # Images decoded at a time, in pixels: 16 MiB of them, and some times that inside the networks.
 _PIXELS_A_PASS = 2**22
+# Of those, what is scored at a time where a number of each is all that is kept: 4 MiB.
+_PIXELS_A_SLICE = 2**20
 
 
 def reconstruct(vae: tf_keras.Model, images: tf.Tensor) -> tf.Tensor:
@@ -39,8 +41,30 @@ def log_weights(
     """Returns log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x): [S, B], nats."""
     posterior = vae.encoder(images)
     latents = posterior.sample(num_samples, seed=seed)
-    log_ratio = vae.prior.log_prob(latents) - posterior.log_prob(latents)
-    return _log_likelihood(vae, images, latents) + log_ratio
+    return _log_joint_in_slices(vae, images, latents) - posterior.log_prob(latents)
+
+
+def _log_joint_in_slices(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
+    """Returns `log_joint`, of so many draws after the other as the caches hold."""
+    samples, batch = tf.unstack(tf.shape(latents)[:2])
+    most = tf.maximum(1, _PIXELS_A_SLICE // math.prod(vae.image_shape) // batch)
+    slices = -(-samples // most)
+    step = -(-samples // slices)  # slices of about one size
+
+    def score(i, found):
+        some = latents[i * step : (i + 1) * step]
+        return i + 1, found.write(i, log_joint(vae, images, some))
+
+    shape = [None, *latents.shape[1:2]]
+    found = tf.TensorArray(latents.dtype, slices, infer_shape=False, element_shape=shape)
+    # In the graph, since a call from Python takes a tenth of the time of a slice.
+    found = tf.while_loop(lambda i, _: i < slices, score, (0, found), parallel_iterations=2)[1]
+    return found.concat()
+
+
+def log_joint(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
+    """Returns log p(x|z) + log p(z): [S, B] for images [B, H, W, C] and latents [S, B, D]."""
+    return _log_likelihood(vae, images, latents) + vae.prior.log_prob(latents)
 
 
 def _log_likelihood(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
@@ -48,13 +72,14 @@ def _log_likelihood(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) 
     samples, batch = tf.unstack(tf.shape(latents)[:2])
     images, labels = conditioning.split(images)
     likelihood = vae.decoder(conditioning.draws(latents, labels))
-    repeated = tf.tile(images, [samples, 1, 1, 1])
-    return tf.reshape(likelihood.log_prob(repeated), [samples, batch])
+    if images.shape[0] != 1:  # one image is broadcast
+        images = tf.tile(images, [samples, 1, 1, 1])
+    return tf.reshape(likelihood.log_prob(images), [samples, batch])
 
 
 def decode(vae: tf_keras.Model, latents: tf.Tensor) -> tf.Tensor:
     """Returns the mean of p(x|z) at latents [S, D]: images [S, H, W, C]."""
-    step = _images_a_pass(vae)
+    step = images_a_pass(vae)
     starts = range(0, len(conditioning.split(latents)[0]), step)
     pieces = [_decode(vae, conditioning.rows(latents, i, i + step)) for i in starts]
     return tf.concat(pieces, axis=0)
@@ -71,13 +96,24 @@ def log_likelihood(
     vae: tf_keras.Model, images: tf.Tensor, num_samples: int, seed: tf.Tensor
 ) -> tf.Tensor:
     """Returns the log of the mean importance weight over draws: [B], nats."""
-    runs = _in_passes(_log_sum_weights, vae, images, num_samples, seed)
-    sums = [tf.reduce_logsumexp([part for _, part in run], axis=0) for run in runs]
-    total = tf.concat(sums, axis=0)
+    runs = log_weight_runs(vae, images, num_samples, seed)
+    total = tf.concat([tf.reduce_logsumexp(weights, axis=0) for weights in runs], axis=0)
     return total - tf.math.log(tf.cast(num_samples, total.dtype))
 
 
-def _images_a_pass(vae: tf_keras.Model) -> int:
+def log_weight_runs(
+    vae: tf_keras.Model, images: tf.Tensor, num_samples: int, seed: tf.Tensor
+) -> Iterator[tf.Tensor]:
+    """Yields the log importance weights of one run of images after the other: [S, some], nats.
+
+    An image that fills passes by itself has draws of its own, whatever images stand after it.
+    """
+    for run in _in_passes(_log_weights, vae, images, num_samples, seed):
+        yield tf.concat([part for _, part in run], axis=0)
+
+
+def images_a_pass(vae: tf_keras.Model) -> int:
+    """Returns how many images are decoded at a time."""
     return max(1, _PIXELS_A_PASS // math.prod(vae.image_shape))
 
 
@@ -88,8 +124,9 @@ def _in_passes(
 
     The decoder is given so many images and draws at a time as memory allows.
     """
-    rows = _images_a_pass(vae)
+    rows = images_a_pass(vae)
     step = max(1, rows // num_samples)
+    rows = math.ceil(num_samples / math.ceil(num_samples / rows))  # passes of about one size
     passes = 0
     for start in range(0, len(conditioning.split(images)[0]), step):
         some = conditioning.rows(images, start, start + step)
@@ -116,10 +153,10 @@ def _elbo(vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, seed: tf.Ten
 
 
 @tf.function(reduce_retracing=True)
-def _log_sum_weights(
+def _log_weights(
     vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
-    return tf.reduce_logsumexp(log_weights(vae, images, draws, seed), axis=0)
+    return log_weights(vae, images, draws, seed)
 
 
 def fold_in(seed: tf.Tensor, number: int) -> tf.Tensor:

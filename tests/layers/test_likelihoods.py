@@ -211,6 +211,30 @@ def test_a_mixed_policy_leaves_the_layer_and_its_weights_in_float32(name):
     assert all(weight.dtype == tf.float32 for weight in head.weights)
 
 
+@pytest.mark.parametrize("shape", [(28, 28, 1), (5, 3), (7,), (127,), ()], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bernoulli_log_prob_and_gradient_are_those_of_numpy(shape, dtype):
+    rng = np.random.default_rng(0)
+    logits = (20 * rng.normal(size=(6, int(np.prod(shape))))).astype(dtype)
+    logits[0] = 0
+    x = rng.uniform(size=(6, *shape)).astype(dtype)
+    head = layers.IndependentBernoulli(list(shape), dtype=dtype)
+    params = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        found = head(params).log_prob(x)
+    rtol = {"float32": 1e-6, "float64": 1e-13}[dtype]
+    flat = x.reshape(6, -1)
+    np.testing.assert_allclose(found, reference.bernoulli_log_prob(flat, logits), rtol=rtol)
+    gradient = tape.gradient(found, params)
+    np.testing.assert_allclose(gradient, flat - special.expit(logits), rtol=rtol, atol=rtol)
+    one_for_all = reference.bernoulli_log_prob(np.repeat(flat[:1], 6, axis=0), logits)
+    np.testing.assert_allclose(head(params).log_prob(x[:1]), one_for_all, rtol=rtol)
+    draws = x[np.newaxis] * np.linspace(0, 1, 3, dtype=dtype).reshape(3, *[1] * x.ndim)
+    each = [head(params).log_prob(draw) for draw in draws]
+    np.testing.assert_allclose(head(params).log_prob(draws), each, rtol=rtol)
+
+
 @every_likelihood
 def test_config_round_trip(name):
     head = LIKELIHOODS[name](validate_args=True, name="head")

@@ -6,9 +6,11 @@ writes it.  No window is opened and no global state of matplotlib is touched.
 
 from tfpvae.figures.curves import error_by_class, history
 from tfpvae.figures.images import interpolation, mosaic, mosaics, reconstructions, traversal
+from tfpvae.figures.information import active_units, rate_distortion
 from tfpvae.figures.latents import embeddings, latent_grid, latent_scatter, latent_square
 
 __all__ = [
+    "active_units",
     "embeddings",
     "error_by_class",
     "history",
@@ -18,6 +20,7 @@ __all__ = [
     "latent_square",
     "mosaic",
     "mosaics",
+    "rate_distortion",
     "reconstructions",
     "traversal",
 ]

@@ -55,17 +55,46 @@ def positive(raw: tf.Tensor, start: float, floor: float) -> tf.Tensor:
     return tf.math.softplus(raw + math.log(math.expm1(start))) + floor
 
 
-class Bernoulli(tfd.Bernoulli):
-    """The distribution of TensorFlow Probability, with one exponential a log_prob in place of two.
+@tf.custom_gradient
+def _sum_log1p_exp(logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """Returns sum log(1 + e^-|l|) = -sum log sigmoid(|l|) over the last axis, by products.
 
-    Theirs takes log p and log (1 - p) and weighs them, so that it has a value for infinite logits;
-    this one wants finite ones.
+    A factor is at least 1/2, so that 100 of them do not underflow.
+    """
+    size = logits.shape[-1]
+    group = max(divisor for divisor in range(1, 101) if size % divisor == 0)
+    factors = tf.sigmoid(tf.abs(logits))
+    factors = tf.reshape(factors, tf.concat([tf.shape(logits)[:-1], [size // group, group]], 0))
+    total = -tf.reduce_sum(tf.math.log(tf.reduce_prod(factors, axis=-1)), axis=-1)
+
+    def gradient(upstream):  # TensorFlow's own of a product is slow; at 0 it is that of l < 0
+        small = tf.sigmoid(-tf.abs(logits))
+        return upstream[..., tf.newaxis] * tf.where(logits > 0, -small, small)
+
+    return total, gradient
+
+
+class Bernoullis(tfd.Independent):
+    """Independent Bernoullis, given by finite logits, whose log_prob takes a third of the time.
+
+    More than half of the time of a dense VAE goes into the logarithms and exponentials of that of
+    TensorFlow Probability, two of each a value. Here it is one sigmoid:
+    log p(x) = sum [x l - max(l, 0)] + log prod sigmoid(|l|).
     """
 
-    def _log_prob(self, event):
-        logits = self._logits_parameter_no_checks()
-        event = tf.cast(event, logits.dtype)
-        return -tf.nn.sigmoid_cross_entropy_with_logits(labels=event, logits=logits)
+    def _log_prob(self, x):
+        logits = self.distribution.logits
+        x = tf.cast(x, logits.dtype)
+        event = len(self.event_shape)
+        flat = tf.concat([self.batch_shape_tensor(), [self.event_shape.num_elements()]], axis=0)
+        logits = tf.reshape(logits, flat)
+        if x.shape.num_elements() == logits.shape[-1]:  # one image for all: no product as large
+            linear = tf.linalg.matvec(logits, tf.reshape(x, [-1]))
+            linear -= tf.reduce_sum(tf.nn.relu(logits), axis=-1)
+        else:
+            x = tf.reshape(x, tf.concat([tf.shape(x)[: len(x.shape) - event], flat[-1:]], axis=0))
+            linear = tf.reduce_sum(x * logits - tf.nn.relu(logits), axis=-1)
+        return linear - _sum_log1p_exp(logits)
 
 
 @register
@@ -120,8 +149,8 @@ class IndependentBernoulli(LikelihoodLayer, tfpl.IndependentBernoulli):
         with tf.name_scope(name or "IndependentBernoulli"):
             logits = to_events(params, event_shape)
             dtype = dtype or logits.dtype
-            bernoulli = Bernoulli(logits, dtype=dtype, validate_args=validate_args)
-            return tfd.Independent(bernoulli, len(shape_of(event_shape)))
+            bernoulli = tfd.Bernoulli(logits, dtype=dtype, validate_args=validate_args)
+            return Bernoullis(bernoulli, len(shape_of(event_shape)))
 
     def get_config(self) -> dict:
         return {**super().get_config(), "sample_dtype": self._sample_dtype}

@@ -1,0 +1,84 @@
+"""The report is plain data, its numbers fit each other, and it is there for every kind of VAE."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tfpvae
+from tests.evaluation import linear
+from tests.test_vae import pictures, small_vae
+from tfpvae import evaluation
+
+
+def test_the_numbers_fit_each_other_and_the_closed_form(capsys):
+    x = linear.images(200)
+    labels = (x[:, 0, 0, 0] > np.median(x[:, 0, 0, 0])).astype(int)
+    found = evaluation.report(linear.vae(), x, labels, num_samples=60, seed=0)
+    truth = linear.log_likelihood(x).mean()
+    elbo, shared = found["elbo"], found["information"]
+    assert found["log_likelihood"]["mean"] == pytest.approx(truth, rel=1e-4)
+    assert elbo["mean"] == pytest.approx(-elbo["rate"]["mean"] - elbo["distortion"]["mean"])
+    assert list(found["log_likelihood"]["curve"]) == ["1", "5", "50"]
+    assert found["log_likelihood"]["effective_samples"] == pytest.approx(60, rel=1e-3)
+    parts = shared["mutual_information"]["mean"] + shared["marginal_kl"]["mean"]
+    error = 4 * elbo["rate"]["standard_error"] + 4 * shared["marginal_kl"]["standard_error"]
+    assert parts == pytest.approx(elbo["rate"]["mean"], abs=error)
+    assert found["latent"]["active_units"] == found["latent"]["units"] == 3
+    reconstructed = linear.vae().reconstruct(x).numpy()
+    wanted = np.mean((reconstructed - x) ** 2)
+    assert found["squared_error"]["mean"] == pytest.approx(wanted, rel=1e-4)
+    assert found["linear_probe_accuracy"] > 0.7
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    printed = capsys.readouterr().out
+    assert printed == evaluation.table(found) + "\n"
+    assert "linear probe" in printed and max(map(len, printed.splitlines()[:18])) < 80
+
+
+OPTIONS = {
+    "mixture": {"prior": "mixture", "likelihood": "continuous_bernoulli", "dequantize": True},
+    "tril": {"posterior": "multivariate_normal_tril", "likelihood": "discretized_logistic"},
+    "low rank": {"posterior": "low_rank", "likelihood": "normal", "prior": "flow"},
+    "iaf": {"posterior": "iaf", "likelihood": "beta"},
+    "iwae": {"objective": "iwae", "num_samples": 3, "likelihood": "mixture_of_logistics"},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_it_is_there_for_every_kind_of_vae_and_seeded(options, capsys):
+    vae, x = small_vae(**options), pictures(4, "uint8")
+    once, again = (evaluation.report(vae, x, num_samples=3, seed=7) for _ in range(2))
+    assert once == again
+    assert json.dumps(once, allow_nan=False)
+    assert "linear probe" not in capsys.readouterr().out
+    has_bits = options.get("dequantize") or "logistic" in options["likelihood"]
+    assert ("bits_per_dim" in once["log_likelihood"]) == bool(has_bits)
+    if has_bits:
+        wanted = np.mean(vae.bits_per_dim(x, 3, seed=7))
+        assert once["log_likelihood"]["bits_per_dim"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_it_says_what_the_numbers_are_not():
+    def words(vae, x, **options):
+        return " ".join(evaluation.report(vae, x, seed=0, **options)["trouble"]["words"])
+
+    grey = words(small_vae(), pictures(4), num_samples=50)
+    assert "Grey pixels under a Bernoulli" in grey and "Mutual information" not in grey
+    binary = words(small_vae(), np.round(pictures(4)), num_samples=3)
+    assert "Grey pixels" not in binary and "Few effective draws" in binary
+    apart = words(linear.vae(scale=1e-3), linear.images(10), num_samples=50)
+    assert "Mutual information at its ceiling" in apart
+
+
+def test_without_a_seed_it_says_which_it_took():
+    vae = small_vae()
+    found = evaluation.report(vae, pictures(4), num_samples=3)
+    assert evaluation.report(vae, pictures(4), num_samples=3, seed=found["seed"]) == found
+
+
+def test_what_has_no_likelihood_is_refused():
+    with pytest.raises(ValueError, match="report: wanted a VAE with a prior"):
+        evaluation.report(small_vae(posterior="deterministic"), pictures())
+    with pytest.raises(ValueError, match=r"labels: wanted \[12\]"):
+        evaluation.report(small_vae(), pictures(), np.zeros(3))
+    assert "evaluation" in tfpvae.__all__

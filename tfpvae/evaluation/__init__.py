@@ -1,0 +1,33 @@
+"""What a trained VAE is worth: bounds on log p(x), what its latents say, and what is wrong."""
+
+from tfpvae.evaluation.annealing import AnnealedBounds, annealed_log_likelihood, simulated_bounds
+from tfpvae.evaluation.importance import ImportanceBounds, importance_bounds
+from tfpvae.evaluation.information import (
+    Aggregate,
+    RateDistortion,
+    aggregate_posterior,
+    kl_per_dimension,
+    posterior_means,
+    rate_distortion,
+    unit_variances,
+)
+from tfpvae.evaluation.probe import linear_probe
+from tfpvae.evaluation.reporting import report, table
+
+__all__ = [
+    "Aggregate",
+    "AnnealedBounds",
+    "ImportanceBounds",
+    "RateDistortion",
+    "aggregate_posterior",
+    "annealed_log_likelihood",
+    "importance_bounds",
+    "kl_per_dimension",
+    "linear_probe",
+    "posterior_means",
+    "rate_distortion",
+    "report",
+    "simulated_bounds",
+    "table",
+    "unit_variances",
+]
