@@ -211,8 +211,9 @@ def test_free_bits_keep_the_posterior_off_the_prior():
 
 def test_the_target_rate_is_held():
     vae = vae_with(target_rate=3.0, kl_weight=50.0)
-    vae.fit(IMAGES, epochs=500, verbose=0)
-    assert vae.evaluate(IMAGES, verbose=0, return_dict=True)["kl"] == pytest.approx(3.0, abs=0.4)
+    kls = vae.fit(IMAGES, epochs=500, verbose=0).history["kl"]
+    # Of a term whose gradient is a sign the last steps go to and fro.
+    assert np.mean(kls[-100:]) == pytest.approx(3.0, abs=0.2)
 
 
 def test_more_draws_tighten_the_bound_that_is_trained_on():

@@ -49,6 +49,18 @@ def test_the_scales_start_alike_and_without_correlation(name):
     np.testing.assert_allclose(found, covariance, rtol=2e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("posterior", heads.POSTERIORS)
+@pytest.mark.parametrize("latent_dim", [2, 30])
+def test_without_images_the_scales_start_at_one(posterior, latent_dim):
+    """Where there is nothing to see, so that the bias alone counts."""
+    network = encoder(None, posterior=posterior, latent_dim=latent_dim)
+    black = network(np.zeros([3, *SHAPE], "float32"))
+    wanted = 0 if posterior == "deterministic" else 1
+    # The floor of 1e-5, and of low_rank the factors that it starts with.
+    np.testing.assert_allclose(black.stddev(), np.full([3, latent_dim], wanted), rtol=1e-3)
+    np.testing.assert_allclose(black.mean(), np.zeros([3, latent_dim]), atol=1e-6)
+
+
 def test_the_means_tell_more_of_the_images_than_random_ones():
     """A linear map of the codes explains the pixels; by least squares, on other images."""
 

@@ -11,7 +11,7 @@ from tfpvae import _checks, conditioning, heads, layers
 from tfpvae.backbones import DECODERS, ENCODERS
 from tfpvae.layers.likelihoods import LikelihoodLayer
 from tfpvae.layers.posteriors import SCALE_FLOOR
-from tfpvae.start_values import START_SCALE, start_last_bias, start_posterior
+from tfpvae.start_values import START_SCALE, start_last_bias, start_posterior, start_scale
 from tfpvae.vae import VAE
 
 Backbone: TypeAlias = str | tf_keras.Model | Callable
@@ -50,7 +50,7 @@ def build_encoder(
 
     The features of the backbone are flattened and projected by a Dense layer to the parameters of
     the posterior, whose layer adds kl_weight * mean over the batch of KL(q(z|x) || p(z)) to the
-    loss.
+    loss. Its scales start about 1, as those of the prior.
 
     Args:
       image_shape: (height, width, channels).
@@ -123,6 +123,7 @@ def build_encoder(
         features = tf_keras.layers.Flatten()(features)
     projection = tf_keras.layers.Dense(head.num_params, name="posterior_parameters")
     parameters = projection(_joined([features, *code]))
+    start_scale(projection, head.start_params(1.0))
     if start_images is not None:
         start_params = head.start_params(START_SCALE)
         start_posterior(projection, tf_keras.Model(images, features), start_params, start_images)

@@ -168,7 +168,7 @@ def doubly_reparameterized(
     Raises:
       ValueError: for a posterior whose parameters are inside a network, as those of a flow.
     """
-    inner = getattr(posterior, "tensor_distribution", posterior)
+    inner: Any = getattr(posterior, "tensor_distribution", posterior)
     # A function among its parameters, as a flow's, may have weights, whose gradient would remain.
     is_of_tensors = not any(callable(value) for value in inner.parameters.values())
     if not (is_of_tensors and isinstance(inner, tf.__internal__.CompositeTensor)):

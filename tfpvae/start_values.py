@@ -16,6 +16,20 @@ START_SCALE = 0.3  # of q(z|x), beside the unit variance of its means
 _MOST_IMAGES = 1000  # evenly taken of all; a principal component needs no more
 
 
+def start_scale(projection: tf_keras.layers.Dense, scale_params: np.ndarray) -> None:
+    """Sets the bias of a posterior's projection so that its scales start about those of the prior.
+
+    Softplus of a bias of 0 is 0.69, for which KL(q(z|x) || p(z)) is 0.1 nats a dimension.
+
+    Args:
+      projection: the layer from features [B, F] to the posterior's parameters, means first.
+      scale_params: what the parameters that follow the means start as.
+    """
+    bias = projection.bias.numpy()
+    bias[len(bias) - len(scale_params) :] = scale_params
+    projection.bias.assign(bias)
+
+
 def start_posterior(
     projection: tf_keras.layers.Dense,
     features: tf_keras.Model,
