@@ -40,8 +40,9 @@ def troubles(
     """
     posterior = vae.encoder(images)
     likelihood = vae.decoder(posterior.sample(seed=seed))
-    numbers: dict[str, float] = {"dead_units": int(np.sum(unit_variances <= ACTIVE))}
-    sentences = _units(numbers["dead_units"], len(unit_variances), rate)
+    dead = int(np.sum(unit_variances <= ACTIVE))
+    numbers: dict[str, float] = {"dead_units": dead}
+    sentences = _units(dead, len(unit_variances), rate)
     for end, model, distribution in (
         ("posterior", vae.encoder, posterior),
         ("likelihood", vae.decoder, likelihood),
