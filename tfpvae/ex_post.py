@@ -109,12 +109,13 @@ def _start_mixture(prior: Any, draws: np.ndarray, seed: int) -> None:
             'pip install "tfpvae[figures]".'
         ) from error
     logits = prior.mixture_distribution.logits
-    if len(draws) < len(logits):
+    components = logits.shape[0]
+    if len(draws) < components:
         raise ValueError(
-            f"images: wanted at least num_components={len(logits)} of them, got {len(draws)}."
+            f"images: wanted at least num_components={components} of them, got {len(draws)}."
         )
     found = mixtures.GaussianMixture(
-        len(logits), covariance_type="diag", max_iter=100, tol=1e-3, random_state=seed
+        components, covariance_type="diag", max_iter=100, tol=1e-3, random_state=seed
     ).fit(draws.astype(np.float64))
     normal = prior.components_distribution.distribution
     logits.assign(np.log(found.weights_))

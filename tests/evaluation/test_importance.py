@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
@@ -64,6 +65,21 @@ def test_an_image_that_fills_passes_has_draws_of_its_own(monkeypatch, num_sample
     np.testing.assert_array_equal(alone.curve[5], together.curve[5][:2])
     same = evaluation.importance_bounds(vae, np.repeat(x[:1], 2, axis=0), num_samples, seed=3)
     assert same.log_likelihood[0] != same.log_likelihood[1]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 12, 1000])
+@pytest.mark.parametrize("count", [1, 3])
+def test_slices_of_a_pass_are_the_pass(monkeypatch, rows, count):
+    vae, x, draws = small_vae(prior="mixture"), tf.constant(pictures(count)), tf.constant(23)
+    at_once = inference.log_weights(vae, x, draws, tf.constant([1, 2]))
+    monkeypatch.setattr(inference, "_PIXELS_A_SLICE", rows * 30)
+    in_slices = inference.log_weights(vae, x, draws, tf.constant([1, 2]))
+    np.testing.assert_allclose(in_slices, at_once, rtol=1e-5)
+    posterior = vae.encoder(x)
+    latents = posterior.sample(draws, seed=tf.constant([1, 2]))
+    for z, found in zip(latents, at_once, strict=True):  # draw by draw, by the definition
+        wanted = vae.decoder(z).log_prob(x) + vae.prior.log_prob(z) - posterior.log_prob(z)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 
 @settings(deadline=None, max_examples=50)
