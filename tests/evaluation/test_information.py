@@ -7,7 +7,8 @@ from scipy import special, stats
 import tfpvae
 from tests import reference
 from tests.evaluation import linear
-from tests.test_vae import as_images, linear_gaussian, pictures, small_vae
+from tests.test_answers import as_images, linear_gaussian
+from tests.test_vae import pictures, small_vae
 from tfpvae import _checks, divergences, evaluation, inference
 
 

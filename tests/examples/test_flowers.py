@@ -158,7 +158,7 @@ def test_help_names_the_options_and_their_defaults_and_imports_nothing_slow(tmp_
     run = finish(start("flowers", tmp_path, "--help", without=HEAVY))
     assert (run.code, run.stderr) == (0, [])
     assert "--data DIR" in run.stdout
-    assert run.stdout.count("(default: ") == 13
+    assert run.stdout.count("(default: ") == 14
 
 
 @pytest.mark.parametrize(
