@@ -60,7 +60,7 @@ def run(vae: tfpvae.VAE, images: list[np.ndarray], args: argparse.Namespace) -> 
     start = time.perf_counter()
     for first, last in ((0, held), (held, args.epochs)):
         vae.encoder.trainable = last > held
-        vae.compile(tf_keras.optimizers.Adam(args.learning_rate, global_clipnorm=args.clipnorm))
+        vae.compile(tf_keras.optimizers.Adam(args.learning_rate))
         history = vae.fit(
             training,
             batch_size=4,
@@ -100,7 +100,6 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("likelihoods"))
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
-    parser.add_argument("--clipnorm", type=float, help="of all gradients together; default: none")
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
     parser.add_argument("--most", type=int, help="pictures to take; default: all")
     parser.add_argument("--scored-images", type=int, default=20)

@@ -149,7 +149,8 @@ def no_labels(num_classes: int) -> ValueError:
     return ValueError(
         f"labels: wanted one for each image, since this VAE is conditional on {num_classes} "
         "classes, got none. fit and evaluate take (images, labels); predict takes [images, labels];"
-        " all three take batches of such pairs; other methods have an argument `labels`."
+        " all three take batches of such pairs; the VAE's other methods have an argument `labels`. "
+        "tfpvae.evaluation and tfpvae.ex_post take no conditional VAE."
     )
 
 

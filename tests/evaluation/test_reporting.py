@@ -82,3 +82,22 @@ def test_what_has_no_likelihood_is_refused():
     with pytest.raises(ValueError, match=r"labels: wanted \[12\]"):
         evaluation.report(small_vae(), pictures(), np.zeros(3))
     assert "evaluation" in tfpvae.__all__
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda vae, x: evaluation.report(vae, x, np.arange(4), seed=0),
+        lambda vae, x: evaluation.importance_bounds(vae, x, 5),
+        lambda vae, x: evaluation.annealed_log_likelihood(vae, x, 2, 2),
+        lambda vae, x: evaluation.simulated_bounds(vae, 2, 2, 2),
+        lambda vae, x: evaluation.rate_distortion(vae, x),
+        lambda vae, x: evaluation.kl_per_dimension(vae, x),
+        lambda vae, x: evaluation.aggregate_posterior(vae, x),
+        lambda vae, x: tfpvae.ex_post.fit_prior(vae, x),
+    ],
+)
+def test_a_conditional_vae_is_refused_in_words(ask):
+    vae = tfpvae.build_vae("dense", image_shape=(4, 4, 1), num_classes=4)
+    with pytest.raises(ValueError, match="ex_post take no conditional VAE"):
+        ask(vae, np.zeros([4, 4, 4, 1], "float32"))

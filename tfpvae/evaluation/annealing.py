@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, inference
+from tfpvae import _checks, conditioning, inference
 from tfpvae.evaluation.importance import log_mean
 
 # Of the standard deviation of q(z|x), which is about that of the narrowest target on the way.
@@ -126,6 +126,7 @@ def simulated_bounds(
     """
     _checks.one_of("start", start, STARTS)
     vae._wants_prior("simulated_bounds")
+    conditioning.labels_of(vae, None, [])  # there are none to give: a conditional VAE is refused
     num_images = _checks.whole_number("num_images", num_images)
     num_chains = _checks.whole_number("num_chains", num_chains)
     num_steps = _checks.whole_number("num_steps", num_steps)
