@@ -15,16 +15,17 @@ tfd = tfp.distributions
 class Answers(tf_keras.Model):
     """What `VAE` answers; it has the parts that are asked: encoder, decoder, prior, KL term."""
 
-    def kl_divergence(self, posterior: tfd.Distribution, latents=None) -> tf.Tensor:
+    def kl_divergence(self, posterior: tfd.Distribution, latents=None, seed=None) -> tf.Tensor:
         """Returns KL(q(z|x) || p(z)) of each image, [B], nats: 0 for a plain autoencoder.
 
         Args:
           posterior: q(z|x), as `encoder` gives it.
           latents: draws of it, [S, B, D], to estimate on where the KL is not exact.
+          seed: of the draws of the KL term's own, where it has some.
         """
         if self._kl is None:
             return tf.zeros(posterior.batch_shape_tensor(), posterior.dtype)
-        return self._kl.kl_divergence(posterior, latents)
+        return self._kl.kl_divergence(posterior, latents, seed)
 
     def sample(self, num_samples: int, seed: Any = None, labels: Any = None) -> tf.Tensor:
         """Returns images from the prior: the mean of p(x|z) at z ~ p(z).

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, conditioning, divergences, parts
+from tfpvae import _checks, conditioning, divergences, inference, parts
 from tfpvae.layers.likelihoods import DENSITY
 
 tfd = tfp.distributions
@@ -58,7 +58,14 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
         doubly_reparameterized(posterior, tf.zeros([1, 1, posterior.event_shape[0]]))
 
 
-def terms(vae: tf_keras.Model, given: Any, targets: tf.Tensor, training: bool) -> Terms:
+def terms(
+    vae: tf_keras.Model,
+    given: Any,
+    targets: tf.Tensor,
+    training: bool,
+    seed: tf.Tensor,
+    present: tf.Tensor | None = None,
+) -> Terms:
     """Returns the loss of each image on the VAE's objective, its nll, its KL and its mean.
 
     Beside them stands what the networks' own layers add to the loss of a batch.
@@ -68,9 +75,11 @@ def terms(vae: tf_keras.Model, given: Any, targets: tf.Tensor, training: bool) -
       given: what the encoder is given, images [B, H, W, C] or [images, labels].
       targets: what is to be reconstructed, [B, H, W, C].
       training: whether the networks train.
+      seed: of the draws of z, int32 [2].
+      present: see `batch_mean`.
     """
     posterior = vae.encoder(given, training=training)
-    latents, held = draws(posterior, vae.num_samples), posterior
+    latents, held = draws(posterior, vae.num_samples, seed), posterior
     factor: list[tf.Tensor] = []
     if vae.objective == "dreg":
         held, latents, factor = doubly_reparameterized(posterior, latents)
@@ -83,10 +92,10 @@ def terms(vae: tf_keras.Model, given: Any, targets: tf.Tensor, training: bool) -
     rest = tf.add_n(
         [tf.zeros([], nll.dtype), *(tf.cast(x, nll.dtype) for x in parts.other_losses(vae))]
     )
-    # One draw is the one that stands for the posterior, which the KL term finds by itself.
-    kl = vae.kl_divergence(posterior, None if vae.num_samples == 1 else latents)
+    decoded = latents if vae.num_samples > 1 or parts.is_kl_of_the_decoded_draw(vae) else None
+    kl = vae.kl_divergence(posterior, decoded, inference.fold_in(seed, 1))
     if vae.objective == "elbo":
-        loss = negative_elbo(nll, _counted(vae, posterior, kl), vae.kl_weight)
+        loss = negative_elbo(nll, _counted(vae, posterior, kl, present), vae.kl_weight)
     else:
         log_ratio = divergences.sampled_kl(held, vae.prior, latents)
         factor.append(normalized_weights(nll, log_ratio, vae.kl_weight))
@@ -96,18 +105,38 @@ def terms(vae: tf_keras.Model, given: Any, targets: tf.Tensor, training: bool) -
     return Terms(loss, tf.reduce_mean(nll, axis=0), kl, mean, rest)
 
 
-def draws(posterior: tfd.Distribution, num_samples: int) -> tf.Tensor:
-    """Returns z ~ q(z|x), [S, B, D]; one alone is the draw that stands for the posterior."""
-    if num_samples == 1:
+def draws(posterior: tfd.Distribution, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+    """Returns z ~ q(z|x), [S, B, D]; one alone is what stands for the posterior, if not a draw."""
+    drawn = tfd.Distribution.sample
+    if num_samples == 1 and getattr(posterior, "_convert_to_tensor_fn", drawn) is not drawn:
         return tf.convert_to_tensor(posterior)[tf.newaxis]
-    return posterior.sample(num_samples)
+    return posterior.sample(num_samples, seed=seed)
 
 
-def _counted(vae: tf_keras.Model, posterior: tfd.Distribution, kl: tf.Tensor) -> tf.Tensor:
+def batch_mean(values: tf.Tensor, present: tf.Tensor | None) -> tf.Tensor:
+    """Returns the mean over the images of a batch, axis 0, that are present.
+
+    Args:
+      values: [B, ...].
+      present: [B], 1 for an image and 0 for a row that only fills up a short batch; None for a
+        batch of images alone.
+
+    >>> float(batch_mean(tf.constant([1.0, 3.0, 9.0]), tf.constant([1.0, 1.0, 0.0])))
+    2.0
+    """
+    if present is None:
+        return tf.reduce_mean(values, axis=0)
+    present = tf.cast(present, values.dtype)
+    return tf.tensordot(present, values, axes=1) / tf.reduce_sum(present)
+
+
+def _counted(
+    vae: tf_keras.Model, posterior: tfd.Distribution, kl: tf.Tensor, present: tf.Tensor | None
+) -> tf.Tensor:
     """Returns what of the KL enters the loss: [B], or a scalar."""
     if vae.free_bits:
-        return with_free_bits(posterior, vae.prior, kl, vae.free_bits)
-    return kl if vae.target_rate is None else off_target(kl, vae.target_rate)
+        return with_free_bits(posterior, vae.prior, kl, vae.free_bits, present)
+    return kl if vae.target_rate is None else off_target(kl, vae.target_rate, present)
 
 
 def negative_elbo(nll: tf.Tensor, kl: tf.Tensor, kl_weight: tf.Tensor | float) -> tf.Tensor:
@@ -198,7 +227,11 @@ def normalized_weights(
 
 
 def with_free_bits(
-    posterior: tfd.Distribution, prior: tfd.Distribution, kl: tf.Tensor, free_bits: float
+    posterior: tfd.Distribution,
+    prior: tfd.Distribution,
+    kl: tf.Tensor,
+    free_bits: float,
+    present: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Returns the KL with a part of it free: nothing is won by going below.
 
@@ -211,6 +244,7 @@ def with_free_bits(
       prior: p(z), event shape [D].
       kl: KL(q || p), [B], nats.
       free_bits: nats a latent dimension, at least 0.
+      present: see `batch_mean`.
 
     Returns:
       A scalar, nats.
@@ -224,10 +258,10 @@ def with_free_bits(
     if parts is None:
         parts = kl[:, tf.newaxis]
         free_bits = free_bits * posterior.event_shape.num_elements()
-    return tf.reduce_sum(tf.maximum(tf.reduce_mean(parts, axis=0), free_bits))
+    return tf.reduce_sum(tf.maximum(batch_mean(parts, present), free_bits))
 
 
-def off_target(kl: tf.Tensor, target_rate: float) -> tf.Tensor:
+def off_target(kl: tf.Tensor, target_rate: float, present: tf.Tensor | None = None) -> tf.Tensor:
     """Returns |mean over the batch of the KL - target_rate|, a scalar in nats.
 
     In the place of the KL it holds the rate, for any large enough weight (Burgess et al. 2018,
@@ -236,4 +270,4 @@ def off_target(kl: tf.Tensor, target_rate: float) -> tf.Tensor:
     >>> float(off_target(tf.constant([1.0, 2.0]), 5.0))
     3.5
     """
-    return tf.abs(tf.reduce_mean(kl) - target_rate)
+    return tf.abs(batch_mean(kl, present) - target_rate)

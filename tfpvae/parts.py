@@ -136,6 +136,11 @@ def kl_term(
     return term
 
 
+def is_kl_of_the_decoded_draw(vae: tf_keras.Model) -> bool:
+    """Returns whether the KL, if it is estimated, is so on the one draw that is decoded."""
+    return vae._kl is not None and vae._kl.is_of_the_decoded_draw
+
+
 def is_deterministic(posterior: tfd.Distribution) -> bool:
     """Returns whether a posterior is a point mass, the code of a plain autoencoder."""
     posterior = getattr(posterior, "tensor_distribution", posterior)

@@ -74,13 +74,15 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
         )
 
     def kl_divergence(
-        self, posterior: tfd.Distribution, latents: tf.Tensor | None = None
+        self, posterior: tfd.Distribution, latents: tf.Tensor | None = None, seed: Any = None
     ) -> tf.Tensor:
         """Returns KL(q || p) of each image, without the weight.
 
         Args:
           posterior: q(z|x), batch shape [B].
-          latents: z drawn from q, [S, B, D], to estimate on where the KL is not exact.
+          latents: z drawn from q, [S, B, D], to estimate on where the KL is not exact; None for
+            the test points of this term.
+          seed: of those, where they are drawn for it alone.
 
         Returns:
           [B], nats.
@@ -98,11 +100,17 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
             estimates = divergences.sampled_kl(posterior, self.distribution_b, latents)
             return tf.reduce_mean(estimates, axis=0)
         if self.num_samples > 1:
-            latents = posterior.sample(self.num_samples)
-            return self.kl_divergence(posterior, latents)
+            latents = posterior.sample(self.num_samples, seed=seed)
+            estimates = divergences.sampled_kl(posterior, self.distribution_b, latents)
+            return tf.reduce_mean(estimates, axis=0)
         latents = self.test_points_fn(posterior)
         estimates = divergences.sampled_kl(posterior, self.distribution_b, latents)
         return tf.reduce_mean(estimates, axis=self.test_points_reduce_axis)
+
+    @property
+    def is_of_the_decoded_draw(self) -> bool:
+        """Whether the one draw of z that is decoded is what this term is estimated on."""
+        return self.num_samples == 1 and self.test_points_fn is tf.convert_to_tensor
 
     def kl_method(self, posterior: tfd.Distribution) -> str:
         """Returns how the KL of a posterior is found: "exact" or "monte_carlo".

@@ -1,7 +1,5 @@
 """The model: an encoder, a decoder and a prior; one objective, and saving."""
 
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +7,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, conditioning, inference, objectives, parts
-from tfpvae.answers import Answers
+from tfpvae import conditioning, inference, objectives, parts
 from tfpvae.regularizers import KLDivergenceRegularizer
 from tfpvae.signatures import build_signatures
+from tfpvae.training import Training
 
 tfd = tfp.distributions
 
@@ -22,13 +20,7 @@ _register = tf_keras.saving.register_keras_serializable(package="tfpvae")
 
 
 @_register
-def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
-    """Returns -log p(x|z) of each image, summed over its pixels: [B], nats."""
-    return -likelihood.log_prob(images)
-
-
-@_register
-class VAE(Answers):
+class VAE(Training):
     """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on -ELBO.
 
     With the objective "elbo", loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) ||
@@ -139,111 +131,6 @@ class VAE(Answers):
         posterior = self.encoder(given, training=training)
         given = conditioning.join(tf.convert_to_tensor(posterior), labels)
         return self.decoder(given, training=training)
-
-    # Training
-
-    def compile(
-        self,
-        optimizer: str | tf_keras.optimizers.Optimizer = "adam",
-        loss: Callable[[tf.Tensor, tfd.Distribution], tf.Tensor] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Sets the optimizer and what `tf_keras.Model.compile` takes besides.
-
-        Args:
-          optimizer: a `tf_keras` optimizer or its name.
-          loss: (images, p(x|z)) -> [B]; None for the negative log likelihood.
-          **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
-        """
-        loss = loss or negative_log_likelihood
-        if not callable(loss):
-            raise TypeError(
-                f"loss: wanted a function of (images, likelihood) that returns [B], got {loss!r}."
-            )
-        restored = getattr(self, "optimizer", None) if kwargs.get("from_serialized") else None
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
-        if restored is not None:  # Keras restores an optimizer from SavedModel and drops it here
-            self.optimizer.build(self.trainable_variables)
-            # Not strict: an optimizer that has not stepped yet was saved without its slots.
-            for variable, saved in zip(self.optimizer.variables, restored.variables, strict=False):
-                variable.assign(saved)
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """Trains on images; as `tf_keras.Model.fit`, but the images need not be given twice.
-
-        Args:
-          x: images [B, H, W, C], float in [0, 1] or uint8, or a tf.data.Dataset of batches of
-            them. Pairs (images, images) work too; the second are the ones to reconstruct. Of a
-            conditional VAE the second are the labels.
-          y: None, or the images to reconstruct; of a conditional VAE the labels, whole numbers [B].
-          *args: as in `tf_keras.Model.fit`.
-          **kwargs: as in `tf_keras.Model.fit`; validation_data takes images in the same forms.
-
-        Returns:
-          A `tf_keras.callbacks.History` of loss, nll, kl and elbo, nats an image.
-
-        Raises:
-          ValueError, TypeError: before training, for what are no images of this model.
-        """
-        method = super().fit
-        history = method(**_checks.training_arguments(method, self, x, y, *args, **kwargs))
-        step = int(self.optimizer.iterations.numpy())  # also of a MirroredVariable
-        if step < self.warmup_steps:
-            warnings.warn(
-                f"kl_weight: training ended at step {step}, before its warm-up does at step "
-                f"{self.warmup_steps}.",
-                stacklevel=2,
-            )
-        return history
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Returns loss, nll, kl and elbo, nats an image; as `tf_keras.Model.evaluate`."""
-        method = super().evaluate
-        return method(**_checks.training_arguments(method, self, x, y, *args, **kwargs))
-
-    def predict(self, x, *args, **kwargs):
-        """Returns the reconstructions of images, as an array; as `tf_keras.Model.predict`.
-
-        A conditional VAE takes [images, labels], or batches of (images, labels).
-        """
-        _checks.images("x", x, self.image_shape, self.num_classes)
-        return super().predict(x, *args, **kwargs)
-
-    def train_step(self, data):
-        """Returns the metrics of one step of the optimizer on -ELBO."""
-        with tf.GradientTape() as tape:
-            loss, metrics = self._objective(data, training=True)
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            loss = loss / replicas  # the optimizer sums over replicas
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return metrics
-
-    def test_step(self, data):
-        """Returns the metrics of one batch."""
-        return self._objective(data, training=False)[1]
-
-    def predict_step(self, data):
-        """Returns the reconstructions of one batch."""
-        images, labels, _, _ = conditioning.unpacked(data, self.num_classes)
-        return inference.reconstruct(self, conditioning.join(inference.scaled(images), labels))
-
-    def _objective(self, data: Any, training: bool) -> tuple[tf.Tensor, dict]:
-        found = conditioning.unpacked(data, self.num_classes)
-        images, labels, targets, sample_weight = found
-        images = inference.pixels(self, images)
-        targets = images if targets is None else inference.pixels(self, targets)
-        given = conditioning.join(images, labels)
-        loss, nll, kl, mean, rest = objectives.terms(self, given, targets, training)
-        weight = tf.ones([], nll.dtype)
-        if sample_weight is not None:  # Keras hands over [B, 1]
-            weight = tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
-        losses = weight * loss + rest
-        reported = {"loss": losses, "nll": weight * nll, "kl": weight * kl}
-        reported["elbo"] = -reported["nll"] - reported["kl"]
-        for metric in self._means:
-            metric.update_state(reported[metric.name])
-        metrics = self.compute_metrics(images, targets, mean, sample_weight)
-        return tf.reduce_mean(losses), metrics
 
     # Saving
 

@@ -121,6 +121,23 @@ def test_log_prob_of_its_own_draw_is_that_of_the_same_values(shape, num_flows):
     )
 
 
+def test_a_mixture_of_flows_scores_as_many_latents_as_come():
+    """In a graph that does not know how many: a VampPrior of such an encoder."""
+    layer, params = flow(3)
+    z = np.random.default_rng(1).normal(size=(5, 2, 3))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.float64)])
+    def score(z):
+        posteriors = layer(params).tensor_distribution  # 4 of them
+        mixture = tfd.MixtureSameFamily(tfd.Categorical(logits=np.zeros(4)), posteriors)
+        return mixture.log_prob(z)
+
+    parts = [layer(params[i : i + 1]).log_prob(z[:, :, np.newaxis])[..., 0] for i in range(4)]
+    wanted = np.log(np.mean(np.exp(parts), axis=0))
+    np.testing.assert_allclose(score(z), wanted, rtol=1e-9)
+    np.testing.assert_allclose(layer(params).log_prob(z[0, 0]), np.stack(parts)[:, 0, 0], rtol=1e-9)
+
+
 def test_log_prob_of_its_own_draw_inverts_nothing(monkeypatch):
     layer, params = flow(3)
     monkeypatch.setattr(tfb.MaskedAutoregressiveFlow, "_forward", refuse)

@@ -187,6 +187,16 @@ class FlowDistribution(tfd.TransformedDistribution):
             "context": tfp.util.ParameterProperties(event_ndims=1),
         }
 
+    def _log_prob(self, y, **kwargs):
+        # The loop that inverts a flow keeps the shape it begins with, so the images of a batch
+        # have to be in it, as they are not where a mixture asks all its components about one z.
+        batch, sides = list(self.batch_shape), list(y.shape[:-1])
+        aligned = zip(sides[::-1], batch[::-1], strict=False)
+        if len(sides) < len(batch) or any(y_side == 1 != side for y_side, side in aligned):
+            whole = tf.concat([self.batch_shape_tensor(), self.event_shape], axis=0)
+            y = tf.broadcast_to(y, tf.broadcast_dynamic_shape(tf.shape(y), whole))
+        return super()._log_prob(y, **kwargs)
+
     def _mean(self):
         return tf.reduce_mean(self._fixed_draws(), axis=0)
 

@@ -1,0 +1,67 @@
+"""Operations counted by hand, and what is run by XLA."""
+
+import pytest
+import tensorflow as tf
+import tf_keras
+
+import tfpvae
+from tfpvae import costs
+
+tfkl = tf_keras.layers
+
+
+class Own(tfkl.Layer):
+    """A layer that nothing is known of."""
+
+    def call(self, inputs):
+        return tf.nn.relu(inputs)
+
+
+@pytest.mark.parametrize(
+    ("layers", "multiplications"),
+    [
+        ([tfkl.Flatten(), tfkl.Dense(7)], 6 * 8 * 2 * 7),
+        ([tfkl.Dense(7)], 6 * 8 * 2 * 7),  # at each pixel
+        ([tfkl.Conv2D(5, 3)], 4 * 6 * 9 * 2 * 5),
+        ([tfkl.Conv2D(5, 3, strides=2, padding="same")], 3 * 4 * 9 * 2 * 5),
+        ([tfkl.Conv2DTranspose(5, 3, strides=2)], 6 * 8 * 9 * 2 * 5),  # once an input
+        ([tf_keras.Sequential([tfkl.Flatten(), tfkl.Dense(3), tfkl.Dense(4)])], 96 * 3 + 3 * 4),
+        ([tfkl.MaxPool2D(), tfkl.BatchNormalization()], 0),
+    ],
+    ids=["flat", "dense", "same", "strides", "transposed", "nested", "none"],
+)
+def test_operations_are_those_counted_by_hand(layers, multiplications):
+    network = tf_keras.Sequential([tf_keras.Input([6, 8, 2]), *layers])
+    assert costs.operations(network) == 2 * multiplications
+
+
+@pytest.mark.parametrize(
+    ("layers", "wanted"),
+    [
+        ([tfkl.Flatten(), tfkl.Dense(4, "relu"), tfkl.LeakyReLU()], True),
+        ([tfkl.Flatten(), tfkl.Dense(4), tfkl.Dropout(0.1), tfkl.LayerNormalization()], True),
+        ([tf_keras.Sequential([tfkl.Flatten(), tfkl.Dense(3)])], True),
+        ([tfkl.Conv2D(2, 3)], False),
+        ([tfkl.Flatten(), tfkl.BatchNormalization()], False),  # looks at the images beside one
+        ([tfkl.Flatten(), tfkl.Dense(4, activity_regularizer="l2")], False),
+        ([tfkl.Flatten(), Own()], False),
+        ([tf_keras.Sequential([tfkl.Flatten(), Own()])], False),
+    ],
+)
+def test_what_is_dense(layers, wanted):
+    network = tf_keras.Sequential([tf_keras.Input([6, 8, 2]), *layers])
+    assert costs.is_dense(network) is wanted
+
+
+@pytest.mark.parametrize("architecture", tfpvae.list_architectures())
+def test_on_a_cpu_xla_runs_the_dense_architectures(architecture):
+    vae = tfpvae.build_vae(architecture)
+    is_dense = architecture in ("dense", "deep")
+    assert costs.xla_pays(vae) is (is_dense or bool(tf.config.list_logical_devices("GPU")))
+
+
+def test_large_steps_are_run_by_themselves_and_small_ones_by_the_dozen():
+    assert costs.steps_a_call(tfpvae.build_vae("flowers"), 20) == 1
+    assert costs.steps_a_call(tfpvae.build_vae("dense"), 128) == 50
+    many = tfpvae.build_vae("dense", objective="iwae", num_samples=50)
+    assert 1 < costs.steps_a_call(many, 128) < 20

@@ -1,0 +1,216 @@
+"""fit and evaluate by default, against the same steps run eagerly, one after the other."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+import tfpvae
+from tfpvae import objectives
+from tfpvae.training import Training
+
+SHAPE = (4, 3, 1)
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
+LABELS = np.arange(10) % 3
+EAGERLY = {"run_eagerly": True}
+
+
+def built(options=None, optimizer=None, **compiled):
+    tf_keras.utils.set_random_seed(1)
+    vae = tfpvae.build_vae("dense", image_shape=SHAPE, **(options or {}))
+    vae.compile(optimizer or tf_keras.optimizers.Adam(0.01), **compiled)
+    return vae
+
+
+def agree(one, other, found, wanted):
+    for name, values in wanted.history.items():  # float32 sums in another order, five steps long
+        np.testing.assert_allclose(found.history[name], values, rtol=1e-4, atol=1e-4)
+    for weight, same in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, same, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ({}, {}),
+        ({}, {"sample_weight": np.linspace(0.1, 2, 10)}),
+        ({}, {"validation_data": IMAGES[:5], "validation_batch_size": 3}),
+        ({}, {"y": IMAGES[::-1]}),
+        ({"free_bits": 0.5}, {}),
+        ({"target_rate": 3.0}, {}),
+        ({"objective": "dreg", "num_samples": 3}, {}),
+        ({"num_samples": 2, "use_exact_kl": False}, {}),
+        ({"kl_weight": tfpvae.schedules.LinearWarmup(4)}, {}),
+        ({"num_classes": 3}, {"y": LABELS}),
+        ({"prior": "vampprior"}, {}),
+    ],
+    ids=range(11),
+)
+def test_the_default_computes_what_single_steps_do(options, arguments, monkeypatch):
+    """Batches of 4, 4 and 2: the short one counts its own images and no others.
+
+    The noise is given, since XLA makes other normals of a seed than TensorFlow does.
+    """
+    noise = np.random.default_rng(1).normal(size=(3, 1, 2)).astype("float32")
+
+    def draws(posterior, num_samples, seed):
+        return posterior.mean() + posterior.stddev() * noise[:num_samples]
+
+    monkeypatch.setattr(objectives, "draws", draws)
+    fitted = {"x": IMAGES, "batch_size": 4, "epochs": 2, "shuffle": False, "verbose": 0}
+    vaes = [built(options), built(options, **EAGERLY)]
+    assert vaes[0]._runs_in_loops() and not vaes[1]._runs_in_loops()
+    histories = [vae.fit(**fitted, **arguments) for vae in vaes]
+    agree(*vaes, *histories)
+
+
+@pytest.mark.parametrize("compiled", [{}, {"jit_compile": False}])
+def test_the_same_seed_trains_the_same(compiled):
+    runs = []
+    for _ in range(2):
+        vae = built(**compiled)
+        runs.append(vae.fit(IMAGES, batch_size=4, epochs=2, verbose=0).history)
+        runs.append(vae.get_weights())
+    assert runs[0] == runs[2]
+    for one, other in zip(runs[1], runs[3], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_evaluation_draws_anew_unless_seeded():
+    vae = built(**EAGERLY)
+    one, other = (vae.evaluate(IMAGES, verbose=0) for _ in range(2))
+    assert one != other
+    seeded = []
+    for _ in range(2):
+        tf_keras.utils.set_random_seed(3)
+        seeded.append(vae.evaluate(IMAGES, batch_size=4, verbose=0))
+    assert seeded[0] == seeded[1]
+
+
+def test_each_step_and_each_batch_has_draws_of_its_own():
+    vae = built()
+    training = [vae._seed(training=True).numpy().tolist()]
+    vae.optimizer.iterations.assign(1)
+    training.append(vae._seed(training=True).numpy().tolist())
+    evaluation = [vae._seed(training=False).numpy().tolist()]
+    vae._test_counter.assign(1)
+    evaluation.append(vae._seed(training=False).numpy().tolist())
+    assert len({tuple(seed) for seed in training + evaluation}) == 4
+
+
+def test_a_fit_with_validation_is_traced_once_each(monkeypatch):
+    traced = []
+    own = Training._objective
+
+    def counted(self, data, training, present=None):
+        traced.append(training)
+        return own(self, data, training, present)
+
+    vae = built()
+    assert vae._runs_in_loops()
+    monkeypatch.setattr(Training, "_objective", counted)
+    for count in (10, 7):  # with a short batch, and with another
+        images = IMAGES[:count]
+        vae.fit(images, batch_size=4, epochs=2, validation_data=images[:5], verbose=0)
+        vae.evaluate(images, batch_size=4, verbose=0)
+    assert traced == [True, False]
+
+
+class Steps(tf_keras.callbacks.Callback):
+    """Counts what it is told of."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((batch, int(self.model.optimizer.iterations.numpy())))
+
+
+@pytest.mark.parametrize("compiled", [{}, {"jit_compile": False}])
+def test_a_callback_of_batches_is_called_at_each(compiled):
+    vae, steps = built(**compiled), Steps()
+    vae.fit(IMAGES, batch_size=4, callbacks=[steps], verbose=0)
+    assert steps.seen == [(0, 1), (1, 2), (2, 3)]
+    vae.fit(IMAGES, batch_size=4, verbose=0)
+    assert int(vae.optimizer.iterations.numpy()) == 6
+
+
+class Own(tf_keras.layers.Layer):
+    """A layer that nothing is known of."""
+
+    def call(self, inputs):
+        return tf.nn.relu(inputs)
+
+
+class OwnSteps(tfpvae.VAE):
+    """A VAE whose steps are its own."""
+
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+@tfpvae.serialization.register("tests.OwnPrior")
+class OwnPrior(tfp.distributions.MultivariateNormalDiag):
+    """A prior that nothing is known of."""
+
+
+def own_loss(images, likelihood):
+    return -likelihood.log_prob(images)
+
+
+def test_what_is_not_known_is_left_to_keras():
+    backbone = tf_keras.Sequential([tf_keras.layers.Flatten(), Own(), tf_keras.layers.Dense(4)])
+    known = built()
+    assert known._by_xla and known._runs_in_loops()
+    others = [
+        built({"encoder_backbone": backbone}),
+        built(loss=own_loss),
+        built(metrics=["mse"]),
+        built(jit_compile=False),
+        built(run_eagerly=True),
+    ]
+    others.append(OwnSteps(known.encoder, known.decoder))
+    others.append(tfpvae.VAE(known.encoder, known.decoder, prior=OwnPrior([0.0, 0.0])))
+    for vae in others[-2:]:
+        vae.compile()
+    for vae in others:
+        assert not vae._by_xla and not vae._runs_in_loops()
+
+
+@pytest.mark.parametrize(
+    "compiled", [{"loss": own_loss}, {"metrics": ["mse"]}, {"steps_per_execution": 3}]
+)
+def test_xla_is_there_for_the_asking(compiled):
+    vae = built(jit_compile=True, **compiled)
+    vae.fit(IMAGES, batch_size=5, verbose=0)
+    assert np.isfinite(vae.evaluate(IMAGES, verbose=0)).all()
+
+
+def test_data_of_unknown_or_endless_length():
+    vae = built()
+    batches = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
+    unknown = batches.filter(lambda _: True)
+    vae.fit(unknown, epochs=2, validation_data=unknown, verbose=0)
+    assert int(vae.optimizer.iterations.numpy()) == 6
+    vae.fit(batches.repeat(), steps_per_epoch=4, epochs=2, verbose=0)
+    assert int(vae.optimizer.iterations.numpy()) == 14
+    vae.evaluate(unknown, verbose=0)
+    vae.train_on_batch(IMAGES[:4])
+    assert int(vae.optimizer.iterations.numpy()) == 15
+    assert np.isfinite(vae.test_on_batch(IMAGES[:3])).all()
+
+
+def test_the_choice_is_made_anew_by_whoever_loads(tmp_path):
+    vae = built()
+    vae.save(tmp_path / "vae.keras")
+    assert vae._compile_config.config["jit_compile"] is None
+    loaded = tf_keras.models.load_model(tmp_path / "vae.keras")
+    assert loaded._by_xla and loaded._chooses_steps
+
+
+def test_old_optimizers_train():
+    vae = built(optimizer=tf_keras.optimizers.legacy.Adam(0.01))
+    vae.fit(IMAGES, batch_size=4, verbose=0)
+    assert int(vae.optimizer.iterations.numpy()) == 3

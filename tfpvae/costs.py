@@ -1,0 +1,89 @@
+"""What a step costs, and so how it is best run: by XLA or not, and how many of them a call."""
+
+import math
+
+import tensorflow as tf
+import tf_keras
+
+from tfpvae.layers.distribution_layer import DistributionLayer
+from tfpvae.layers.labels import OneHot
+
+# About a tenth of a second on two cores, so that the progress bar moves.
+_OPERATIONS_A_CALL = 3e10
+_STEPS_A_CALL = 50
+
+# Layers that give an image the same whatever the images beside it, and no convolutions, which XLA
+# runs on a CPU at a fraction of oneDNN's speed.
+_DENSE = (
+    DistributionLayer,
+    OneHot,
+    *(
+        getattr(tf_keras.layers, name)
+        for name in (
+            *("Activation", "Add", "Concatenate", "Dense", "Dropout", "ELU", "Embedding"),
+            *("Flatten", "InputLayer", "LayerNormalization", "LeakyReLU", "PReLU", "ReLU"),
+            "Reshape",
+        )
+    ),
+)
+
+
+def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
+    """Returns the layers of a network that are no networks themselves, however deep."""
+    parts = network._flatten_layers(include_self=False)
+    return [layer for layer in parts if not isinstance(layer, tf_keras.Model)]
+
+
+def is_dense(network: tf_keras.Model) -> bool:
+    """Returns whether all layers are known to be free of convolutions, and to keep rows apart.
+
+    >>> from tfpvae import build_encoder
+    >>> is_dense(build_encoder(backbone="dense")), is_dense(build_encoder(backbone="conv"))
+    (True, False)
+    """
+    return all(
+        isinstance(layer, _DENSE)
+        # Keras divides the loss of an activity by the size of the batch.
+        and (isinstance(layer, DistributionLayer) or layer.activity_regularizer is None)
+        for layer in layers_of(network)
+    )
+
+
+def xla_pays(vae: tf_keras.Model) -> bool:
+    """Returns whether steps are faster by XLA: on a GPU, and of dense networks on a CPU."""
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    return on_gpu or (is_dense(vae.encoder) and is_dense(vae.decoder))
+
+
+def operations(network: tf_keras.Model) -> int:
+    """Returns the floating-point operations of the matrix products and convolutions of one image.
+
+    A multiplication and an addition are two. A step takes three times as many: forward, and
+    backward once for the weights and once for what comes in.
+
+    >>> from tfpvae import build_encoder
+    >>> operations(build_encoder(backbone="dense"))  # 784 to 256 to 4
+    403456
+    """
+    return sum(
+        2 * math.prod(layer.kernel.shape) * _positions(layer)
+        for layer in layers_of(network)
+        if hasattr(layer, "kernel")
+    )
+
+
+def steps_a_call(vae: tf_keras.Model, batch_size: int) -> int:
+    """Returns how many steps of training one call from Python is to run.
+
+    Counted, not timed, so that the same training is the same on every machine.
+    """
+    one = operations(vae.encoder) + vae.num_samples * operations(vae.decoder)
+    step = max(1, 3 * batch_size * one)
+    return max(1, min(_STEPS_A_CALL, int(_OPERATIONS_A_CALL / step)))
+
+
+def _positions(layer: tf_keras.layers.Layer) -> int:
+    """Returns how often the kernel of a layer is applied to one image."""
+    is_transposed = isinstance(layer, tf_keras.layers.Conv2DTranspose)
+    shape = layer.input_shape if is_transposed else layer.output_shape
+    return math.prod(shape[1:-1])

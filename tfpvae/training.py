@@ -1,0 +1,269 @@
+"""How a VAE is trained and scored: compile, fit, evaluate, and the steps that they take."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfpvae import _checks, conditioning, costs, inference, loops, objectives
+from tfpvae.answers import Answers
+
+tfd = tfp.distributions
+
+
+@tf_keras.saving.register_keras_serializable(package="tfpvae")
+def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
+    """Returns -log p(x|z) of each image, summed over its pixels: [B], nats."""
+    return -likelihood.log_prob(images)
+
+
+class Training(Answers):
+    """How `VAE` is trained; it has the parts that `Answers` asks for, and an objective."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        # What all draws of a fit or evaluate go back to, itself drawn as they begin. Not a weight,
+        # but in checkpoints, so that training that is resumed draws what it would have drawn.
+        self._draws = tf.__internal__.tracking.AutoTrackable()
+        self._draws.seed = tf.Variable(_checks.seed(None), trainable=False, name="draws")
+
+    def compile(
+        self,
+        optimizer: str | tf_keras.optimizers.Optimizer = "adam",
+        loss: Callable[[tf.Tensor, tfd.Distribution], tf.Tensor] | None = None,
+        *,
+        jit_compile: bool | None = None,
+        steps_per_execution: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Sets the optimizer and what `tf_keras.Model.compile` takes besides.
+
+        Args:
+          optimizer: a `tf_keras` optimizer or its name.
+          loss: (images, p(x|z)) -> [B]; None for the negative log likelihood.
+          jit_compile: whether steps are compiled by XLA; None to do so where it pays: for layers
+            that are known to be dense, and on a GPU.
+          steps_per_execution: steps of one call from Python; None for so many as take about a tenth
+            of a second, and for one where a callback asks for each.
+          **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
+        """
+        loss = loss or negative_log_likelihood
+        if not callable(loss):
+            raise TypeError(
+                f"loss: wanted a function of (images, likelihood) that returns [B], got {loss!r}."
+            )
+        restored = getattr(self, "optimizer", None) if kwargs.get("from_serialized") else None
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+            **kwargs,
+        )
+        self._has_metrics = bool(kwargs.get("metrics") or kwargs.get("weighted_metrics"))
+        self._by_xla = self._xla_pays() if jit_compile is None else bool(jit_compile)
+        self._chooses_steps = steps_per_execution is None
+        self._most_steps = steps_per_execution or 1
+        if restored is not None:  # Keras restores an optimizer from SavedModel and drops it here
+            self.optimizer.build(self.trainable_variables)
+            # Not strict: an optimizer that has not stepped yet was saved without its slots.
+            for variable, saved in zip(self.optimizer.variables, restored.variables, strict=False):
+                variable.assign(saved)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Trains on images; as `tf_keras.Model.fit`, but the images need not be given twice.
+
+        Args:
+          x: images [B, H, W, C], float in [0, 1] or uint8, or a tf.data.Dataset of batches of
+            them. Pairs (images, images) work too; the second are the ones to reconstruct. Of a
+            conditional VAE the second are the labels.
+          y: None, or the images to reconstruct; of a conditional VAE the labels, whole numbers [B].
+          *args: as in `tf_keras.Model.fit`.
+          **kwargs: as in `tf_keras.Model.fit`; validation_data takes images in the same forms.
+
+        Returns:
+          A `tf_keras.callbacks.History` of loss, nll, kl and elbo, nats an image.
+
+        Raises:
+          ValueError, TypeError: before training, for what are no images of this model.
+        """
+        method = super().fit
+        given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
+        with self._steps_for(given):
+            history = method(**given)
+        step = int(self.optimizer.iterations.numpy())  # also of a MirroredVariable
+        if step < self.warmup_steps:
+            warnings.warn(
+                f"kl_weight: training ended at step {step}, before its warm-up does at step "
+                f"{self.warmup_steps}.",
+                stacklevel=2,
+            )
+        return history
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Returns loss, nll, kl and elbo, nats an image; as `tf_keras.Model.evaluate`."""
+        method = super().evaluate
+        given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
+        in_fit = given.get("_use_cached_eval_dataset")
+        with contextlib.nullcontext() if in_fit else self._steps_for(given):
+            return method(**given)
+
+    def predict(self, x, *args, **kwargs):
+        """Returns the reconstructions of images, as an array; as `tf_keras.Model.predict`.
+
+        A conditional VAE takes [images, labels], or batches of (images, labels).
+        """
+        _checks.images("x", x, self.image_shape, self.num_classes)
+        return super().predict(x, *args, **kwargs)
+
+    def train_step(self, data):
+        """Returns the metrics of one step of the optimizer on -ELBO."""
+        return self._learn(data)
+
+    def test_step(self, data):
+        """Returns the metrics of one batch."""
+        return self._objective(data, training=False)[1]
+
+    def predict_step(self, data):
+        """Returns the reconstructions of one batch."""
+        images, labels, _, _ = conditioning.unpacked(data, self.num_classes)
+        return inference.reconstruct(self, conditioning.join(inference.scaled(images), labels))
+
+    def _learn(self, data: Any, present: tf.Tensor | None = None) -> dict:
+        with tf.GradientTape() as tape:
+            loss, metrics = self._objective(data, training=True, present=present)
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            loss = loss / replicas  # the optimizer sums over replicas
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        return metrics
+
+    def _objective(
+        self, data: Any, training: bool, present: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, dict]:
+        found = conditioning.unpacked(data, self.num_classes)
+        images, labels, targets, sample_weight = found
+        seed = self._seed(training)
+        images = inference.pixels(self, images, seed)
+        if targets is None:
+            targets = images
+        else:
+            targets = inference.pixels(self, targets, inference.fold_in(seed, 2))
+        given = conditioning.join(images, labels)
+        terms = objectives.terms(self, given, targets, training, seed, present)
+        loss, nll, kl, mean, rest = terms
+        weight = tf.ones([], nll.dtype)
+        if sample_weight is not None:  # Keras hands over [B, 1]
+            weight = tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
+        losses = weight * loss + rest
+        reported = {"loss": losses, "nll": weight * nll, "kl": weight * kl}
+        reported["elbo"] = -reported["nll"] - reported["kl"]
+        for metric in self._means:
+            metric.update_state(reported[metric.name], present)
+        metrics = self.compute_metrics(images, targets, mean, sample_weight)
+        return objectives.batch_mean(losses, present), metrics
+
+    def _seed(self, training: bool) -> tf.Tensor:
+        """Returns the seed of one step: of its number, so that it draws the same when resumed."""
+        seed = inference.fold_in(self._draws.seed, tf.cast(self.optimizer.iterations, tf.int32))
+        if not training:
+            seed = inference.fold_in(seed, tf.cast(self._test_counter, tf.int32))
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            seed = inference.fold_in(seed, replica)
+        return seed
+
+    # How steps are run
+
+    def make_train_function(self, force=False):
+        """Returns what `fit` calls: many steps compiled as one where that pays."""
+        if (self.train_function is None or force) and self._runs_in_loops():
+            self.optimizer.build(self.trainable_variables)  # not inside XLA
+            self.train_function = self._loop(self._learn, self._train_counter)
+            self.train_tf_function = self.train_function
+        return super().make_train_function(force and not self._runs_in_loops())
+
+    def make_test_function(self, force=False):
+        """Returns what `evaluate` calls: many steps compiled as one where that pays."""
+        if (self.test_function is None or force) and self._runs_in_loops():
+            step = lambda data, present: self._objective(data, False, present)  # noqa: E731
+            self.test_function = self._loop(step, self._test_counter)
+        return super().make_test_function(force and not self._runs_in_loops())
+
+    def _loop(self, step: Callable, counter: tf.Variable) -> Callable:
+        def counted(data: Any, present: tf.Tensor) -> None:
+            step(data, present)
+            counter.assign_add(1)
+
+        return loops.many_steps(
+            counted, self.get_metrics_result, self._steps_per_execution, self._most_steps
+        )
+
+    def _xla_pays(self) -> bool:
+        """Returns whether XLA is known to take all that a step consists of, and pays."""
+        own = (type(self.prior).__module__ or "").split(".")[0]
+        return (
+            self._steps_are_own()
+            and self.loss is negative_log_likelihood
+            and own in ("builtins", "tensorflow_probability", "tfpvae")
+            and costs.xla_pays(self)
+        )
+
+    def _steps_are_own(self) -> bool:
+        names = ("train_step", "test_step", "_learn", "_objective")
+        is_alone = self.distribute_strategy.num_replicas_in_sync == 1
+        return (
+            is_alone
+            and not self.run_eagerly
+            and not self._has_metrics
+            and all(getattr(type(self), name) is getattr(Training, name) for name in names)
+        )
+
+    def _runs_in_loops(self) -> bool:
+        is_dense = costs.is_dense(self.encoder) and costs.is_dense(self.decoder)
+        is_new = isinstance(self.optimizer, tf_keras.optimizers.Optimizer)
+        return self._by_xla and is_dense and is_new and self._steps_are_own()
+
+    @contextlib.contextmanager
+    def _steps_for(self, given: dict[str, Any]) -> Iterator[None]:
+        """Sets the draws of a `fit` or `evaluate`, and how many steps each of its calls runs."""
+        self._draws.seed.assign(_checks.seed(None))
+        if not self._chooses_steps:
+            yield
+            return
+        steps = self._steps_a_call(given)
+        if steps > self._most_steps:
+            self._most_steps = steps
+            self.train_function = self.test_function = None
+        self._steps_per_execution.assign(steps)
+        try:
+            yield
+        finally:
+            self._steps_per_execution.assign(1)
+
+    def _steps_a_call(self, given: dict[str, Any]) -> int:
+        each = any(c._implements_train_batch_hooks() for c in _callbacks(given))
+        is_known = _is_sized(given.get("x"), given.get("steps_per_epoch", given.get("steps")))
+        is_known &= _is_sized(given.get("validation_data"), given.get("validation_steps"))
+        is_alone = self.distribute_strategy.num_replicas_in_sync == 1
+        if each or self.run_eagerly or not (is_known and is_alone):
+            return 1
+        return costs.steps_a_call(self, given.get("batch_size") or 32)
+
+
+def _callbacks(given: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
+    callbacks = given.get("callbacks") or []
+    callbacks = getattr(callbacks, "callbacks", callbacks)  # a CallbackList
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def _is_sized(data: Any, steps: int | None) -> bool:
+    """Returns whether it is known how many batches there are."""
+    if data is None or steps is not None:
+        return True
+    if isinstance(data, tf.data.Dataset):
+        return int(data.cardinality()) >= 0
+    return hasattr(data, "__len__")
