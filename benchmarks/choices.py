@@ -66,7 +66,7 @@ def run(options: dict, data: Path, args: argparse.Namespace) -> dict:
     images = training.images[:55_000]
     binarised = datasets.binarize(test.images, seed=args.seed)[: args.test_images]
     vae = build(options, images, args.seed)
-    vae.compile(tf_keras.optimizers.Adam(1e-3), jit_compile=True, steps_per_execution=50)
+    vae.compile(tf_keras.optimizers.Adam(1e-3))
     batches = datasets.batches(
         images, batch_size=100, binarization="dynamic", shuffle=True, seed=args.seed
     )

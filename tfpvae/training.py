@@ -29,6 +29,7 @@ class Training(Answers):
         # What all draws of a fit or evaluate go back to, itself drawn as they begin. Not a weight,
         # but in checkpoints, so that training that is resumed draws what it would have drawn.
         self._draws = tf.__internal__.tracking.AutoTrackable()
+        self._has_strategy = tf.distribute.has_strategy()  # for several devices or machines
         self._draws.seed = tf.Variable(_checks.seed(None), trainable=False, name="draws")
 
     def compile(
@@ -214,9 +215,8 @@ class Training(Answers):
 
     def _steps_are_own(self) -> bool:
         names = ("train_step", "test_step", "_learn", "_objective")
-        is_alone = self.distribute_strategy.num_replicas_in_sync == 1
         return (
-            is_alone
+            not self._has_strategy
             and not self.run_eagerly
             and not self._has_metrics
             and all(getattr(type(self), name) is getattr(Training, name) for name in names)
@@ -248,8 +248,7 @@ class Training(Answers):
         each = any(c._implements_train_batch_hooks() for c in _callbacks(given))
         is_known = _is_sized(given.get("x"), given.get("steps_per_epoch", given.get("steps")))
         is_known &= _is_sized(given.get("validation_data"), given.get("validation_steps"))
-        is_alone = self.distribute_strategy.num_replicas_in_sync == 1
-        if each or self.run_eagerly or not (is_known and is_alone):
+        if each or self.run_eagerly or self._has_strategy or not is_known:
             return 1
         return costs.steps_a_call(self, given.get("batch_size") or 32)
 

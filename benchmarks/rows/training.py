@@ -11,8 +11,6 @@ import tf_keras
 
 import tfpvae
 
-STEPS_A_CALL = 50  # steps that Keras runs from one look at its callbacks to the next
-
 
 class Task(NamedTuple):
     """What one run is given: where its files are, and how much it is to do."""
@@ -77,7 +75,7 @@ def train(
       How long it took: epochs, their seconds (and their median), steps; and the log.
     """
     log = Log(task.folder, score)
-    vae.compile(optimizer, jit_compile=not task.smoke, steps_per_execution=STEPS_A_CALL)
+    vae.compile(optimizer, jit_compile=False if task.smoke else None)
     backup = tf_keras.callbacks.BackupAndRestore(task.folder / "backup", delete_checkpoint=False)
     # Keras saves after all others have seen the epoch, so that none misses it.
     callbacks = [*callbacks, log, backup]

@@ -1,0 +1,53 @@
+"""The recipe of the tutorials: tfp.layers, a negative log likelihood, and fit on float images."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from peers.by_tfpvae import _applied
+from peers.task import LEARNING_RATE, Task
+
+tfd, tfpl = tfp.distributions, tfp.layers
+
+
+class Trainer:
+    """Encoder and decoder that end in layers of TensorFlow Probability."""
+
+    def __init__(self, task: Task):
+        tf_keras.utils.set_random_seed(0)
+        self.task = task
+        size, shape = task.latent_dim, task.image_shape
+        prior = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
+        # Half, because that stack counts the term twice.
+        kl = tfpl.KLDivergenceRegularizer(prior, use_exact_kl=True, weight=0.5)
+        is_tril = task.posterior == "multivariate_normal_tril"
+        if not is_tril:
+            # No closed form is registered for what tfpl.IndependentNormal makes.
+            kl = tfpl.KLDivergenceRegularizer(
+                tfd.Independent(tfd.Normal(tf.zeros(size), 1.0), 1), use_exact_kl=True, weight=0.5
+            )
+        head = tfpl.MultivariateNormalTriL if is_tril else tfpl.IndependentNormal
+        images = tf_keras.Input(shape)
+        features = tf_keras.layers.Flatten()(_applied(task.encoder, images))
+        features = tf_keras.layers.Dense(task.parameters)(features)
+        encoder = tf_keras.Model(images, head(size, activity_regularizer=kl)(features))
+        latents = tf_keras.Input([size])
+        logits = tf_keras.layers.Flatten()(_applied(task.decoder, latents))
+        likelihood = tfpl.IndependentBernoulli(shape, tfd.Bernoulli.logits)(logits)
+        decoder = tf_keras.Model(latents, likelihood)
+        self.vae = tf_keras.Model(encoder.inputs, decoder(encoder.outputs[0]))
+        optimizer = tf_keras.optimizers.Adam(LEARNING_RATE)
+        self.vae.compile(optimizer, loss=lambda x, p: -p.log_prob(x))
+        images = task.load()
+
+        def prepared(image):
+            image = tf.cast(image, tf.float32) / 255
+            return image, image
+
+        batches = tf.data.Dataset.from_tensor_slices(images).map(prepared).cache()
+        batches = batches.shuffle(len(images)).batch(task.batch_size)
+        self.batches = batches.prefetch(tf.data.AUTOTUNE)
+
+    def epoch(self) -> float:
+        """Returns the loss of one epoch."""
+        return self.vae.fit(self.batches, verbose=0).history["loss"][0]

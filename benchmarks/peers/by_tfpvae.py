@@ -1,0 +1,44 @@
+"""vae.compile(); vae.fit(images), and nothing else."""
+
+import tf_keras
+
+import tfpvae
+from peers.task import LEARNING_RATE, Task
+
+
+class Trainer:
+    """A VAE of `build_vae`, of the layers that the task says."""
+
+    def __init__(self, task: Task):
+        tf_keras.utils.set_random_seed(0)
+        self.task, self.images = task, task.load()
+        several = {"objective": "iwae", "num_samples": task.num_samples}
+        with_precision = {"precision": task.variant} if task.variant == "bfloat16" else {}
+        self.vae = tfpvae.build_vae(
+            "dense",
+            image_shape=tuple(task.image_shape),
+            latent_dim=task.latent_dim,
+            posterior=task.posterior,
+            encoder_backbone=_backbone(task.encoder),
+            decoder_backbone=_backbone(task.decoder),
+            **(several if task.num_samples > 1 else {}),
+            **with_precision,
+        )
+        self.vae.compile(tf_keras.optimizers.Adam(LEARNING_RATE))
+
+    def epoch(self) -> float:
+        """Returns the loss of one epoch."""
+        history = self.vae.fit(self.images, batch_size=self.task.batch_size, verbose=0)
+        return history.history["loss"][0]
+
+
+def _backbone(layers):
+    """Layers that are made where `build_vae` calls them, with the precision that holds there."""
+    return lambda tensor: _applied(layers, tensor)
+
+
+def _applied(layers, tensor):
+    for name, config, _ in layers:
+        layer = getattr(tf_keras.layers, name).from_config(config)
+        tensor = layer(tensor)
+    return tensor
