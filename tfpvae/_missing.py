@@ -23,8 +23,8 @@ _HINTS = {
 def message(module: str | None) -> str | None:
     """Returns what is missing and the command that installs it; None for a module not of ours.
 
-    >>> print(message("PIL").split('"')[0])
-    PIL: wanted it installed, got none. python -m pip install
+    >>> print(message("PIL").split(". ")[0])
+    PIL: wanted it installed, got none
     """
     if module not in _PACKAGES:
         return None
