@@ -12,11 +12,21 @@ from PIL import Image
 from tfpvae.datasets import draw_flowers
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+)
+PYTHON = r"```python\n(.*?)```"
+# Those that a test of their own runs, in a process of their own.
+ALONE = ("README.md", "docs/choices.md", "docs/evaluation.md", "docs/own_pictures.md")
+
+
+def blocks_of(page: str) -> list[str]:
+    return re.findall(PYTHON, (ROOT / page).read_text(), re.DOTALL)
 
 
 def run(page: str, folder: Path, *, epochs: str = "") -> str:
     """Returns what the page's blocks print; `epochs` is written where the page has more of them."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    blocks = blocks_of(page)
     assert blocks
     program = re.sub(r"epochs=\d+", f"epochs={epochs}", "\n".join(blocks)) if epochs else None
     done = subprocess.run(
@@ -51,7 +61,7 @@ def test_the_readme_runs(tmp_path):
 
 @pytest.mark.slow
 def test_a_data_set_of_ones_own_takes_under_forty_lines(tmp_path):
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own_pictures.md").read_text(), re.S)
+    (block,) = blocks_of("docs/own_pictures.md")
     assert len(block.splitlines()) < 40
     write_pictures(tmp_path / "grey_pictures", size=(36, 50), mode="L")
     printed = run("docs/own_pictures.md", tmp_path, epochs="6")
@@ -84,15 +94,22 @@ def test_the_page_on_evaluation_runs(tmp_path):
     Image.open(tmp_path / "units.png").verify()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ALONE and blocks_of(page)])
+def test_every_other_page_runs(page, tmp_path, monkeypatch):
+    # In this process, where TensorFlow is imported already: a page then takes a second or two. What
+    # its text claims it asserts itself.
+    monkeypatch.chdir(tmp_path)
+    parts = re.split(PYTHON, (ROOT / page).read_text(), flags=re.DOTALL)
+    # What is no Python leaves its lines behind, so that an error names the line of the page.
+    parts = ["\n" + part if i % 2 else "\n" * part.count("\n") for i, part in enumerate(parts)]
+    exec(compile("".join(parts), ROOT / page, "exec"), {"__name__": "page"})
+
+
 def test_the_readme_has_the_two_commands_on_a_line_each():
     lines = [line.strip() for line in (ROOT / "README.md").read_text().splitlines()]
     assert sum("examples/flowers.py" in line and "pip install" in line for line in lines) == 1
     assert sum("-m pytest" in line for line in lines) == 1
-
-
-PAGES = sorted(
-    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
-)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,0 +1,82 @@
+"""The docs as a site: every page in the menu, every public name in the API, nothing fetched."""
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tfpvae
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = (ROOT / "mkdocs.yml").read_text()
+API = "\n".join(path.read_text() for path in sorted(ROOT.glob("docs/api/*.md")))
+# Whose page lists what is in `__all__`, or what has no underscore.
+WHOLE = ("callbacks", "datasets", "environment", "evaluation", "figures", "schedules")
+
+
+def test_every_page_is_in_the_menu_and_nothing_else_is():
+    named = re.findall(r"[\w/]+\.md$", SETTINGS.partition("\nnav:\n")[2], re.MULTILINE)
+    there = [path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")]
+    assert sorted(named) == sorted(there)
+
+
+@pytest.mark.parametrize("room", WHOLE)
+def test_a_room_of_the_api_is_shown_whole(room):
+    assert f"::: tfpvae.{room}\n" in API
+
+
+@pytest.mark.parametrize("name", [n for n in tfpvae.__all__ if n not in (*WHOLE, "layers")])
+def test_every_public_name_is_in_the_api(name):
+    found = getattr(tfpvae, name)
+    wanted = f"::: tfpvae.{name}\n" if callable(found) else f"::: tfpvae.{name}."
+    assert wanted in API
+
+
+def test_every_layer_is_in_the_api():
+    page = (ROOT / "docs/api/layers.md").read_text()
+    assert sorted(re.findall(r"^ +- (\w+)$", page, re.MULTILINE)) == tfpvae.layers.__all__
+
+
+@pytest.mark.parametrize("kind", ["prior", "posterior", "likelihood"])
+def test_every_choice_has_a_page(kind):
+    heads, priors = (importlib.import_module(f"tfpvae.{room}") for room in ("heads", "priors"))
+    known = {"prior": priors.PRIORS, "posterior": heads.POSTERIORS, "likelihood": heads.LIKELIHOODS}
+    pages = ROOT.glob(f"docs/{kind}s/*.md")
+    assert sorted(page.stem for page in pages) == sorted(known[kind])
+    for page in ROOT.glob(f"docs/{kind}s/*.md"):
+        text = page.read_text()
+        assert f'{kind}="{page.stem}"' in text
+        for part in ("**When.**", "**Reference", "```python", "\n    "):  # the last is the equation
+            assert part in text
+
+
+def test_examples_of_docstrings_become_blocks():
+    pytest.importorskip("griffe", reason="the docs are built with pip install '.[docs]'")
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        fenced = importlib.import_module("doctests").fenced
+    finally:
+        sys.path.pop(0)
+    docstring = "Returns one.\n\n>>> f(\n...     1)\n1\n\nMore.\n\n>>> f(2)\n1"
+    wanted = "Returns one.\n\n```pycon\n>>> f(\n...     1)\n1\n```\n\nMore.\n\n"
+    assert fenced(docstring) == wanted + "```pycon\n>>> f(2)\n1\n```"
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_and_fetches_nothing(tmp_path):
+    pytest.importorskip("zensical", reason="the docs are built with pip install '.[docs]'")
+    for name in ("docs", "tfpvae"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("mkdocs.yml", "README.md", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, tmp_path)
+    command = [sys.executable, "-m", "zensical", "build", "--strict"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = list(tmp_path.glob("build/site/**/*.html"))
+    assert len(pages) > len(list(ROOT.glob("docs/**/*.md")))  # and the page of what is not there
+    fetched = r"<(?:script|img|iframe)[^>]* src=\"(?:https?:)?//|<link[^>]* href=\"(?:https?:)?//"
+    assert [page.name for page in pages if re.search(fetched, page.read_text())] == []

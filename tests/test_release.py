@@ -1,0 +1,62 @@
+"""What a release is made of: one version, and files that hold what they should."""
+
+import os
+import re
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import tfpvae
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_version_stands_in_one_place():
+    number = re.escape(tfpvae.__version__)
+    settings = [
+        ROOT / name for name in ("setup.cfg", "pyproject.toml", "CITATION.cff", "mkdocs.yml")
+    ]
+    assert [
+        path.name
+        for path in settings
+        if re.search(rf"(?<![\d.]){number}(?![\d.])", path.read_text())
+    ] == []
+    assert "version = attr: tfpvae.__version__" in (ROOT / "setup.cfg").read_text()
+
+
+def test_the_changelog_has_this_version_or_what_comes_next():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert "## Unreleased" in text or f"## {tfpvae.__version__}" in text
+
+
+@pytest.fixture
+def dist() -> Path:
+    """Where `python -m build` has written; TFPVAE_DIST names it."""
+    if "TFPVAE_DIST" not in os.environ:
+        pytest.skip("no built files: TFPVAE_DIST names their folder")
+    return Path(os.environ["TFPVAE_DIST"])
+
+
+def test_the_wheel_holds_the_package_typed_and_nothing_else(dist):
+    (wheel,) = dist.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "tfpvae/py.typed" in names
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"tfpvae"}
+    sources = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("tfpvae/**/*.py")}
+    assert sources <= set(names)
+
+
+def test_the_sdist_holds_what_git_does(dist):
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("benchmarks", "docs", "examples", "tests", "tfpvae")
+        for path in ROOT.glob(f"{folder}/**/*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    top = ["CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md", "mkdocs.yml"]
+    assert set(tracked + top) - names == set()
