@@ -54,6 +54,8 @@ def many_steps(
         )
         return run(laid_out, tf.pad(sizes, [[0, most - count]]), count)
 
+    # One trace a model is meant; TensorFlow counts them over all models and warns.
+    call._omit_frequent_tracing_warning = True
     return call
 
 

@@ -26,10 +26,10 @@ class Training(Answers):
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
+        self._has_strategy = tf.distribute.has_strategy()  # for several devices or machines
         # What all draws of a fit or evaluate go back to, itself drawn as they begin. Not a weight,
         # but in checkpoints, so that training that is resumed draws what it would have drawn.
         self._draws = tf.__internal__.tracking.AutoTrackable()
-        self._has_strategy = tf.distribute.has_strategy()  # for several devices or machines
         self._draws.seed = tf.Variable(_checks.seed(None), trainable=False, name="draws")
 
     def compile(
