@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, conditioning, inference, objectives, parts
+from tfpvae import _checks, atomic, conditioning, finite, inference, objectives, parts
 from tfpvae.answers import Answers
 from tfpvae.regularizers import KLDivergenceRegularizer
 from tfpvae.signatures import build_signatures
@@ -71,6 +71,8 @@ class VAE(Answers):
     >>> sorted(history.history), vae.sample(2, seed=0).shape
     (['elbo', 'kl', 'loss', 'nll'], TensorShape([2, 28, 28, 1]))
     """
+
+    last_saved: str | None = None  # where to
 
     def __init__(
         self,
@@ -265,13 +267,34 @@ class VAE(Answers):
           overwrite: whether to replace what is there without asking.
           save_format: "tf", "keras" or "h5"; None to go by the name.
           **kwargs: as in `tf_keras.Model.save`.
+
+        Raises:
+          OSError: if it cannot be written; what was there before is then as it was.
+          ValueError: if a weight is no finite number; nothing is written then.
         """
         is_file = str(filepath).endswith((".keras", ".h5", ".hdf5"))
         save_format = save_format or (None if is_file else "tf")
         if save_format == "tf":
             # The layers are rebuilt from their configs; the signatures are for everybody else.
             kwargs = {"signatures": build_signatures(self), "save_traces": False} | kwargs
-        super().save(str(filepath), overwrite=overwrite, save_format=save_format, **kwargs)
+        finite.check_weights(self)
+        if overwrite or atomic.may_replace(filepath):
+            with atomic.replacing(filepath) as path:
+                super().save(path, save_format=save_format, **kwargs)
+            self.last_saved = str(filepath)
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Writes the weights alone, whole or not at all; as `tf_keras.Model.save_weights`.
+
+        Raises:
+          OSError, ValueError: as `save` does.
+        """
+        finite.check_weights(self)
+        if overwrite or atomic.may_replace(filepath):
+            with atomic.replacing(filepath) as path:
+                atomic.reserve(path, self.variables)
+                super().save_weights(path, **kwargs)
+            self.last_saved = str(filepath)
 
     def get_config(self) -> dict:
         """Returns the encoder, the decoder and a given prior as plain data."""
