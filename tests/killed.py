@@ -1,8 +1,8 @@
 """Processes that are killed as they save a model, for `tests.test_atomic`.
 
 `python -m tests.killed FOLDER` forks one for each case, so that TensorFlow is imported once. Each
-saves a model, keeps its weights in FOLDER/KIND-MOMENT/old.npz and those it has next in new.npz, and is
-killed while it saves that next one in the place of the first.
+saves a model, keeps its weights in FOLDER/KIND-MOMENT/old.npz and those it has next in new.npz, and
+is killed while it saves that next one in the place of the first.
 """
 
 import os

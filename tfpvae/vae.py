@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, atomic, conditioning, finite, inference, objectives, parts
+from tfpvae import _checks, atomic, conditioning, finite, inference, objectives, parts, strangers
 from tfpvae.answers import Answers
 from tfpvae.regularizers import KLDivergenceRegularizer
 from tfpvae.signatures import build_signatures
@@ -309,18 +309,24 @@ class VAE(Answers):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "VAE":
-        """Returns the VAE that `get_config` described, with new weights."""
-        encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
-        decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
-        kl = config.get("kl")
-        prior = kl and KLDivergenceRegularizer.from_config(kl)
-        settings = {name: config[name] for name in _SETTINGS if name in config}
-        return cls(encoder, decoder, prior=prior, name=config["name"], **settings)
+        """Returns the VAE that `get_config` described, with new weights.
+
+        Raises:
+          ValueError: if none can be built of it, or, in safe mode, it names what is no part of one.
+        """
+        with strangers.guarding(config):
+            encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
+            decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
+            kl = config.get("kl")
+            prior = kl and KLDivergenceRegularizer.from_config(kl)
+            settings = {name: config[name] for name in _SETTINGS if name in config}
+            return cls(encoder, decoder, prior=prior, name=config["name"], **settings)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was; loading calls it, and then restores the optimizer."""
-        self.compile(**tf_keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        with strangers.guarding(config):
+            self.compile(**tf_keras.saving.deserialize_keras_object(config))
+            self.optimizer.build(self.trainable_variables)
 
     def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
         """Prints the layers of the two networks; as `tf_keras.Model.summary`."""
