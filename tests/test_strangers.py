@@ -69,7 +69,9 @@ def whole(tmp_path_factory):
     """The files of a good `.keras`, and its config."""
     path = tmp_path_factory.mktemp("whole") / "a.keras"
     tf_keras.utils.set_random_seed(0)
-    build().save(path)
+    vae = build()
+    vae.fit(np.zeros([2, *SHAPE]), epochs=3, verbose=0)
+    vae.save(path)
     files = content(path)
     return files, json.loads(files["config.json"])
 
@@ -323,19 +325,20 @@ def containers(config):
 
 
 def mutate(config, rng):
-    """Changes one thing somewhere in a config; returns what, in words."""
-    inner = rng.choice([inner for inner in containers(config) if inner])
+    """Changes one thing somewhere inside a config; returns what, in words."""
+    inside = list(containers(config))
+    inner = rng.choice([inner for inner in inside[1:] if inner])
     key = rng.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
     old, kind = inner[key], rng.choice(["drop", "value", "value", "value", "other"])
     if kind == "drop":
         del inner[key]
-        return f"dropped {key!r}"
+        return f"{key!r} was dropped"
     values = [None, True, -1, 0, 3, 0.5, 1e300, "", "x", "os.system", "eval", [], {}, [[[]]]]
     values += [{"class_name": "x"}, float("nan"), str(old)[:-1], [old], {"class_name": old}]
-    if kind == "other":
-        values = [value for part in containers(config) for value in
-                  (part.values() if isinstance(part, dict) else part)]  # fmt: skip
-    inner[key] = rng.choice(values)
+    if kind == "other":  # of the same config
+        other = rng.choice([other for other in inside if other])
+        values = list(other.values()) if isinstance(other, dict) else other
+    inner[key] = copy.deepcopy(rng.choice(values))
     return f"{key!r}: {str(old)[:50]!r} became {str(inner[key])[:50]!r}"
 
 
@@ -343,50 +346,36 @@ def outputs(vae):
     images = np.random.default_rng(0).uniform(size=(2, *SHAPE)).astype("float32")
     latents = np.ones([2, 2], "float32")
     return [
-        *vae.get_weights(),
         vae.encoder(images).mean().numpy(),
         vae.decoder(latents).mean().numpy(),
         vae.prior.log_prob(latents).numpy(),
     ]
 
 
-# What changes a model, and not by a fault: a file that says "tanh" has a model with tanh.
-_MEANT = ("'activation'", "'function'", "'scale'", "'loc'", "'array'", "'class_name'", "'config'",
-          "'distribution'", "'parameters'", "'scale_floor'", "'inbound_nodes'", "'y'")  # fmt: skip
-
-
-def test_mutated_configs_load_or_raise(load, whole, capsys):
+def test_mutated_configs_load_or_raise(load, whole):
     """Each with one thing changed; none hangs, runs anything, or loads other weights in silence."""
-    rng, tally, wanted = (
-        random.Random(0),
-        {"loaded": 0, "refused": 0},
-        outputs(load(lambda _: None)),
-    )
-    modules, names = set(sys.modules), set(os.listdir())
-    events = []
+    rng, wanted = random.Random(0), load(lambda _: None)
+    wanted, answers = wanted.get_weights(), outputs(wanted)
+    modules, files = set(sys.modules), set(os.listdir())
+    loaded, changed = 0, []
     for _ in range(MUTATIONS):
         said = []
-        signal.signal(signal.SIGALRM, lambda *_: os.abort())
-        signal.alarm(60)
+        signal.alarm(60)  # whoever hangs is ended
         try:
             vae = load(lambda config, said=said: said.append(mutate(config, rng)))
         except Exception as error:  # of any kind, so long as it says something
-            tally["refused"] += 1
             assert str(error), (said, type(error))
             continue
         finally:
             signal.alarm(0)
-        tally["loaded"] += 1
-        assert isinstance(vae, tfpvae.VAE) or "class_name" in said[0] or "name" in said[0], said
-        if isinstance(vae, tfpvae.VAE):
-            same = all(
-                np.array_equal(ours, theirs)
-                for ours, theirs in zip(outputs(vae), wanted, strict=True)
-            )
-            if not same:
-                events.append(said[0])
-    with capsys.disabled():
-        print(f"\n{tally}", *events, sep="\n  ")
-    assert {name.split(".")[0] for name in set(sys.modules) - modules} <= {"tf_keras", "tensorflow"}
-    assert set(os.listdir()) == names
-    assert strangers.check_config(None) is None
+        assert isinstance(vae, tfpvae.VAE), said
+        loaded += 1
+        for ours, theirs in zip(vae.get_weights(), wanted, strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=said[0])
+        if not all(map(np.array_equal, outputs(vae), answers)):
+            changed.append(said[0])
+    print(f"{MUTATIONS} mutations, {loaded} loaded, {changed=}")
+    imported = {name.split(".")[0] for name in set(sys.modules) - modules}
+    assert imported <= {"keras", "tensorflow", "tf_keras"}
+    assert set(os.listdir()) == files
+    assert 0 < loaded < MUTATIONS
