@@ -16,7 +16,7 @@ import tensorflow as tf
 import tf_keras
 
 import tfpvae
-from tfpvae import serialization, strangers
+from tfpvae import serialization
 
 tfkl = tf_keras.layers
 SHAPE = (4, 4, 1)
@@ -374,7 +374,7 @@ def test_mutated_configs_load_or_raise(load, whole):
             np.testing.assert_array_equal(ours, theirs, err_msg=said[0])
         if not all(map(np.array_equal, outputs(vae), answers)):
             changed.append(said[0])
-    print(f"{MUTATIONS} mutations, {loaded} loaded, {changed=}")
+    assert changed == []  # none of these happens to describe another model
     imported = {name.split(".")[0] for name in set(sys.modules) - modules}
     assert imported <= {"keras", "tensorflow", "tf_keras"}
     assert set(os.listdir()) == files

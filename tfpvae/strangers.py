@@ -45,7 +45,7 @@ def guarding(config: Any) -> Iterator[None]:
     """Checks a config if it is loaded in safe mode, and says in words that nothing can be built.
 
     Raises:
-      ValueError: as `check_config`; and in the place of what Keras stumbles over in a broken config.
+      ValueError: as `check_config`, and in the place of what a broken config makes Keras raise.
     """
     if serialization_lib.in_safe_mode():  # None for a SavedModel, and where no file is loaded
         check_config(config)
