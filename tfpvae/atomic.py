@@ -68,7 +68,7 @@ def replacing(filepath: str | os.PathLike[str]) -> Iterator[str]:
             yield os.path.join(partial, name)
             _sync(partial)
             _put(partial, folder, name)
-        _sync_folder(folder)
+        _sync_one(folder)
     except NotImplementedError:  # a RuntimeError, of a model that cannot be saved
         raise
     except (OSError, RuntimeError, tf.errors.OpError) as error:  # Python's, h5py's, TensorFlow's
@@ -159,11 +159,11 @@ def _sync(folder: str) -> None:
     """Waits until all in a folder is on the disk: a rename may reach it before what it names."""
     for inner, _, names in os.walk(folder):
         for name in names:
-            _sync_folder(os.path.join(inner, name))
-        _sync_folder(inner)
+            _sync_one(os.path.join(inner, name))
+        _sync_one(inner)
 
 
-def _sync_folder(path: str) -> None:
+def _sync_one(path: str) -> None:
     if fcntl is None:
         return  # Windows syncs nothing that is open for reading
     descriptor = os.open(path, os.O_RDONLY)
