@@ -134,7 +134,7 @@ def test_a_file_and_a_folder_that_may_not_be_read(open_folder):
             datasets.load_mnist(source=open_folder / "mnist.npz")
         with pytest.raises(tf.errors.PermissionDeniedError, match=r"mnist\.npz"):
             tf_keras.models.load_model(open_folder / "mnist.npz")
-    open_folder.chmod(0o711)
+    open_folder.chmod(0o111)
     with another_user(), pytest.raises(PermissionError, match=str(open_folder)):
         load(open_folder)
 
