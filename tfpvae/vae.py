@@ -283,7 +283,13 @@ class VAE(Answers):
                 super().save(path, save_format=save_format, **kwargs)
             self.last_saved = str(filepath)
 
-    def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+    def save_weights(
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        save_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Writes the weights alone, whole or not at all; as `tf_keras.Model.save_weights`.
 
         Raises:
@@ -293,7 +299,7 @@ class VAE(Answers):
         if overwrite or atomic.may_replace(filepath):
             with atomic.replacing(filepath) as path:
                 atomic.reserve(path, self.variables)
-                super().save_weights(path, **kwargs)
+                super().save_weights(path, save_format=save_format, **kwargs)
             self.last_saved = str(filepath)
 
     def get_config(self) -> dict:
