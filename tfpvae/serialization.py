@@ -105,13 +105,23 @@ def from_config(config: Any) -> Any:
       The object; its variables are new ones with the saved values.
 
     Raises:
-      ValueError: if the config names a class that is not registered.
+      ValueError: if the config names a class that is not registered, or is no such config.
 
     >>> from_config(to_config(tfp.distributions.Normal(0.0, 2.0))).scale
     <tf.Tensor: shape=(), dtype=float32, numpy=2.0>
     """
+    try:
+        return _from_config(config)
+    except Exception as error:  # a broken config makes NumPy and TensorFlow raise a dozen kinds
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"config: wanted what to_config returns, got {str(config)[:200]} ({reason})."
+        ) from error
+
+
+def _from_config(config: Any) -> Any:
     if isinstance(config, (list, tuple)):
-        return [from_config(item) for item in config]
+        return [_from_config(item) for item in config]
     if not isinstance(config, Mapping):
         return config
     for kind in _ROOMS:
@@ -125,13 +135,13 @@ def from_config(config: Any) -> Any:
         )
     if "deferred" in config:
         return tfp.util.DeferredTensor(
-            from_config(config["deferred"]), from_config(config["transform"]).forward
+            _from_config(config["deferred"]), _from_config(config["transform"]).forward
         )
     if "tuple" in config:
-        return tuple(from_config(item) for item in config["tuple"])
+        return tuple(_from_config(item) for item in config["tuple"])
     if "dtype" in config:
         return tf.as_dtype(config["dtype"])
-    return {key: from_config(item) for key, item in config["dict"].items()}
+    return {key: _from_config(item) for key, item in config["dict"].items()}
 
 
 def function_to_name(function: Callable, argument: str) -> str:
@@ -173,9 +183,11 @@ def function_from_name(name: str) -> Callable:
     """
     if name == "convert_to_tensor":
         return tf.convert_to_tensor
-    function = getattr(tfp.distributions.Distribution, name, None)
-    function = function or tf_keras.saving.get_registered_object(name)
-    if function is None or name.startswith("_"):
+    function = None
+    if isinstance(name, str) and not name.startswith("_"):
+        function = getattr(tfp.distributions.Distribution, name, None)
+        function = function or tf_keras.saving.get_registered_object(name)
+    if not callable(function):
         raise ValueError(
             f"function: wanted a method of tfd.Distribution or a registered function, got {name!r}."
         )
@@ -249,7 +261,13 @@ def _nested_config(value: Any, path: str) -> Any:
 
 
 def _array(config: Mapping) -> np.ndarray:
-    return np.array(config["array"], dtype=config["dtype"]).reshape(config["shape"])
+    dtype = tf.as_dtype(config["dtype"])
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex):
+        raise ValueError(f"dtype: wanted one of numbers, got {config['dtype']!r}.")
+    values = np.array(config["array"])
+    if values.dtype.kind not in "biufc":  # NumPy takes None for NaN and "1" for 1
+        raise ValueError(f"array: wanted numbers, got {str(config['array'])[:50]}.")
+    return values.astype(dtype.as_numpy_dtype).reshape(config["shape"])
 
 
 def _build(kind: str, config: Mapping) -> Any:
@@ -260,4 +278,4 @@ def _build(kind: str, config: Mapping) -> Any:
             f"{kind}: wanted a class of {room.__name__} or a registered one, got {config[kind]!r}. "
             "Import the module that registers it before loading."
         )
-    return cls(**{key: from_config(item) for key, item in config["parameters"].items()})
+    return cls(**{key: _from_config(item) for key, item in config["parameters"].items()})

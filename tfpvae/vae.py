@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import conditioning, inference, objectives, parts
+from tfpvae import atomic, conditioning, finite, inference, objectives, parts, strangers
 from tfpvae.regularizers import KLDivergenceRegularizer
 from tfpvae.signatures import build_signatures
 from tfpvae.training import Training
@@ -63,6 +63,8 @@ class VAE(Training):
     >>> sorted(history.history), vae.sample(2, seed=0).shape
     (['elbo', 'kl', 'loss', 'nll'], TensorShape([2, 28, 28, 1]))
     """
+
+    last_saved: str | None = None  # where to
 
     def __init__(
         self,
@@ -152,13 +154,40 @@ class VAE(Training):
           overwrite: whether to replace what is there without asking.
           save_format: "tf", "keras" or "h5"; None to go by the name.
           **kwargs: as in `tf_keras.Model.save`.
+
+        Raises:
+          OSError: if it cannot be written; what was there before is then as it was.
+          ValueError: if a weight is no finite number; nothing is written then.
         """
         is_file = str(filepath).endswith((".keras", ".h5", ".hdf5"))
         save_format = save_format or (None if is_file else "tf")
         if save_format == "tf":
             # The layers are rebuilt from their configs; the signatures are for everybody else.
             kwargs = {"signatures": build_signatures(self), "save_traces": False} | kwargs
-        super().save(str(filepath), overwrite=overwrite, save_format=save_format, **kwargs)
+        finite.check_weights(self)
+        if overwrite or atomic.may_replace(filepath):
+            with atomic.replacing(filepath) as path:
+                super().save(path, save_format=save_format, **kwargs)
+            self.last_saved = str(filepath)
+
+    def save_weights(
+        self,
+        filepath: str | Path,
+        overwrite: bool = True,
+        save_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes the weights alone, whole or not at all; as `tf_keras.Model.save_weights`.
+
+        Raises:
+          OSError, ValueError: as `save` does.
+        """
+        finite.check_weights(self)
+        if overwrite or atomic.may_replace(filepath):
+            with atomic.replacing(filepath) as path:
+                atomic.reserve(path, self.variables)
+                super().save_weights(path, save_format=save_format, **kwargs)
+            self.last_saved = str(filepath)
 
     def get_config(self) -> dict:
         """Returns the encoder, the decoder and a given prior as plain data."""
@@ -173,18 +202,24 @@ class VAE(Training):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "VAE":
-        """Returns the VAE that `get_config` described, with new weights."""
-        encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
-        decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
-        kl = config.get("kl")
-        prior = kl and KLDivergenceRegularizer.from_config(kl)
-        settings = {name: config[name] for name in _SETTINGS if name in config}
-        return cls(encoder, decoder, prior=prior, name=config["name"], **settings)
+        """Returns the VAE that `get_config` described, with new weights.
+
+        Raises:
+          ValueError: if none can be built of it, or, in safe mode, it names what is no part of one.
+        """
+        with strangers.guarding(config):
+            encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
+            decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
+            kl = config.get("kl")
+            prior = kl and KLDivergenceRegularizer.from_config(kl)
+            settings = {name: config[name] for name in _SETTINGS if name in config}
+            return cls(encoder, decoder, prior=prior, name=config["name"], **settings)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was; loading calls it, and then restores the optimizer."""
-        self.compile(**tf_keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        with strangers.guarding(config):
+            self.compile(**tf_keras.saving.deserialize_keras_object(config))
+            self.optimizer.build(self.trainable_variables)
 
     def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
         """Prints the layers of the two networks; as `tf_keras.Model.summary`."""

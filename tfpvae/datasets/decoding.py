@@ -1,5 +1,7 @@
 """One picture from its file: any format, mode, size and orientation to pixels of one shape."""
 
+import os
+
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -26,6 +28,8 @@ def read_picture(path: str, image_shape: tuple[int, int, int]) -> np.ndarray:
     """
     height, width, channels = image_shape
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError("no plain file")  # of a pipe nothing may ever come
         with Image.open(path, formats=_FORMATS) as picture:
             # JPEG can decode at 1/2, 1/4 or 1/8 size; twice the target keeps it sharp.
             side = 2 * max(height, width)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import tempfile
+from collections.abc import Iterator
+
+_SILENCE = 60.0  # seconds without a byte, after which a server is given up
 
 
 def download(url: str, md5: str, path: str) -> None:
@@ -15,7 +20,8 @@ def download(url: str, md5: str, path: str) -> None:
         path: where it goes; its folder is made if need be.
 
     Raises:
-        ConnectionError: if the file does not come whole; the message says why.
+        ConnectionError: if the file does not come whole, or nothing for a minute; the message
+            says why.
         OSError: if the folder cannot be written.
     """
     import tf_keras  # here, so that reading files does without it
@@ -25,9 +31,26 @@ def download(url: str, md5: str, path: str) -> None:
     # Killed, or given wrong bytes, Keras leaves what came under the final name: not in `folder`.
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
         try:
-            came = tf_keras.utils.get_file(
-                name, url, cache_dir=partial, cache_subdir="", file_hash=md5, hash_algorithm="md5"
-            )
+            with _patience(_SILENCE):
+                came = tf_keras.utils.get_file(
+                    name,
+                    url,
+                    cache_dir=partial,
+                    cache_subdir="",
+                    file_hash=md5,
+                    hash_algorithm="md5",
+                )
         except Exception as error:  # Keras raises plain Exceptions, http a dozen kinds
             raise ConnectionError(f"{url} did not come whole: {error}") from error
         os.replace(came, path)
+
+
+@contextlib.contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Bounds how long a new connection is waited for, which Keras leaves unbounded."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

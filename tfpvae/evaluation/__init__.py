@@ -13,6 +13,7 @@ from tfpvae.evaluation.information import (
 )
 from tfpvae.evaluation.probe import linear_probe
 from tfpvae.evaluation.reporting import report, table
+from tfpvae.finite import first_non_finite
 
 __all__ = [
     "Aggregate",
@@ -21,6 +22,7 @@ __all__ = [
     "RateDistortion",
     "aggregate_posterior",
     "annealed_log_likelihood",
+    "first_non_finite",
     "importance_bounds",
     "kl_per_dimension",
     "linear_probe",

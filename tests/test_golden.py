@@ -1,0 +1,48 @@
+"""Models that each release has written: all later ones load them, and hear the same answers."""
+
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+import tfpvae
+from tests.golden import make
+
+RELEASES = sorted(path.name for path in make.GOLDEN.iterdir() if (path / "plain.npz").exists())
+
+
+def test_this_version_has_written_some():
+    assert tfpvae.__version__ in RELEASES
+
+
+def minor(version):
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", make.MODELS)
+@pytest.mark.parametrize("written_as", ["keras", "zip"])
+def test_a_model_of_a_release_answers_as_it_did(tmp_path, release, name, written_as):
+    path = make.GOLDEN / release / f"{name}.{written_as}"
+    wanted = dict(np.load(path.with_suffix(".npz")))
+    written_by = str(wanted.pop("tensorflow"))
+    if minor(tf.__version__) < minor(written_by):
+        pytest.skip(f"written by TensorFlow {written_by}, which may have what this one has not")
+    if written_as == "zip":
+        shutil.unpack_archive(path, tmp_path / "model")
+        path = tmp_path / "model"
+        alone = tf.saved_model.load(str(path)).signatures["reconstruct"]
+        mean = alone(images=tf.constant(make.images()))["mean"]
+        # float32, of sums of 16 terms at most, in another order on another machine.
+        np.testing.assert_allclose(mean, wanted["reconstruction"], rtol=1e-5, atol=1e-6)
+    vae = tf_keras.models.load_model(path)
+    assert isinstance(vae, tfpvae.VAE)
+    found = make.answers(vae)
+    for key, value in wanted.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-6, err_msg=key)
+    assert set(wanted) <= set(found)
+    vae.compile(vae.optimizer, run_eagerly=True)
+    losses = vae.fit(make.images(), verbose=0).history
+    assert np.isfinite(losses["loss"]).all()
