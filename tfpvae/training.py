@@ -24,6 +24,9 @@ def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> 
 class Training(Answers):
     """How `VAE` is trained; it has the parts that `Answers` asks for, and an objective."""
 
+    train_function: Callable | None  # Keras' own, made anew where they are None
+    test_function: Callable | None
+
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._has_strategy = tf.distribute.has_strategy()  # for several devices or machines
