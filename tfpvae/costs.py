@@ -37,9 +37,9 @@ def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
 def is_dense(network: tf_keras.Model) -> bool:
     """Returns whether all layers are known to be free of convolutions, and to keep rows apart.
 
-    >>> from tfpvae import build_encoder
-    >>> is_dense(build_encoder(backbone="dense")), is_dense(build_encoder(backbone="conv"))
-    (True, False)
+    >>> from tfpvae import build_vae
+    >>> [is_dense(build_vae(architecture).encoder) for architecture in ("dense", "conv")]
+    [True, False]
     """
     return all(
         isinstance(layer, _DENSE)
@@ -61,8 +61,8 @@ def operations(network: tf_keras.Model) -> int:
     A multiplication and an addition are two. A step takes three times as many: forward, and
     backward once for the weights and once for what comes in.
 
-    >>> from tfpvae import build_encoder
-    >>> operations(build_encoder(backbone="dense"))  # 784 to 256 to 4
+    >>> from tfpvae import build_vae
+    >>> operations(build_vae("dense").encoder)  # 784 to 256 to 4
     403456
     """
     return sum(
