@@ -2,7 +2,6 @@
 
 import math
 
-import tensorflow as tf
 import tf_keras
 
 from tfpvae.layers.distribution_layer import DistributionLayer
@@ -37,8 +36,10 @@ def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
 def is_dense(network: tf_keras.Model) -> bool:
     """Returns whether all layers are known to be free of convolutions, and to keep rows apart.
 
+    Of a whole VAE, those of both its networks.
+
     >>> from tfpvae import build_vae
-    >>> [is_dense(build_vae(architecture).encoder) for architecture in ("dense", "conv")]
+    >>> [is_dense(build_vae(architecture)) for architecture in ("dense", "conv")]
     [True, False]
     """
     return all(
@@ -47,12 +48,6 @@ def is_dense(network: tf_keras.Model) -> bool:
         and (isinstance(layer, DistributionLayer) or layer.activity_regularizer is None)
         for layer in layers_of(network)
     )
-
-
-def xla_pays(vae: tf_keras.Model) -> bool:
-    """Returns whether steps are faster by XLA: on a GPU, and of dense networks on a CPU."""
-    on_gpu = bool(tf.config.list_logical_devices("GPU"))
-    return on_gpu or (is_dense(vae.encoder) and is_dense(vae.decoder))
 
 
 def operations(network: tf_keras.Model) -> int:
