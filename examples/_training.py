@@ -121,8 +121,6 @@ def start(parser, args):
 
         tf.zeros([])  # looks for devices, which also has much to say
     tf.get_logger().setLevel("ERROR")
-    if args.precision == "bfloat16":
-        tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
     tf_keras.utils.set_random_seed(args.seed)
 
 
@@ -155,6 +153,7 @@ def build(args, **more):
         likelihood=args.likelihood,
         prior=args.prior,
         kl_weight=args.kl_weight,
+        precision=args.precision,
         **more,
     )
 

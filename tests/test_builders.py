@@ -357,3 +357,14 @@ def test_a_demanded_closed_form_that_is_missing_is_said_at_once():
         tfpvae.build_encoder(**GOOD, prior=mixture, use_exact_kl=True)
     encoder = tfpvae.build_encoder(**GOOD, prior=mixture)
     assert encoder(np.zeros([1, 8, 8, 1], "float32")).event_shape == [2]
+
+
+def test_precision_is_the_backbones_alone_and_leaves_no_trace():
+    vae = tfpvae.build_vae("dense", image_shape=(4, 3, 1), precision="bfloat16")
+    dense = next(x for x in vae.encoder.layers if isinstance(x, tf_keras.layers.Dense))
+    assert (dense.compute_dtype, dense.variable_dtype) == ("bfloat16", "float32")
+    assert vae.encoder(np.zeros([2, 4, 3, 1], "float32")).dtype == tf.float32
+    assert tf_keras.mixed_precision.global_policy().name == "float32"
+    with pytest.raises(ValueError, match="precision: wanted one of 'bfloat16', 'float32', got 'f"):
+        tfpvae.build_vae("dense", precision="float16")
+    assert tf_keras.mixed_precision.global_policy().name == "float32"

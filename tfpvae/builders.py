@@ -255,7 +255,8 @@ def build_vae(architecture: str, precision: str | None = None, **overrides: Any)
 def _policy(precision: str | None) -> Iterator[None]:
     """Sets the global policy of Keras for a while."""
     before = tf_keras.mixed_precision.global_policy()
-    tf_keras.mixed_precision.set_global_policy(before if precision is None else _POLICIES[precision])
+    if precision is not None:
+        tf_keras.mixed_precision.set_global_policy(_POLICIES[precision])
     try:
         yield
     finally:

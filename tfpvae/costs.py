@@ -2,7 +2,6 @@
 
 import math
 
-import tensorflow as tf
 import tf_keras
 
 from tfpvae.layers.distribution_layer import DistributionLayer
@@ -37,9 +36,11 @@ def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
 def is_dense(network: tf_keras.Model) -> bool:
     """Returns whether all layers are known to be free of convolutions, and to keep rows apart.
 
-    >>> from tfpvae import build_encoder
-    >>> is_dense(build_encoder(backbone="dense")), is_dense(build_encoder(backbone="conv"))
-    (True, False)
+    Of a whole VAE, those of both its networks.
+
+    >>> from tfpvae import build_vae
+    >>> [is_dense(build_vae(architecture)) for architecture in ("dense", "conv")]
+    [True, False]
     """
     return all(
         isinstance(layer, _DENSE)
@@ -49,20 +50,14 @@ def is_dense(network: tf_keras.Model) -> bool:
     )
 
 
-def xla_pays(vae: tf_keras.Model) -> bool:
-    """Returns whether steps are faster by XLA: on a GPU, and of dense networks on a CPU."""
-    on_gpu = bool(tf.config.list_logical_devices("GPU"))
-    return on_gpu or (is_dense(vae.encoder) and is_dense(vae.decoder))
-
-
 def operations(network: tf_keras.Model) -> int:
     """Returns the floating-point operations of the matrix products and convolutions of one image.
 
     A multiplication and an addition are two. A step takes three times as many: forward, and
     backward once for the weights and once for what comes in.
 
-    >>> from tfpvae import build_encoder
-    >>> operations(build_encoder(backbone="dense"))  # 784 to 256 to 4
+    >>> from tfpvae import build_vae
+    >>> operations(build_vae("dense").encoder)  # 784 to 256 to 4
     403456
     """
     return sum(

@@ -96,11 +96,9 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
             except NotImplementedError:
                 if self.use_exact_kl:
                     raise
-        if latents is not None:
-            estimates = divergences.sampled_kl(posterior, self.distribution_b, latents)
-            return tf.reduce_mean(estimates, axis=0)
-        if self.num_samples > 1:
+        if latents is None and self.num_samples > 1:
             latents = posterior.sample(self.num_samples, seed=seed)
+        if latents is not None:
             estimates = divergences.sampled_kl(posterior, self.distribution_b, latents)
             return tf.reduce_mean(estimates, axis=0)
         latents = self.test_points_fn(posterior)

@@ -24,6 +24,9 @@ def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> 
 class Training(Answers):
     """How `VAE` is trained; it has the parts that `Answers` asks for, and an objective."""
 
+    train_function: Callable | None  # Keras' own, made anew where they are None
+    test_function: Callable | None
+
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._has_strategy = tf.distribute.has_strategy()  # for several devices or machines
@@ -47,7 +50,7 @@ class Training(Answers):
           optimizer: a `tf_keras` optimizer or its name.
           loss: (images, p(x|z)) -> [B]; None for the negative log likelihood.
           jit_compile: whether steps are compiled by XLA; None to do so where it pays: for layers
-            that are known to be dense, and on a GPU.
+            that are known to be dense.
           steps_per_execution: steps of one call from Python; None for so many as take about a tenth
             of a second, and for one where a callback asks for each.
           **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
@@ -210,7 +213,7 @@ class Training(Answers):
             self._steps_are_own()
             and self.loss is negative_log_likelihood
             and own in ("builtins", "tensorflow_probability", "tfpvae")
-            and costs.xla_pays(self)
+            and costs.is_dense(self)
         )
 
     def _steps_are_own(self) -> bool:
@@ -223,9 +226,8 @@ class Training(Answers):
         )
 
     def _runs_in_loops(self) -> bool:
-        is_dense = costs.is_dense(self.encoder) and costs.is_dense(self.decoder)
         is_new = isinstance(self.optimizer, tf_keras.optimizers.Optimizer)
-        return self._by_xla and is_dense and is_new and self._steps_are_own()
+        return self._by_xla and costs.is_dense(self) and is_new and self._steps_are_own()
 
     @contextlib.contextmanager
     def _steps_for(self, given: dict[str, Any]) -> Iterator[None]:

@@ -40,7 +40,7 @@ def test_the_docs_say_how_many_there_are():
 def test_the_docs_name_every_posterior_prior_and_likelihood():
     text = CHOICES.read_text()
     assert [
-        name for name in (*POSTERIORS, *PRIORS, *LIKELIHOODS) if f'| "{name}" |' not in text
+        name for name in (*POSTERIORS, *PRIORS, *LIKELIHOODS) if f'| ["{name}"](' not in text
     ] == []
 
 
