@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ OPTIMIZERS = {
 }
 SCHEDULES = ("constant", "cosine")
 
+BACKUP = "backup"  # in the folder of the results, until they are whole
 TOLERANCE = 1e-5  # between pixels of the live and of the reloaded model
 
 
@@ -70,6 +72,8 @@ def parser(description, **defaults):
     parser.add_argument("--patience", help=patience, metavar="EPOCHS", type=at_least(1))
     source = "train with the optimizer, batch size, epochs and KL weight of the tutorial"
     parser.add_argument("--source-settings", action="store_true", help=source)
+    resume = "go on where a run with the same options, and the same --output, was interrupted"
+    parser.add_argument("--resume", action="store_true", help=resume)
     smoke = "a run of seconds, to see that all works"
     parser.add_argument("--smoke", action="store_true", help=smoke)
     parser.set_defaults(
@@ -109,6 +113,7 @@ def start(parser, args):
         parser.error(f"argument --output: wanted a folder, got '{args.output}', {error.strerror}.")
     if args.smoke:
         args.epochs = 1
+    _check_backup(parser, args)
     if (args.output / "summary.json").exists():
         print(f"The results in {args.output} will be overwritten.")
     print("Starting TensorFlow ...", flush=True)
@@ -122,6 +127,31 @@ def start(parser, args):
         tf.zeros([])  # looks for devices, which also has much to say
     tf.get_logger().setLevel("ERROR")
     tf_keras.utils.set_random_seed(args.seed)
+
+
+def _check_backup(parser, args):
+    """Removes what an earlier run left, or, to go on from it, compares its options."""
+    backup = args.output / BACKUP
+    if not args.resume:
+        shutil.rmtree(backup, ignore_errors=True)
+        return
+    if not (backup / "options.json").exists():
+        print(f"There is nothing in {args.output} to go on from: a new run begins.")
+        return
+    begun = json.loads((backup / "options.json").read_text())
+    for name, value in _options(args).items():
+        if value != begun.get(name):
+            option = "--" + name.replace("_", "-")
+            parser.error(
+                f"argument --resume: wanted the options that the run in {args.output} was begun "
+                f"with, {option} {begun.get(name)}, got {value}."
+            )
+
+
+def _options(args):
+    """Returns what a run that goes on has to have in common with the one that was begun."""
+    plain = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
+    return json.loads(json.dumps(plain, default=str))
 
 
 @contextlib.contextmanager
@@ -161,48 +191,82 @@ def build(args, **more):
 def train(vae, training, validation, args, callbacks=()):
     """Trains on an array or a dataset of batches; returns each epoch's losses, and the speed.
 
-    For a conditional model the arrays come in pairs, (images, labels).
+    For a conditional model the arrays come in pairs, (images, labels). After each epoch all that
+    training consists of is backed up, and a run that was interrupted goes on from there.
     """
     import numpy as np
     import tf_keras
 
     training = training if isinstance(training, tuple) else (training,)
     is_array = isinstance(training[0], np.ndarray)
+    backup = args.output / BACKUP
+    backup.mkdir(parents=True, exist_ok=True)
+    (backup / "options.json").write_text(json.dumps(_options(args), indent=2) + "\n")
+    losses = backup / "losses.jsonl"
+    done = len(_noted(losses))
     epochs = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''}"
-    print(f"Training {epochs} in batches of {args.batch_size} ...", flush=True)
+    begun = f", of which {done} are done" if done else ""
+    print(f"Training {epochs} in batches of {args.batch_size}{begun} ...", flush=True)
     optimizer = getattr(tf_keras.optimizers, OPTIMIZERS[args.optimizer])
-    if args.schedule == "cosine":
-        callbacks = [*callbacks, tf_keras.callbacks.LearningRateScheduler(_cosine(args))]
-    if args.patience:
-        stop = tf_keras.callbacks.EarlyStopping(
-            "val_loss", patience=args.patience, restore_best_weights=True
-        )
-        callbacks = [*callbacks, stop]
-    history, run, steps, seconds = {}, 0, 0, 0.0
+    run, steps, seconds = 0, 0, 0.0
     for first, last in _phases(args):
         vae.encoder.trainable = last == args.epochs
         vae.compile(optimizer(args.learning_rate))
         begin = time.perf_counter()
-        fitted = vae.fit(
-            *training,
-            batch_size=args.batch_size if is_array else None,
-            initial_epoch=first,
-            epochs=last,
-            validation_data=validation,
-            callbacks=[*callbacks],
-            verbose=1 if sys.stdout.isatty() else 2,  # a bar, or in a file a line an epoch
-        )
+        try:
+            fitted = vae.fit(
+                *training,
+                batch_size=args.batch_size if is_array else None,
+                initial_epoch=first,
+                epochs=last,
+                validation_data=validation,
+                callbacks=[*_watching(args, losses, backup / f"from_{first}"), *callbacks],
+                verbose=1 if sys.stdout.isatty() else 2,  # a bar, or in a file a line an epoch
+            )
+        except FloatingPointError as error:
+            sys.exit(f"error: {error} Try a lower --learning-rate.")
         seconds += time.perf_counter() - begin
-        steps += int(vae.optimizer.iterations.numpy())
         run += len(fitted.epoch)
-        for name, values in fitted.history.items():
-            history.setdefault(name, []).extend(values)
-    if not np.isfinite([*history.values()]).all():
-        sys.exit("error: the loss is no finite number any more; try a lower --learning-rate")
-    if run < args.epochs:
-        print(f"Stopped after epoch {run}: val_loss did not fall any more.")
+        if fitted.epoch:  # the optimizer has also counted the steps before an interruption
+            share = len(fitted.epoch) / (fitted.epoch[-1] + 1 - first)
+            steps += round(share * int(vae.optimizer.iterations.numpy()))
+    noted = _noted(losses)
+    if len(noted) < args.epochs:
+        print(f"Stopped after epoch {len(noted)}: val_loss did not fall any more.")
     seen = run * len(training[0]) if is_array else steps * args.batch_size
-    return history, {"seconds": seconds, "images_per_second": seen / seconds}
+    history = {name: [epoch[name] for epoch in noted] for name in noted[0]}
+    return history, {"epochs": run, "seconds": seconds, "images_per_second": seen / seconds}
+
+
+def _watching(args, losses, backup):
+    """Returns the callbacks of every training, in the order in which they have to be called."""
+    import tf_keras
+
+    from tfpvae import callbacks
+
+    def note(epoch, logs):
+        numbers = {name: float(value) for name, value in logs.items()}
+        with open(losses, "a") as file:  # the line before may have been torn
+            file.write("\n" + json.dumps({"epoch": epoch} | numbers))
+
+    found = [callbacks.StopOnNonFinite(), tf_keras.callbacks.LambdaCallback(on_epoch_end=note)]
+    if args.schedule == "cosine":
+        found.append(tf_keras.callbacks.LearningRateScheduler(_cosine(args)))
+    if args.patience:
+        best = {"patience": args.patience, "restore_best_weights": True}
+        found.append(callbacks.EarlyStopping("val_loss", **best))
+    keep = tf_keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False)
+    return [*found, keep]
+
+
+def _noted(path):
+    """Returns the losses of each epoch that a file of them has; the last of an epoch counts."""
+    epochs = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            numbers = json.loads(line)
+            epochs[numbers.pop("epoch")] = numbers
+    return [epochs[number] for number in sorted(epochs)]
 
 
 def _phases(args):
@@ -284,6 +348,7 @@ def write(args, history, figures, scores, speed):
     partial = args.output / "summary.json.partial"
     partial.write_text(json.dumps(parts, indent=2, default=str) + "\n")
     partial.replace(args.output / "summary.json")
+    shutil.rmtree(args.output / BACKUP, ignore_errors=True)
     _show(args, scores, speed)
 
 
@@ -300,9 +365,12 @@ def _show(args, scores, speed):
         ]
     rows += [
         ("squared error", scores["squared_error"], "a pixel"),
-        ("training", speed["seconds"], "seconds"),
-        ("", speed["images_per_second"], "pictures a second"),
     ]
+    if speed["epochs"]:  # none where a run goes on after its last
+        rows += [
+            ("training", speed["seconds"], f"seconds, of {speed['epochs']} epochs"),
+            ("", speed["images_per_second"], "pictures a second"),
+        ]
     print()
     for title, number, unit in rows:
         print(f"  {title:24}{number:10.{4 if abs(number) < 1 else 1}f} {unit}")

@@ -102,7 +102,7 @@ def cnn_encoder() -> Layers:
         tfkl.Conv2D(64, 3, activation="relu"),
         tfkl.MaxPool2D(),
         tfkl.Flatten(),
-        tfkl.Dropout(0.5),
+        tfkl.Dropout(0.5, rng_type="stateful"),  # which a backup of a training holds
     ]
 
 

@@ -15,8 +15,8 @@ from tfpvae import conditioning
 
 # Images decoded at a time, in pixels: 16 MiB of them, and some times that inside the networks.
 _PIXELS_A_PASS = 2**22
-# Of those, what is scored at a time where a number of each is all that is kept: 4 MiB.
-_PIXELS_A_SLICE = 2**20
+# Of those, what is scored at a time where a number of each is all that is kept: 8 MiB.
+_PIXELS_A_SLICE = 2**21
 
 
 def reconstruct(vae: tf_keras.Model, images: tf.Tensor) -> tf.Tensor:
@@ -97,7 +97,7 @@ def log_likelihood(
 ) -> tf.Tensor:
     """Returns the log of the mean importance weight over draws: [B], nats."""
     runs = log_weight_runs(vae, images, num_samples, seed)
-    total = tf.concat([tf.reduce_logsumexp(weights, axis=0) for weights in runs], axis=0)
+    total = tf.concat([_log_sum(weights) for weights in runs], axis=0)
     return total - tf.math.log(tf.cast(num_samples, total.dtype))
 
 
@@ -133,7 +133,8 @@ def _in_passes(
         parts = []
         for done in range(0, num_samples, rows):
             draws = min(rows, num_samples - done)
-            parts.append((draws, score(vae, some, tf.constant(draws), fold_in(seed, passes))))
+            numbers = tf.constant(draws), tf.constant(passes)
+            parts.append((draws, score(vae, some, *numbers, seed)))
             passes += 1
         yield parts
 
@@ -147,16 +148,23 @@ def _decode(vae: tf_keras.Model, latents: tf.Tensor) -> tf.Tensor:
 
 
 @tf.function(reduce_retracing=True)
-def _elbo(vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    nll, kl = nll_and_kl(vae, images, draws, seed)
+def _elbo(
+    vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    nll, kl = nll_and_kl(vae, images, draws, fold_in(seed, number))
     return -(nll + kl)
 
 
 @tf.function(reduce_retracing=True)
 def _log_weights(
-    vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor
+    vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
-    return log_weights(vae, images, draws, seed)
+    return log_weights(vae, images, draws, fold_in(seed, number))
+
+
+@tf.function(reduce_retracing=True)
+def _log_sum(log_weights: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_logsumexp(log_weights, axis=0)
 
 
 def fold_in(seed: tf.Tensor, number: int) -> tf.Tensor:

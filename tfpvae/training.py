@@ -1,6 +1,8 @@
 """How a VAE is trained and scored: compile, fit, evaluate, and the steps that they take."""
 
 import contextlib
+import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, conditioning, costs, inference, loops, objectives
+from tfpvae import _checks, conditioning, costs, epochs, inference, loops, objectives
 from tfpvae.answers import Answers
 
 tfd = tfp.distributions
@@ -21,6 +23,26 @@ def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> 
     return -likelihood.log_prob(images)
 
 
+class Progress(tf.__internal__.tracking.AutoTrackable):
+    """What of a training is in its checkpoints, but neither a weight nor the optimizer's.
+
+    Attributes:
+      seed: what all draws and orders of a fit or evaluate go back to, drawn as it begins.
+      is_over: whether a callback has stopped the training.
+      generators: of the layers that draw from one of their own.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.seed = tf.Variable(_checks.seed(None), trainable=False, name="seed")
+        self.is_over = tf.Variable(False, trainable=False, name="is_over")
+        self.generators: list[tf.random.Generator] = []
+
+    def _trackable_children(self, save_type="checkpoint", **kwargs):
+        children = super()._trackable_children(save_type, **kwargs)
+        return children if save_type == "checkpoint" else {}  # a saved model begins anew
+
+
 class Training(Answers):
     """How `VAE` is trained; it has the parts that `Answers` asks for, and an objective."""
 
@@ -30,10 +52,7 @@ class Training(Answers):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._has_strategy = tf.distribute.has_strategy()  # for several devices or machines
-        # What all draws of a fit or evaluate go back to, itself drawn as they begin. Not a weight,
-        # but in checkpoints, so that training that is resumed draws what it would have drawn.
-        self._draws = tf.__internal__.tracking.AutoTrackable()
-        self._draws.seed = tf.Variable(_checks.seed(None), trainable=False, name="draws")
+        self._order = epochs.Order()
 
     def compile(
         self,
@@ -68,6 +87,7 @@ class Training(Answers):
             steps_per_execution=steps_per_execution,
             **kwargs,
         )
+        self._progress = Progress()  # not before: a SavedModel that is loaded brings none
         self._has_metrics = bool(kwargs.get("metrics") or kwargs.get("weighted_metrics"))
         self._by_xla = self._xla_pays() if jit_compile is None else bool(jit_compile)
         self._chooses_steps = steps_per_execution is None
@@ -98,7 +118,7 @@ class Training(Answers):
         method = super().fit
         given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
         with self._steps_for(given):
-            history = method(**given)
+            history = method(**self._ordered(given))
         step = int(self.optimizer.iterations.numpy())  # also of a MirroredVariable
         if step < self.warmup_steps:
             warnings.warn(
@@ -172,13 +192,45 @@ class Training(Answers):
 
     def _seed(self, training: bool) -> tf.Tensor:
         """Returns the seed of one step: of its number, so that it draws the same when resumed."""
-        seed = inference.fold_in(self._draws.seed, tf.cast(self.optimizer.iterations, tf.int32))
+        seed = inference.fold_in(self._progress.seed, tf.cast(self.optimizer.iterations, tf.int32))
         if not training:
             seed = inference.fold_in(seed, tf.cast(self._test_counter, tf.int32))
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             seed = inference.fold_in(seed, replica)
         return seed
+
+    # In which order images come, also when training is resumed
+
+    def _ordered(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of `fit` with batches for arrays, in an order that can be resumed.
+
+        A strategy shares arrays out by itself, and steps_per_epoch makes epochs of another kind.
+        """
+        is_array = all(
+            part is None or hasattr(part, "dtype")
+            for part in (given.get(name) for name in ("x", "y", "sample_weight"))
+        )
+        left = self._has_strategy or given.get("steps_per_epoch") or given.get("shuffle") == "batch"
+        if not is_array or left:
+            x = given.get("x")
+            self._order.dataset = x if isinstance(x, tf.data.Dataset) else None
+            return given
+        self._order.dataset = None
+        return given | _in_batches(self._order, **given)
+
+    def _maybe_load_initial_counters_from_ckpt(self, steps_per_epoch, initial_epoch):
+        """Returns the epoch and the batch that training begins with: Keras asks before it begins.
+
+        Weights, optimizer and seed are then those of a backup, if there is one.
+        """
+        own = super()._maybe_load_initial_counters_from_ckpt
+        epoch, batch = own(steps_per_epoch, initial_epoch)
+        self._order.begin(self._progress.seed, epoch, batch)
+        if self._order.dataset is not None:
+            for _ in range(initial_epoch, epoch):
+                iter(self._order.dataset)  # its next shuffle is another
+        return (sys.maxsize, 0) if self._progress.is_over else (epoch, batch)
 
     # How steps are run
 
@@ -232,7 +284,9 @@ class Training(Answers):
     @contextlib.contextmanager
     def _steps_for(self, given: dict[str, Any]) -> Iterator[None]:
         """Sets the draws of a `fit` or `evaluate`, and how many steps each of its calls runs."""
-        self._draws.seed.assign(_checks.seed(None))
+        self._progress.seed.assign(_checks.seed(None))
+        self._progress.is_over.assign(False)
+        self._progress.generators = _generators(self)
         if not self._chooses_steps:
             yield
             return
@@ -253,6 +307,56 @@ class Training(Answers):
         if each or self.run_eagerly or self._has_strategy or not is_known:
             return 1
         return costs.steps_a_call(self, given.get("batch_size") or 32)
+
+
+def _generators(vae: tf_keras.Model) -> list[tf.random.Generator]:
+    """Returns those of layers such as Dropout(0.5, rng_type="stateful"); others have none."""
+    own = [getattr(layer, "_random_generator", None) for layer in vae.submodules]
+    found = [getattr(generator, "_generator", None) for generator in own]
+    return [generator for generator in found if generator is not None]
+
+
+def _in_batches(
+    order: epochs.Order,
+    *,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+    shuffle: bool = True,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    validation_batch_size: int | None = None,
+    **_: Any,
+) -> dict[str, Any]:
+    """Returns the arguments of `fit` that say what of arrays is trained on."""
+    arrays = (x, y, sample_weight)[: 1 if y is None else 2 if sample_weight is None else 3]
+    for name, array in zip(("y", "sample_weight"), arrays[1:], strict=False):
+        if len(array) != len(x):
+            raise ValueError(f"{name}: wanted as many as of x, {len(x)}, got {len(array)}.")
+    if validation_split:
+        kept = len(x) - math.floor(len(x) * validation_split)  # from the front, as Keras does
+        validation_data = tuple(array[kept:] for array in arrays)
+        arrays = tuple(array[:kept] for array in arrays)
+    batch_size = batch_size or 32
+    return {
+        "x": epochs.endless(_tensors(arrays), batch_size, order, shuffle=shuffle),
+        "y": None,
+        "sample_weight": None,
+        "batch_size": None,
+        "steps_per_epoch": math.ceil(len(arrays[0]) / batch_size),
+        "validation_split": 0.0,
+        "validation_data": validation_data,
+        "validation_batch_size": validation_batch_size or batch_size,
+    }
+
+
+def _tensors(arrays: tuple) -> tuple:
+    """Returns arrays as Keras has them: floating-point ones of its precision."""
+    floats = tf_keras.backend.floatx()
+    with tf.device("CPU:0"):  # where tf.data runs
+        found = [tf.convert_to_tensor(array) for array in arrays]
+    return tuple(tf.cast(array, floats) if array.dtype.is_floating else array for array in found)
 
 
 def _callbacks(given: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:

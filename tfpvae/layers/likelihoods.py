@@ -89,8 +89,9 @@ class Bernoullis(tfd.Independent):
         flat = tf.concat([self.batch_shape_tensor(), [self.event_shape.num_elements()]], axis=0)
         logits = tf.reshape(logits, flat)
         if x.shape.num_elements() == logits.shape[-1]:  # one image for all: no product as large
-            linear = tf.linalg.matvec(logits, tf.reshape(x, [-1]))
-            linear -= tf.reduce_sum(tf.nn.relu(logits), axis=-1)
+            # And max(l, 0) = l / 2 + |l| / 2, of which |l| is there already.
+            linear = tf.linalg.matvec(logits, tf.reshape(x, [-1]) - 0.5)
+            linear -= 0.5 * tf.reduce_sum(tf.abs(logits), axis=-1)
         else:
             x = tf.reshape(x, tf.concat([tf.shape(x)[: len(x.shape) - event], flat[-1:]], axis=0))
             linear = tf.reduce_sum(x * logits - tf.nn.relu(logits), axis=-1)

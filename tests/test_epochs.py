@@ -1,0 +1,52 @@
+"""The order in which images come."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfpvae import epochs
+
+SEED = [3, 4]
+
+
+def taken(count, batch_size, number, *, epoch=0, batch=0, seed=SEED, shuffle=True):
+    order = epochs.Order()
+    order.begin(seed, epoch, batch)
+    batches = epochs.endless(np.arange(count), batch_size, order, shuffle=shuffle).take(number)
+    return [some.numpy().tolist() for some in batches]
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(10, 4), (8, 4), (3, 5), (5, 1)])
+def test_every_epoch_has_every_row_once(count, batch_size):
+    steps = -(-count // batch_size)
+    found = taken(count, batch_size, 3 * steps)
+    for epoch in range(3):
+        rows = found[epoch * steps : (epoch + 1) * steps]
+        assert sorted(sum(rows, [])) == list(range(count))
+        assert [len(row) for row in rows[:-1]] == [batch_size] * (steps - 1)
+
+
+def test_orders_differ_by_epoch_and_seed_and_by_nothing_else():
+    first = taken(50, 10, 10)
+    assert first == taken(50, 10, 10)
+    assert first[:5] != first[5:]
+    assert first[:5] != taken(50, 10, 5, seed=[3, 5])
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (0, 2), (1, 0), (2, 1)])
+def test_an_iterator_begins_anywhere(epoch, batch):
+    whole = taken(10, 4, 12)
+    begin = 3 * epoch + batch
+    assert taken(10, 4, 12 - begin, epoch=epoch, batch=batch) == whole[begin:]
+
+
+def test_without_shuffling_the_order_is_that_of_the_arrays():
+    assert taken(5, 2, 4, shuffle=False) == [[0, 1], [2, 3], [4], [0, 1]]
+
+
+def test_arrays_stay_together_and_keep_their_types():
+    order = epochs.Order()
+    arrays = (np.arange(6, dtype=np.uint8), np.arange(6.0))
+    for bytes_, floats in epochs.endless(arrays, 4, order).take(4):
+        assert (bytes_.dtype, floats.dtype) == (tf.uint8, tf.float64)
+        np.testing.assert_array_equal(bytes_, floats)

@@ -1,0 +1,81 @@
+"""Arrays as batches whose order is that of a seed and the number of the epoch.
+
+Keras shuffles with a random state of its own, which no backup of a training holds. Here an epoch's
+order follows from its number, so that a training that goes on in a new process, at the beginning of
+an epoch or inside of one, is given what it would have been given.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+class Order:
+    """The seed of all epochs' orders, and the epoch and batch that the next iterator begins with."""
+
+    def __init__(self):
+        self.dataset: Any = None  # what the user gave, with an order of its own
+        with tf.device("CPU:0"):  # where tf.data reads it
+            self._state = tf.Variable(tf.zeros([4], tf.int32), trainable=False)
+
+    def begin(self, seed: tf.Tensor, epoch: int, batch: int) -> None:
+        """Sets the seed [2], the epoch and the batch."""
+        self._state.assign([*tf.unstack(tf.cast(seed, tf.int32)), epoch, batch])
+
+    def read(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns what was set."""
+        state = self._state.read_value()
+        return state[:2], state[2], state[3]
+
+
+def endless(
+    arrays: Any, batch_size: int, order: Order, *, shuffle: bool = True
+) -> tf.data.Dataset:
+    """Returns batches of one epoch after the other, without end.
+
+    Args:
+      arrays: a nest of arrays [N, ...]; they are kept once, in their dtype.
+      batch_size: B; the last batch of an epoch is what is left.
+      order: what an iterator begins with; read when the first batch is asked for.
+      shuffle: whether each epoch has an order of its own, else that of the arrays.
+
+    >>> order = Order()
+    >>> batches = endless(tf.range(5), 2, order)
+    >>> first = [batch.numpy().tolist() for batch in batches.take(6)]
+    >>> sorted(sum(first[:3], [])), sorted(sum(first[3:], []))
+    ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    >>> order.begin([0, 0], epoch=1, batch=1)
+    >>> [batch.numpy().tolist() for batch in batches.take(2)] == first[4:]
+    True
+    """
+    with tf.device("CPU:0"):
+        arrays = tf.nest.map_structure(tf.convert_to_tensor, arrays)
+    count = len(tf.nest.flatten(arrays)[0])
+    short = count % batch_size
+
+    def rows(epochs_done: tf.Tensor) -> tf.Tensor:
+        seed, epoch, batch = order.read()
+        found = tf.range(count)
+        if shuffle:
+            # Below nought, where no step has its seed.
+            seed = tf.random.fold_in(seed, -1 - epoch - tf.cast(epochs_done, tf.int32))
+            found = tf.random.experimental.stateless_shuffle(found, seed)
+        return found[tf.where(epochs_done == 0, batch * batch_size, 0) :]
+
+    def batched(rows: tf.Tensor) -> tf.data.Dataset:
+        full = tf.size(rows) // batch_size
+        batches = tf.reshape(rows[: full * batch_size], [full, batch_size])
+        found = tf.data.Dataset.from_tensor_slices(batches)
+        if short:
+            found = found.concatenate(tf.data.Dataset.from_tensors(rows[-short:]))
+        return found
+
+    def taken(rows: tf.Tensor) -> Any:
+        return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
+
+    batches = tf.data.Dataset.counter().map(rows).prefetch(1).flat_map(batched)
+    batches = batches.map(taken, num_parallel_calls=tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    # Their rewriting of the graph would take longer than they save.
+    options.experimental_optimization.apply_default_optimizations = False
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
