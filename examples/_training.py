@@ -113,7 +113,6 @@ def start(parser, args):
         parser.error(f"argument --output: wanted a folder, got '{args.output}', {error.strerror}.")
     if args.smoke:
         args.epochs = 1
-    _check_backup(parser, args)
     if (args.output / "summary.json").exists():
         print(f"The results in {args.output} will be overwritten.")
     print("Starting TensorFlow ...", flush=True)
@@ -127,31 +126,6 @@ def start(parser, args):
         tf.zeros([])  # looks for devices, which also has much to say
     tf.get_logger().setLevel("ERROR")
     tf_keras.utils.set_random_seed(args.seed)
-
-
-def _check_backup(parser, args):
-    """Removes what an earlier run left, or, to go on from it, compares its options."""
-    backup = args.output / BACKUP
-    if not args.resume:
-        shutil.rmtree(backup, ignore_errors=True)
-        return
-    if not (backup / "options.json").exists():
-        print(f"There is nothing in {args.output} to go on from: a new run begins.")
-        return
-    begun = json.loads((backup / "options.json").read_text())
-    for name, value in _options(args).items():
-        if value != begun.get(name):
-            option = "--" + name.replace("_", "-")
-            parser.error(
-                f"argument --resume: wanted the options that the run in {args.output} was begun "
-                f"with, {option} {begun.get(name)}, got {value}."
-            )
-
-
-def _options(args):
-    """Returns what a run that goes on has to have in common with the one that was begun."""
-    plain = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
-    return json.loads(json.dumps(plain, default=str))
 
 
 @contextlib.contextmanager
@@ -199,9 +173,7 @@ def train(vae, training, validation, args, callbacks=()):
 
     training = training if isinstance(training, tuple) else (training,)
     is_array = isinstance(training[0], np.ndarray)
-    backup = args.output / BACKUP
-    backup.mkdir(parents=True, exist_ok=True)
-    (backup / "options.json").write_text(json.dumps(_options(args), indent=2) + "\n")
+    backup = _begin(args)
     losses = backup / "losses.jsonl"
     done = len(_noted(losses))
     epochs = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''}"
@@ -236,6 +208,36 @@ def train(vae, training, validation, args, callbacks=()):
     seen = run * len(training[0]) if is_array else steps * args.batch_size
     history = {name: [epoch[name] for epoch in noted] for name in noted[0]}
     return history, {"epochs": run, "seconds": seconds, "images_per_second": seen / seconds}
+
+
+def _begin(args):
+    """Makes the folder of the backup, or, to go on from it, compares its options."""
+    backup = args.output / BACKUP
+    begun = backup / "options.json"
+    if args.resume and not begun.exists():
+        print(f"There is nothing in {args.output} to go on from: a new run begins.")
+    elif args.resume:
+        before = json.loads(begun.read_text())
+        for name, value in _options(args).items():
+            if value != before.get(name):
+                option = "--" + name.replace("_", "-")
+                sys.exit(
+                    f"error: argument --resume: wanted the options that the run in {args.output} "
+                    f"was begun with, {option} {before.get(name)}, got {value}."
+                )
+        return backup
+    shutil.rmtree(backup, ignore_errors=True)
+    backup.mkdir(parents=True)
+    partial = backup / "options.json.partial"
+    partial.write_text(json.dumps(_options(args), indent=2) + "\n")
+    partial.replace(begun)
+    return backup
+
+
+def _options(args):
+    """Returns what a run that goes on has to have in common with the one that was begun."""
+    plain = {name: value for name, value in vars(args).items() if name not in ("resume", "output")}
+    return json.loads(json.dumps(plain, default=str))
 
 
 def _watching(args, losses, backup):
@@ -348,7 +350,6 @@ def write(args, history, figures, scores, speed):
     partial = args.output / "summary.json.partial"
     partial.write_text(json.dumps(parts, indent=2, default=str) + "\n")
     partial.replace(args.output / "summary.json")
-    shutil.rmtree(args.output / BACKUP, ignore_errors=True)
     _show(args, scores, speed)
 
 
@@ -375,6 +376,11 @@ def _show(args, scores, speed):
     for title, number, unit in rows:
         print(f"  {title:24}{number:10.{4 if abs(number) < 1 else 1}f} {unit}")
     print(f"\nResults in {args.output}: {', '.join(sorted(os.listdir(args.output)))}")
+
+
+def tidy(args):
+    """Removes the backup of a run whose results are whole."""
+    shutil.rmtree(args.output / BACKUP, ignore_errors=True)
 
 
 def _versions():

@@ -48,6 +48,7 @@ def main():
     drawings = figures(vae, test, history, args)
     _training.save(vae, test.images, args, labels=test.labels)
     _training.write(args, history, drawings, scores, speed)
+    _training.tidy(args)
 
 
 def accuracy(vae, test, args):

@@ -63,6 +63,7 @@ def main():
     drawings = figures(vae, test, history, args)
     _training.save(vae, test, args)
     _training.write(args, history, drawings, scores, speed)
+    _training.tidy(args)
 
 
 def drawn(args):

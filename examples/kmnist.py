@@ -43,11 +43,14 @@ def main():
         data = _digits.load(args)
     except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
-    copies = {}
+    copies, runs = {}, []
     for size in args.latent_dim:
         one = {"latent_dim": size, "output": args.output / f"latent{size}"}
-        copies[f"{size} dimensions"] = run(data, argparse.Namespace(**vars(args) | one), parser)
+        runs.append(argparse.Namespace(**vars(args) | one))
+        copies[f"{size} dimensions"] = run(data, runs[-1], parser)
     compare(data[-1], copies, args)
+    for one in runs:
+        _training.tidy(one)
 
 
 def run(data, args, parser):

@@ -68,6 +68,7 @@ def main():
     drawings = _digits.figures(vae, test, history, untrained, args)
     _training.save(vae, test.images, args)
     _training.write(args, history, drawings, scores, speed)
+    _training.tidy(args)
 
 
 if __name__ == "__main__":

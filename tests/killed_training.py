@@ -1,9 +1,9 @@
 """Trainings that are killed at random moments and begun again, for `tests.test_resume`.
 
-`python -m tests.killed_training FOLDER KILLS` trains once without interruption, and then KILLS times
-with one: each in processes of its own, forked so that TensorFlow is imported once. It prints, of
-each, a JSON line: how many backups it had begun when it was killed, whether it was about one of
-them, at which epoch it went on, and whether its weights are in the end those of the first.
+`python -m tests.killed_training FOLDER KILLS` trains once without interruption, and then KILLS
+times with one: each in processes of its own, forked so that TensorFlow is imported once. It
+prints, of each, a JSON line: how many backups it had begun when it was killed, whether it was about
+one of them, at which epoch it went on, and whether its weights are in the end those of the first.
 """
 
 import json

@@ -1,5 +1,7 @@
 """The order in which images come."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,7 +24,7 @@ def test_every_epoch_has_every_row_once(count, batch_size):
     found = taken(count, batch_size, 3 * steps)
     for epoch in range(3):
         rows = found[epoch * steps : (epoch + 1) * steps]
-        assert sorted(sum(rows, [])) == list(range(count))
+        assert sorted(itertools.chain(*rows)) == list(range(count))
         assert [len(row) for row in rows[:-1]] == [batch_size] * (steps - 1)
 
 

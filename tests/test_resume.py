@@ -120,7 +120,12 @@ def test_early_stopping_goes_on_counting(epoch, tmp_path):
         stop = tfpvae.callbacks.EarlyStopping(
             "loss", min_delta=1e6, patience=2, restore_best_weights=True
         )
-        return {"options": {}, "compiled": {"run_eagerly": True}, "given": {}, "before": [stop, *more]}
+        return {
+            "options": {},
+            "compiled": {"run_eagerly": True},
+            "given": {},
+            "before": [stop, *more],
+        }
 
     wanted, _, run = trained(tmp_path / "whole", **arguments())
     assert run == [0, 1, 2]  # the first is the best

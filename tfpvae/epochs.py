@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 class Order:
-    """The seed of all epochs' orders, and the epoch and batch that the next iterator begins with."""
+    """The seed of all orders, and the epoch and the batch that the next iterator begins with."""
 
     def __init__(self):
         self.dataset: Any = None  # what the user gave, with an order of its own
@@ -28,9 +28,7 @@ class Order:
         return state[:2], state[2], state[3]
 
 
-def endless(
-    arrays: Any, batch_size: int, order: Order, *, shuffle: bool = True
-) -> tf.data.Dataset:
+def endless(arrays: Any, batch_size: int, order: Order, *, shuffle: bool = True) -> tf.data.Dataset:
     """Returns batches of one epoch after the other, without end.
 
     Args:
@@ -53,6 +51,7 @@ def endless(
     count = len(tf.nest.flatten(arrays)[0])
     short = count % batch_size
 
+    @tf.autograph.experimental.do_not_convert
     def rows(epochs_done: tf.Tensor) -> tf.Tensor:
         seed, epoch, batch = order.read()
         found = tf.range(count)
@@ -62,6 +61,7 @@ def endless(
             found = tf.random.experimental.stateless_shuffle(found, seed)
         return found[tf.where(epochs_done == 0, batch * batch_size, 0) :]
 
+    @tf.autograph.experimental.do_not_convert
     def batched(rows: tf.Tensor) -> tf.data.Dataset:
         full = tf.size(rows) // batch_size
         batches = tf.reshape(rows[: full * batch_size], [full, batch_size])
@@ -70,6 +70,7 @@ def endless(
             found = found.concatenate(tf.data.Dataset.from_tensors(rows[-short:]))
         return found
 
+    @tf.autograph.experimental.do_not_convert
     def taken(rows: tf.Tensor) -> Any:
         return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
 

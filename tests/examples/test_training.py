@@ -1,0 +1,92 @@
+"""Examples that are interrupted and go on."""
+
+import argparse
+import importlib
+import sys
+
+import numpy as np
+import pytest
+import tf_keras
+
+import tfpvae
+from tests.examples.running import EXAMPLES
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 6, 5, 1), dtype=np.uint8)
+OPTIONS = {
+    "epochs": 5,
+    "batch_size": 4,
+    "optimizer": "adam",
+    "learning_rate": 0.01,
+    "schedule": "cosine",
+    "hold_encoder": 2,
+    "patience": 3,
+    "resume": False,
+}
+
+
+@pytest.fixture
+def training(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    yield importlib.import_module("_training")
+    del sys.modules["_training"]
+
+
+def options(folder, **other):
+    return argparse.Namespace(**OPTIONS | {"output": folder} | other)
+
+
+class Interrupt(tf_keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise InterruptedError
+
+
+def train(training, args, *callbacks):
+    tf_keras.utils.set_random_seed(0)
+    vae = tfpvae.build_vae("dense", image_shape=(6, 5, 1))
+    history, speed = training.train(vae, IMAGES, IMAGES[:4], args, callbacks)
+    return vae.get_weights(), history, speed["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "left"),
+    [(0, 4), (1, 3), (3, 1)],  # of two phases, the second of which begins with epoch 2
+)
+def test_an_example_goes_on_after_its_last_backup(training, epoch, left, tmp_path):
+    """The backup of the epoch has been written when it is interrupted."""
+    weights, history, _ = train(training, options(tmp_path / "whole"))
+    args = options(tmp_path / "interrupted")
+    with pytest.raises(InterruptedError):
+        train(training, args, Interrupt(epoch))
+    args.resume = True
+    found, again, run = train(training, args)
+    assert run == left
+    assert again == history
+    assert len(history["loss"]) == OPTIONS["epochs"]
+    for one, other in zip(found, weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    training.tidy(args)
+    assert not [*args.output.iterdir()]
+
+
+def test_other_options_are_refused(training, tmp_path):
+    with pytest.raises(InterruptedError):
+        train(training, options(tmp_path), Interrupt(0))
+    with pytest.raises(SystemExit, match="--resume: wanted .* --batch-size 4, got 6"):
+        train(training, options(tmp_path, resume=True, batch_size=6))
+
+
+def test_without_resume_a_run_begins_anew(training, tmp_path):
+    with pytest.raises(InterruptedError):
+        train(training, options(tmp_path), Interrupt(2))
+    assert train(training, options(tmp_path))[2] == OPTIONS["epochs"]
+
+
+def test_a_torn_line_of_losses_is_passed_over(training, tmp_path):
+    path = tmp_path / "losses.jsonl"
+    path.write_text('\n{"epoch": 0, "loss": 3}\n{"epoch": 1, "lo\n{"epoch": 1, "loss": 2}')
+    assert training._noted(path) == [{"loss": 3}, {"loss": 2}]
