@@ -28,13 +28,13 @@ ROOT = Path(__file__).parents[1]
 SIDE = 2048
 # Images a step, images in all (drawn ones, or as many of the real), draws an image.
 NETWORKS = {
-    "dense": (128, 30000, 1),
-    "deep": (128, 30000, 1),
-    "iwae": (20, 2000, 50),
-    "conv": (128, 3840, 1),
-    "cnn": (128, 1920, 1),
-    "kmnist": (128, 3840, 1),
-    "flowers": (20, 200, 1),
+    "dense": (128, 60000, 1),
+    "deep": (128, 60000, 1),
+    "iwae": (20, 6000, 50),
+    "conv": (128, 15360, 1),
+    "cnn": (128, 3840, 1),
+    "kmnist": (128, 7680, 1),
+    "flowers": (20, 800, 1),
 }
 CONTESTANTS = {
     "tfpvae": ("tfpvae", ""),

@@ -1,5 +1,6 @@
 """Pictures in a folder: every format and mode, splits, streams and broken files."""
 
+import math
 import os
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from tfpvae.datasets import (
     PictureFiles,
     draw_flowers,
+    folders,
     list_pictures,
     load_pictures,
     split_pictures,
@@ -304,6 +306,18 @@ def test_streaming_equals_loading(folder):
     streamed = [batch.numpy() for batch in batches]
     assert [len(batch) for batch in streamed] == [4, 2]
     np.testing.assert_array_equal(np.concatenate(streamed), pictures.images)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_pictures_are_read_once_where_they_fit_in_memory(folder, is_kept, monkeypatch):
+    read, own = [], folders.read_picture
+    monkeypatch.setattr(folders, "read_picture", lambda *args: read.append(args) or own(*args))
+    size = 6 * math.prod(SHAPE)
+    budget = size if is_kept else size - 1
+    batches = stream_pictures(folder, image_shape=SHAPE, batch_size=4, cache_bytes=budget)
+    epochs = [np.concatenate([batch.numpy() for batch in batches]) for _ in range(2)]
+    np.testing.assert_array_equal(*epochs)
+    assert len(read) == (6 if is_kept else 12)
 
 
 def shuffled(folder, seed, iterations=2):

@@ -6,6 +6,7 @@ its format, mode, size and orientation, becomes a uint8 array of one `image_shap
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -201,8 +202,12 @@ def stream_pictures(
     shuffle: bool = False,
     seed: int | None = None,
     on_error: str = "raise",
+    cache_bytes: int = 2**30,
 ) -> tf.data.Dataset:
-    """Batches of pictures decoded from disk as they are asked for, never all in memory.
+    """Batches of pictures decoded from disk as they are asked for.
+
+    All of them are kept in memory, as bytes, where they take no more than `cache_bytes`: they are
+    then decoded once, in the first epoch. Else none is.
 
     Args:
         files: a folder, the answer of `list_pictures`, or a sequence of paths.
@@ -211,6 +216,7 @@ def stream_pictures(
         shuffle: whether each iteration has a new order, over all pictures.
         seed: integer >= 0 that makes the orders reproducible.
         on_error: "raise" an error for a broken picture, or "skip" it with a warning.
+        cache_bytes: the most memory that decoded pictures may take, >= 0.
 
     Returns:
         Dataset of uint8 images [batch, height, width, channels], the same images
@@ -239,7 +245,10 @@ def stream_pictures(
     if seed is not None:
         _checks.whole_number("seed", seed, minimum=0)
     _checks.one_of("on_error", on_error, _ON_ERROR)
+    _checks.whole_number("cache_bytes", cache_bytes, minimum=0)
     read = _stream_reader(known, image_shape, on_error)
+    if len(known.paths) * math.prod(image_shape) <= cache_bytes:
+        read = _kept(read, len(known.paths), image_shape)
 
     def decode(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, good = tf.numpy_function(read, [index], [tf.uint8, tf.bool])
@@ -330,6 +339,27 @@ def _stream_reader(
         return np.zeros(image_shape, np.uint8), np.False_
 
     return read
+
+
+def _kept(
+    read: Callable[[int], tuple[np.ndarray, np.bool_]],
+    count: int,
+    image_shape: tuple[int, int, int],
+) -> Callable[[int], tuple[np.ndarray, np.bool_]]:
+    """The same function, which reads each good picture once."""
+    images = np.empty((count, *image_shape), np.uint8)  # no memory before it is written to
+    is_there = np.zeros(count, np.bool_)
+
+    def read_once(index: int) -> tuple[np.ndarray, np.bool_]:
+        if not is_there[index]:
+            image, good = read(index)
+            if not good:
+                return image, good
+            images[index] = image
+            is_there[index] = True
+        return images[index], np.True_
+
+    return read_once
 
 
 def _none_left(files: PictureFiles) -> ValueError:
