@@ -251,9 +251,10 @@ def _watching(args, losses, backup):
         with open(losses, "a") as file:  # the line before may have been torn
             file.write("\n" + json.dumps({"epoch": epoch} | numbers))
 
-    found = [callbacks.StopOnNonFinite(), tf_keras.callbacks.LambdaCallback(on_epoch_end=note)]
+    found = [callbacks.StopOnNonFinite()]
     if args.schedule == "cosine":
         found.append(tf_keras.callbacks.LearningRateScheduler(_cosine(args)))
+    found.append(tf_keras.callbacks.LambdaCallback(on_epoch_end=note))
     if args.patience:
         best = {"patience": args.patience, "restore_best_weights": True}
         found.append(callbacks.EarlyStopping("val_loss", **best))

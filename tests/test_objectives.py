@@ -136,7 +136,7 @@ def _last_gradient(vae, last):
 def test_the_decoder_has_the_same_gradient_on_either_way():
     def gradients(objective):
         vae = vae_with(objective=objective, num_samples=3)
-        vae._draws.seed.assign([5, 5])
+        vae._progress.seed.assign([5, 5])
         kernels = {v.ref() for v in vae.decoder.trainable_variables}
         return _gradients(vae, lambda v: v.ref() in kernels)
 
@@ -217,7 +217,7 @@ def test_the_target_rate_is_held():
     assert np.mean(kls[-100:]) == pytest.approx(3.0, abs=0.2)
 
 
-def test_more_draws_tighten_the_bound_that_is_trained_on():
+def test_more_progress_tighten_the_bound_that_is_trained_on():
     losses = {}
     for num_samples in (1, 50):
         vae = vae_with(objective="iwae", num_samples=num_samples)
@@ -228,7 +228,7 @@ def test_more_draws_tighten_the_bound_that_is_trained_on():
     assert losses[1] > losses[50] > -bound - 0.05  # 0.05: the noise of 20 evaluations
 
 
-def test_several_draws_of_the_elbo_are_its_mean_with_less_noise():
+def test_several_progress_of_the_elbo_are_its_mean_with_less_noise():
     one, many = vae_with(), vae_with(num_samples=20)
     found = [
         [vae.evaluate(IMAGES, verbose=0, return_dict=True)["nll"] for _ in range(40)]

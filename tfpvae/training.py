@@ -230,7 +230,8 @@ class Training(Answers):
         if self._order.dataset is not None:
             for _ in range(initial_epoch, epoch):
                 iter(self._order.dataset)  # its next shuffle is another
-        return (sys.maxsize, 0) if self._progress.is_over else (epoch, batch)
+        is_over = bool(self._progress.is_over.numpy())  # a MirroredVariable itself is always true
+        return (sys.maxsize, 0) if is_over else (epoch, batch)
 
     # How steps are run
 
