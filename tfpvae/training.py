@@ -48,6 +48,7 @@ class Training(Answers):
 
     train_function: Callable | None  # Keras' own, made anew where they are None
     test_function: Callable | None
+    _training_state = None  # what is left when BackupAndRestore deletes Keras' own
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
