@@ -107,6 +107,8 @@ def start(parser, args):
     for module, install in (("tfpvae", '".[figures]"'), ("matplotlib", '"tfpvae[figures]"')):
         if importlib.util.find_spec(module) is None:
             parser.error(f"wanted {module}, got none installed; pip install {install}")
+    if _worker():  # the first one's results are where they always are
+        args.output /= f"worker_{_worker()}"
     try:
         args.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -123,9 +125,18 @@ def start(parser, args):
 
         import tfpvae  # noqa: F401
 
+        if "TF_CONFIG" in os.environ:  # before all else that TensorFlow does
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()  # waits for the other workers
+            tf.distribute.experimental_set_strategy(strategy)
         tf.zeros([])  # looks for devices, which also has much to say
     tf.get_logger().setLevel("ERROR")
     tf_keras.utils.set_random_seed(args.seed)
+
+
+def _worker():
+    """Returns which of the workers in TF_CONFIG this is: 0, the first, also where it is alone."""
+    task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {})
+    return task.get("index", 0)
 
 
 @contextlib.contextmanager
@@ -258,6 +269,9 @@ def _watching(args, losses, backup):
     if args.patience:
         best = {"patience": args.patience, "restore_best_weights": True}
         found.append(callbacks.EarlyStopping("val_loss", **best))
+    if _worker():  # all go on from the first one's
+        first, _, own = str(backup).rpartition(f"worker_{_worker()}{os.sep}")
+        backup = Path(first, own)
     keep = tf_keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False)
     return [*found, keep]
 

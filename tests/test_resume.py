@@ -140,6 +140,14 @@ def test_early_stopping_goes_on_counting(epoch, tmp_path):
         np.testing.assert_array_equal(two, other)
 
 
+def test_fit_without_a_backup_after_one_with(tmp_path):
+    vae = tfpvae.build_vae("dense", image_shape=SHAPE)
+    vae.compile(run_eagerly=True)
+    backup = tf_keras.callbacks.BackupAndRestore(str(tmp_path))
+    vae.fit(IMAGES, callbacks=[backup], verbose=0)
+    assert len(vae.fit(IMAGES, epochs=2, verbose=0).epoch) == 2
+
+
 def test_killed_at_random_moments_and_begun_again(tmp_path):
     """As many times as TFPVAE_KILLS says."""
     kills = int(os.environ.get("TFPVAE_KILLS", 3))

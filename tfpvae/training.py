@@ -48,6 +48,7 @@ class Training(Answers):
 
     train_function: Callable | None  # Keras' own, made anew where they are None
     test_function: Callable | None
+    _training_state = None  # what is left when BackupAndRestore deletes Keras' own
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -158,10 +159,10 @@ class Training(Answers):
         return inference.reconstruct(self, conditioning.join(inference.scaled(images), labels))
 
     def _learn(self, data: Any, present: tf.Tensor | None = None) -> dict:
+        share = _share(data)
         with tf.GradientTape() as tape:
             loss, metrics = self._objective(data, training=True, present=present)
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            loss = loss / replicas  # the optimizer sums over replicas
+            loss = loss * tf.cast(share, loss.dtype)  # the optimizer sums over replicas
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         return metrics
 
@@ -205,13 +206,13 @@ class Training(Answers):
     def _ordered(self, given: dict[str, Any]) -> dict[str, Any]:
         """Returns the arguments of `fit` with batches for arrays, in an order that can be resumed.
 
-        A strategy shares arrays out by itself, and steps_per_epoch makes epochs of another kind.
+        steps_per_epoch makes epochs of another kind.
         """
         is_array = all(
             part is None or hasattr(part, "dtype")
             for part in (given.get(name) for name in ("x", "y", "sample_weight"))
         )
-        left = self._has_strategy or given.get("steps_per_epoch") or given.get("shuffle") == "batch"
+        left = given.get("steps_per_epoch") or given.get("shuffle") == "batch"
         if not is_array or left:
             x = given.get("x")
             self._order.dataset = x if isinstance(x, tf.data.Dataset) else None
@@ -285,7 +286,9 @@ class Training(Answers):
     @contextlib.contextmanager
     def _steps_for(self, given: dict[str, Any]) -> Iterator[None]:
         """Sets the draws of a `fit` or `evaluate`, and how many steps each of its calls runs."""
-        self._progress.seed.assign(_checks.seed(None))
+        with self.distribute_strategy.scope():  # all workers' new variables begin as the first's
+            drawn = tf.Variable(_checks.seed(None), trainable=False)
+        self._progress.seed.assign(drawn.read_value())
         self._progress.is_over.assign(False)
         self._progress.generators = _generators(self)
         if not self._chooses_steps:
@@ -308,6 +311,14 @@ class Training(Answers):
         if each or self.run_eagerly or self._has_strategy or not is_known:
             return 1
         return costs.steps_a_call(self, given.get("batch_size") or 32)
+
+
+def _share(data: Any) -> tf.Tensor | float:
+    """Returns which part of a step's images one replica has: 1 of all, 0 of none."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return 1.0
+    mine = tf.cast(tf.shape(tf.nest.flatten(data)[0])[0], tf.float32)
+    return mine / tf.distribute.get_replica_context().all_reduce("SUM", mine)
 
 
 def _generators(vae: tf_keras.Model) -> list[tf.random.Generator]:

@@ -90,3 +90,10 @@ def test_a_torn_line_of_losses_is_passed_over(training, tmp_path):
     path = tmp_path / "losses.jsonl"
     path.write_text('\n{"epoch": 0, "loss": 3}\n{"epoch": 1, "lo\n{"epoch": 1, "loss": 2}')
     assert training._noted(path) == [{"loss": 3}, {"loss": 2}]
+
+
+def test_all_workers_go_on_from_the_first_ones_backup(training, monkeypatch, tmp_path):
+    monkeypatch.setenv("TF_CONFIG", '{"task": {"type": "worker", "index": 1}}')
+    own, first = (path / "latent2" / "backup" for path in (tmp_path / "worker_1", tmp_path))
+    *_, keep = training._watching(options(own.parent), own / "losses.jsonl", own / "from_0")
+    assert keep.backup_dir == str(first / "from_0")
