@@ -52,3 +52,25 @@ def test_arrays_stay_together_and_keep_their_types():
     for bytes_, floats in epochs.endless(arrays, 4, order).take(4):
         assert (bytes_.dtype, floats.dtype) == (tf.uint8, tf.float64)
         np.testing.assert_array_equal(bytes_, floats)
+
+
+def test_the_last_images_validate_and_are_not_trained_on():
+    x = np.arange(10)
+    given = epochs.for_fit(epochs.Order(), x=x, y=-x, batch_size=4, validation_split=0.25)
+    kept, negated = given["validation_data"]
+    assert kept.tolist() == (-negated).tolist() == [7, 8, 9]
+    batches = given["x"].take(given["steps_per_epoch"])
+    assert sorted(int(i) for batch, _ in batches for i in batch) == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y": np.zeros(9)}, "y: wanted as many as of x, 10, got 9."),
+        ({"y": np.zeros(10), "sample_weight": np.ones(3)}, "sample_weight: wanted as many"),
+        ({"validation_split": 0.99}, "validation_split: wanted a part .* got 0.99 of 10."),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        epochs.for_fit(epochs.Order(), x=np.zeros(10), **arguments)

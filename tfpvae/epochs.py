@@ -5,9 +5,11 @@ order follows from its number, so that a training that goes on in a new process,
 an epoch or inside of one, is given what it would have been given.
 """
 
+import math
 from typing import Any
 
 import tensorflow as tf
+import tf_keras
 
 
 class Order:
@@ -80,3 +82,51 @@ def endless(arrays: Any, batch_size: int, order: Order, *, shuffle: bool = True)
     # Their rewriting of the graph would take longer than they save.
     options.experimental_optimization.apply_default_optimizations = False
     return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def for_fit(
+    order: Order,
+    *,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+    shuffle: bool = True,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    validation_batch_size: int | None = None,
+    **_: Any,
+) -> dict[str, Any]:
+    """Returns the arguments of `fit` that say what of arrays is trained on."""
+    arrays = (x, y, sample_weight)[: 1 if y is None else 2 if sample_weight is None else 3]
+    for name, array in zip(("y", "sample_weight"), arrays[1:], strict=False):
+        if len(array) != len(x):
+            raise ValueError(f"{name}: wanted as many as of x, {len(x)}, got {len(array)}.")
+    if validation_split:
+        kept = math.floor(len(x) * (1 - validation_split))  # from the front, as Keras does
+        if not 0 < kept < len(x):
+            raise ValueError(
+                "validation_split: wanted a part that leaves images to train and to validate on, "
+                f"got {validation_split} of {len(x)}."
+            )
+        validation_data = tuple(array[kept:] for array in arrays)
+        arrays = tuple(array[:kept] for array in arrays)
+    batch_size = batch_size or 32
+    return {
+        "x": endless(_tensors(arrays), batch_size, order, shuffle=shuffle),
+        "y": None,
+        "sample_weight": None,
+        "batch_size": None,
+        "steps_per_epoch": math.ceil(len(arrays[0]) / batch_size),
+        "validation_split": 0.0,
+        "validation_data": validation_data,
+        "validation_batch_size": validation_batch_size or batch_size,
+    }
+
+
+def _tensors(arrays: tuple) -> tuple:
+    """Returns arrays as Keras has them: floating-point ones of its precision."""
+    floats = tf_keras.backend.floatx()
+    with tf.device("CPU:0"):  # where tf.data runs
+        found = [tf.convert_to_tensor(array) for array in arrays]
+    return tuple(tf.cast(array, floats) if array.dtype.is_floating else array for array in found)

@@ -1,7 +1,6 @@
 """How a VAE is trained and scored: compile, fit, evaluate, and the steps that they take."""
 
 import contextlib
-import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, conditioning, costs, epochs, inference, loops, objectives
+from tfpvae import _checks, conditioning, costs, epochs, inference, loops, objectives, progress
 from tfpvae.answers import Answers
 
 tfd = tfp.distributions
@@ -21,26 +20,6 @@ tfd = tfp.distributions
 def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
     """Returns -log p(x|z) of each image, summed over its pixels: [B], nats."""
     return -likelihood.log_prob(images)
-
-
-class Progress(tf.__internal__.tracking.AutoTrackable):
-    """What of a training is in its checkpoints, but neither a weight nor the optimizer's.
-
-    Attributes:
-      seed: what all draws and orders of a fit or evaluate go back to, drawn as it begins.
-      is_over: whether a callback has stopped the training.
-      generators: of the layers that draw from one of their own.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.seed = tf.Variable(_checks.seed(None), trainable=False, name="seed")
-        self.is_over = tf.Variable(False, trainable=False, name="is_over")
-        self.generators: list[tf.random.Generator] = []
-
-    def _trackable_children(self, save_type="checkpoint", **kwargs):
-        children = super()._trackable_children(save_type, **kwargs)
-        return children if save_type == "checkpoint" else {}  # a saved model begins anew
 
 
 class Training(Answers):
@@ -88,7 +67,7 @@ class Training(Answers):
             steps_per_execution=steps_per_execution,
             **kwargs,
         )
-        self._progress = Progress()  # not before: a SavedModel that is loaded brings none
+        self._progress = progress.Progress()  # not before: a SavedModel that is loaded brings none
         self._has_metrics = bool(kwargs.get("metrics") or kwargs.get("weighted_metrics"))
         self._by_xla = self._xla_pays() if jit_compile is None else bool(jit_compile)
         self._chooses_steps = steps_per_execution is None
@@ -218,7 +197,7 @@ class Training(Answers):
             self._order.dataset = x if isinstance(x, tf.data.Dataset) else None
             return given
         self._order.dataset = None
-        return given | _in_batches(self._order, **given)
+        return given | epochs.for_fit(self._order, **given)
 
     def _maybe_load_initial_counters_from_ckpt(self, steps_per_epoch, initial_epoch):
         """Returns the epoch and the batch that training begins with: Keras asks before it begins.
@@ -290,7 +269,7 @@ class Training(Answers):
             drawn = tf.Variable(_checks.seed(None), trainable=False)
         self._progress.seed.assign(drawn.read_value())
         self._progress.is_over.assign(False)
-        self._progress.generators = _generators(self)
+        self._progress.generators = progress.generators(self)
         if not self._chooses_steps:
             yield
             return
@@ -319,56 +298,6 @@ def _share(data: Any) -> tf.Tensor | float:
         return 1.0
     mine = tf.cast(tf.shape(tf.nest.flatten(data)[0])[0], tf.float32)
     return mine / tf.distribute.get_replica_context().all_reduce("SUM", mine)
-
-
-def _generators(vae: tf_keras.Model) -> list[tf.random.Generator]:
-    """Returns those of layers such as Dropout(0.5, rng_type="stateful"); others have none."""
-    own = [getattr(layer, "_random_generator", None) for layer in vae.submodules]
-    found = [getattr(generator, "_generator", None) for generator in own]
-    return [generator for generator in found if generator is not None]
-
-
-def _in_batches(
-    order: epochs.Order,
-    *,
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
-    batch_size: int | None = None,
-    shuffle: bool = True,
-    validation_split: float = 0.0,
-    validation_data: Any = None,
-    validation_batch_size: int | None = None,
-    **_: Any,
-) -> dict[str, Any]:
-    """Returns the arguments of `fit` that say what of arrays is trained on."""
-    arrays = (x, y, sample_weight)[: 1 if y is None else 2 if sample_weight is None else 3]
-    for name, array in zip(("y", "sample_weight"), arrays[1:], strict=False):
-        if len(array) != len(x):
-            raise ValueError(f"{name}: wanted as many as of x, {len(x)}, got {len(array)}.")
-    if validation_split:
-        kept = len(x) - math.floor(len(x) * validation_split)  # from the front, as Keras does
-        validation_data = tuple(array[kept:] for array in arrays)
-        arrays = tuple(array[:kept] for array in arrays)
-    batch_size = batch_size or 32
-    return {
-        "x": epochs.endless(_tensors(arrays), batch_size, order, shuffle=shuffle),
-        "y": None,
-        "sample_weight": None,
-        "batch_size": None,
-        "steps_per_epoch": math.ceil(len(arrays[0]) / batch_size),
-        "validation_split": 0.0,
-        "validation_data": validation_data,
-        "validation_batch_size": validation_batch_size or batch_size,
-    }
-
-
-def _tensors(arrays: tuple) -> tuple:
-    """Returns arrays as Keras has them: floating-point ones of its precision."""
-    floats = tf_keras.backend.floatx()
-    with tf.device("CPU:0"):  # where tf.data runs
-        found = [tf.convert_to_tensor(array) for array in arrays]
-    return tuple(tf.cast(array, floats) if array.dtype.is_floating else array for array in found)
 
 
 def _callbacks(given: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:

@@ -1,0 +1,33 @@
+"""What the backups of a training hold besides weights and optimizer."""
+
+import tensorflow as tf
+import tf_keras
+
+from tfpvae import _checks
+
+
+class Progress(tf.__internal__.tracking.AutoTrackable):
+    """What of a training is in its checkpoints, but neither a weight nor the optimizer's.
+
+    Attributes:
+      seed: what all draws and orders of a fit or evaluate go back to, drawn as it begins.
+      is_over: whether a callback has stopped the training.
+      generators: of the layers that draw from one of their own.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.seed = tf.Variable(_checks.seed(None), trainable=False, name="seed")
+        self.is_over = tf.Variable(False, trainable=False, name="is_over")
+        self.generators: list[tf.random.Generator] = []
+
+    def _trackable_children(self, save_type="checkpoint", **kwargs):
+        children = super()._trackable_children(save_type, **kwargs)
+        return children if save_type == "checkpoint" else {}  # a saved model begins anew
+
+
+def generators(vae: tf_keras.Model) -> list[tf.random.Generator]:
+    """Returns those of layers such as Dropout(0.5, rng_type="stateful"); others have none."""
+    own = [getattr(layer, "_random_generator", None) for layer in vae.submodules]
+    found = [getattr(generator, "_generator", None) for generator in own]
+    return [generator for generator in found if generator is not None]
