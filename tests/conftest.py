@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 import tf_keras
 
+from tfpvae.training import Training
+
 DATA = Path(os.environ.get("TFPVAE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(autouse=True)
 def _same_draws_each_time():
     tf_keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _steps_one_by_one(request, monkeypatch):
+    """Has `fit` leave XLA, which compiles for seconds, to the tests that are marked `by_xla`."""
+    if request.node.get_closest_marker("by_xla") is None:
+        monkeypatch.setattr(Training, "_xla_pays", lambda self: False)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import tf_keras
 
 import tfpvae
 
-pytestmark = [pytest.mark.realdata, pytest.mark.slow]
+pytestmark = [pytest.mark.realdata, pytest.mark.slow, pytest.mark.by_xla]
 
 
 def test_dense_on_raw_mnist_reaches_the_published_bound(real_data):

@@ -13,6 +13,7 @@ import tf_keras
 
 import tfpvae
 
+pytestmark = pytest.mark.by_xla
 ROOT = Path(__file__).parents[1]
 SHAPE = (6, 5, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)

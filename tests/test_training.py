@@ -10,6 +10,7 @@ import tfpvae
 from tfpvae import objectives
 from tfpvae.training import Training
 
+pytestmark = pytest.mark.by_xla
 SHAPE = (4, 3, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
 LABELS = np.arange(10) % 3

@@ -117,8 +117,33 @@ CASES = [
 ]
 CASES += [Case("deterministic", likelihood) for likelihood in LIKELIHOODS]
 CASES += SENSIBLE if os.environ.get("TFPVAE_EVERY_COMBINATION") else []  # half an hour and more
+# As few as have each choice once.
+ONCE = [
+    Case(*(names[i % len(names)] for names in (VARIATIONAL, [*LIKELIHOODS], [*PRIORS])))
+    for i in range(max(len(VARIATIONAL), len(LIKELIHOODS), len(PRIORS)))
+]
 CASES = list(dict.fromkeys(CASES + _each()))  # each once
-BY_NAME = {str(case): case for case in CASES}
+
+BY_NAME = {str(case): case for case in [*CASES, *ONCE]}
+
+
+def to_save() -> list[Case]:
+    """Those that are saved in every format: all, or each choice once, beside the first eight.
+
+    Of the given priors one with variables will do, and of the likelihoods those of a posterior; the
+    test of configs has them all.
+    """
+    saved = [
+        case
+        for case in CASES
+        if case.prior in (*PRIORS, "learned mixture")
+        and (case.posterior != "deterministic" or case.likelihood == "bernoulli")
+    ]
+    if os.environ.get("TFPVAE_EVERY_COMBINATION"):
+        return saved
+    alone = [case for case in saved if case.num_classes or case.prior == "learned mixture"]
+    alone += [case for case in saved if case.posterior == "deterministic"]
+    return list(dict.fromkeys([*saved[:8], *ONCE, *alone]))
 
 
 def images(count: int) -> np.ndarray:

@@ -12,18 +12,10 @@ import tf_keras
 
 import tfpvae
 from tests.contracts import saved
-from tests.contracts.registry import CASES, LATENT_DIM, Case, images, parameters
-from tfpvae.priors import PRIORS
+from tests.contracts.registry import CASES, LATENT_DIM, Case, images, parameters, to_save
 
 ROOT = Path(__file__).parents[2]
-# Of the given priors one with variables will do; the config test has them all. The likelihoods are
-# saved with a posterior.
-SAVED = [
-    case
-    for case in CASES
-    if case.prior in (*PRIORS, "learned mixture")
-    and (case.posterior != "deterministic" or case.likelihood == "bernoulli")
-]
+SAVED = to_save()
 
 
 def run(*arguments) -> str:
