@@ -390,7 +390,8 @@ def _show(args, scores, speed):
     print()
     for title, number, unit in rows:
         print(f"  {title:24}{number:10.{4 if abs(number) < 1 else 1}f} {unit}")
-    print(f"\nResults in {args.output}: {', '.join(sorted(os.listdir(args.output)))}")
+    names = sorted({*os.listdir(args.output)} - {BACKUP})
+    print(f"\nResults in {args.output}: {', '.join(names)}")
 
 
 def tidy(args):
