@@ -1,6 +1,6 @@
 """What no other test of files has: links, pipes, rights, names, archives, torn models.
 
-Broken pictures are in `tests/datasets/test_folders.py`; IDX and NPZ files, their sizes, magic,
+Broken pictures are in `tests/datasets/test_pictures.py`; IDX and NPZ files, their sizes, magic,
 counts, gzips and bombs in `test_idx.py` and `test_npz.py` beside it; downloads that break off in
 `test_mnist.py`; arrays and tf.data of other shapes, dtypes and ranges in `tests/test_vae.py`.
 """

@@ -3,15 +3,9 @@
 from tfpvae.datasets.batching import batches, binarize
 from tfpvae.datasets.drawn_digits import draw_digits
 from tfpvae.datasets.drawn_flowers import draw_flowers
-from tfpvae.datasets.folders import (
-    PictureFiles,
-    Pictures,
-    list_pictures,
-    load_pictures,
-    split_pictures,
-    stream_pictures,
-)
+from tfpvae.datasets.folders import PictureFiles, list_pictures, split_pictures
 from tfpvae.datasets.mnist import load_mnist
+from tfpvae.datasets.pictures import Pictures, load_pictures, stream_pictures
 
 __all__ = [
     "PictureFiles",

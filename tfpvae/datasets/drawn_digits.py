@@ -16,7 +16,7 @@ from PIL import Image
 
 from tfpvae.datasets.brushes import Array, Canvas, Rng, bezier, direction, rotation
 from tfpvae.datasets.drawing import draw_pictures
-from tfpvae.datasets.folders import Pictures
+from tfpvae.datasets.pictures import Pictures
 
 _OVERSAMPLING = 4
 

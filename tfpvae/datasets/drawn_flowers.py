@@ -31,8 +31,8 @@ from tfpvae.datasets.brushes import (
     to_bytes,
 )
 from tfpvae.datasets.drawing import draw_pictures
-from tfpvae.datasets.folders import Pictures
 from tfpvae.datasets.grounds import light_field, paint_ground
+from tfpvae.datasets.pictures import Pictures
 
 _OVERSAMPLING = 4
 _STEM = np.array([78, 128, 58])

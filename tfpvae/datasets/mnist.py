@@ -10,9 +10,9 @@ import numpy as np
 
 from tfpvae import _checks
 from tfpvae.datasets.download import download
-from tfpvae.datasets.folders import Pictures
 from tfpvae.datasets.idx import read_idx
 from tfpvae.datasets.npz import read_npz
+from tfpvae.datasets.pictures import Pictures
 
 
 class _Set(NamedTuple):

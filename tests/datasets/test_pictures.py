@@ -1,0 +1,370 @@
+"""The pictures of files: every format and mode, streams and broken files."""
+
+import math
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfpvae.datasets import (
+    PictureFiles,
+    draw_flowers,
+    list_pictures,
+    load_pictures,
+    split_pictures,
+    stream_pictures,
+)
+from tfpvae.datasets import pictures as pictures_of_files
+
+ORANGE = (250, 140, 20)
+ORANGE_GREY = 159  # 0.299 R + 0.587 G + 0.114 B
+SHAPE = (16, 16, 3)
+
+
+def save(path, mode="RGB", colour=ORANGE, size=(32, 24), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path, **options)
+    return path
+
+
+def load_one(path, image_shape=SHAPE, **options):
+    (image,) = load_pictures([path], image_shape=image_shape, **options).images
+    return image.astype(int)
+
+
+# Formats and modes.
+
+
+@pytest.mark.parametrize(
+    "name, tolerance",
+    [
+        ("a.png", 0),
+        ("a.bmp", 0),
+        ("a.gif", 0),
+        ("a.PNG", 0),
+        ("a.jpg", 3),  # lossy: YCbCr is rounded to whole numbers
+        ("a.JPEG", 3),
+        ("a.webp", 4),  # lossy, with less range for YCbCr
+    ],
+)
+def test_every_format_keeps_its_colour(tmp_path, name, tolerance):
+    image = load_one(save(tmp_path / name))
+    assert np.abs(image - ORANGE).max() <= tolerance
+
+
+def palette_picture():
+    picture = Image.new("P", (20, 20), 7)
+    picture.putpalette([channel for _ in range(256) for channel in ORANGE])
+    return picture
+
+
+@pytest.mark.parametrize(
+    "mode, colour, rgb",
+    [
+        ("1", 1, (255, 255, 255)),
+        ("L", 90, (90, 90, 90)),
+        ("RGB", ORANGE, ORANGE),
+        ("RGBA", (*ORANGE, 255), ORANGE),
+        ("RGBA", (200, 100, 0, 0), (255, 255, 255)),
+        ("RGBA", (200, 100, 0, 51), (244, 224, 204)),  # a fifth of it, laid on white
+        ("LA", (0, 128), (127, 127, 127)),
+        ("I;16", 65535, (255, 255, 255)),
+        ("I;16", 257 * 100, (100, 100, 100)),
+        ("I;16", 300, (1, 1, 1)),  # clipping to 8 bits would make it white
+    ],
+)
+def test_every_mode_of_png(tmp_path, mode, colour, rgb):
+    path = save(tmp_path / "a.png", mode, colour)
+    # Blending on white rounds once, hence one level.
+    np.testing.assert_allclose(load_one(path), np.broadcast_to(rgb, SHAPE), atol=1)
+    grey = round(np.dot(rgb, (0.299, 0.587, 0.114)))
+    np.testing.assert_allclose(load_one(path, (16, 16, 1)), grey, atol=1)
+
+
+@pytest.mark.parametrize("channels, colour", [(1, ORANGE_GREY), (3, ORANGE)])
+def test_palette_becomes_its_colours(tmp_path, channels, colour):
+    palette_picture().save(tmp_path / "a.png")
+    image = load_one(tmp_path / "a.png", (16, 16, channels))
+    assert np.abs(image - colour).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+def test_transparent_palette_entry_is_laid_on_white(tmp_path, name):
+    palette_picture().save(tmp_path / name, transparency=7)
+    assert (load_one(tmp_path / name) == 255).all()
+
+
+@pytest.mark.parametrize("channels, colour", [(1, 76), (3, (254, 0, 0))])
+def test_cmyk_jpeg(tmp_path, channels, colour):
+    path = save(tmp_path / "a.jpg", "CMYK", (0, 255, 255, 0))
+    assert np.abs(load_one(path, (16, 16, channels)) - colour).max() <= 3
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp"])
+def test_first_frame_of_an_animation(tmp_path, name):
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    assert np.abs(load_one(tmp_path / name) - (255, 0, 0)).max() <= 4
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+@pytest.mark.parametrize(
+    "orientation, side", [(1, "left"), (3, "right"), (6, "top"), (8, "bottom")]
+)
+def test_exif_orientation_is_applied(tmp_path, name, orientation, side):
+    stored = np.zeros((32, 32, 3), np.uint8)
+    stored[:, :16] = 255  # stored with its left half white
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / name, exif=exif)
+    image = load_one(tmp_path / name)
+    halves = {"left": image[:, :6], "right": image[:, 10:], "top": image[:6], "bottom": image[10:]}
+    means = {name: half.mean() for name, half in halves.items()}
+    assert max(means, key=means.get) == side
+    assert means[side] > 245
+
+
+# Size.
+
+
+def test_wide_picture_is_scaled_to_cover_and_cropped_at_its_centre(tmp_path):
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 20:40] = 255  # the middle square is white
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    image = load_one(tmp_path / "a.png", (10, 10, 3))
+    assert image[:, 2:8].min() > 250  # not the edges, where black shines in
+
+
+@pytest.mark.parametrize("shape", [(5, 9, 3), (31, 8, 1), (1, 1, 3), (100, 64, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (300, 2), (17, 90)])
+def test_any_size_fits_any_shape(tmp_path, shape, size):
+    path = save(tmp_path / "a.png", size=size)
+    image = load_one(path, shape)
+    assert image.shape == shape
+    assert np.abs(image - (ORANGE if shape[2] == 3 else ORANGE_GREY)).max() <= 1
+
+
+@pytest.mark.parametrize("side", [32, 60, 100])
+def test_quick_jpeg_decoding_looks_the_same(tmp_path, side):
+    flower = draw_flowers(6, image_shape=(512, 512, 3), seed=3).images[-1]
+    for name, options in (("a.png", {}), ("a.jpg", {"quality": 95})):
+        Image.fromarray(flower).save(tmp_path / name, **options)
+    exact, quick = (load_one(tmp_path / name, (side, side, 3)) for name in ("a.png", "a.jpg"))
+    # Decoded at less than twice the side, edges would be off by 15 and more.
+    assert np.abs(exact - quick).max() <= 10
+
+
+# Streaming.
+
+
+def test_streaming_equals_loading(folder):
+    pictures = load_pictures(folder, image_shape=SHAPE)
+    assert pictures.images.dtype == np.uint8
+    assert pictures.paths == list_pictures(folder).paths
+    batches = stream_pictures(folder, image_shape=SHAPE, batch_size=4)
+    assert batches.element_spec == tf.TensorSpec((None, *SHAPE), tf.uint8)
+    assert batches.cardinality() == 2
+    streamed = [batch.numpy() for batch in batches]
+    assert [len(batch) for batch in streamed] == [4, 2]
+    np.testing.assert_array_equal(np.concatenate(streamed), pictures.images)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_pictures_are_read_once_where_they_fit_in_memory(folder, is_kept, monkeypatch):
+    read, own = [], pictures_of_files.read_picture
+    monkeypatch.setattr(
+        pictures_of_files, "read_picture", lambda *args: read.append(args) or own(*args)
+    )
+    size = 6 * math.prod(SHAPE)
+    budget = size if is_kept else size - 1
+    batches = stream_pictures(folder, image_shape=SHAPE, batch_size=4, cache_bytes=budget)
+    epochs = [np.concatenate([batch.numpy() for batch in batches]) for _ in range(2)]
+    np.testing.assert_array_equal(*epochs)
+    assert len(read) == (6 if is_kept else 12)
+
+
+def shuffled(folder, seed, iterations=2):
+    batches = stream_pictures(folder, image_shape=SHAPE, batch_size=6, shuffle=True, seed=seed)
+    return [next(iter(batches)).numpy() for _ in range(iterations)]
+
+
+def test_shuffling_is_new_each_time_and_reproducible(folder):
+    first, second = shuffled(folder, seed=1), shuffled(folder, seed=1)
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first[0], first[1])
+    everything = load_pictures(folder, image_shape=SHAPE).images
+    rows = {image.tobytes() for image in everything}
+    assert rows == {image.tobytes() for image in first[0]}
+
+
+def test_part_of_a_split_streams(folder):
+    train = split_pictures(folder, (0.5, 0.3, 0.2))[0]
+    (batch,) = stream_pictures(train, image_shape=(8, 8, 1), batch_size=8)
+    assert batch.shape == (3, 8, 8, 1)
+
+
+# Broken files.
+
+
+def cut(path, share=0.6):
+    save(path)
+    Image.fromarray(draw_flowers(1).images[0]).save(path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def huge(path):
+    save(path, size=(400, 300))
+
+
+BROKEN = {
+    "cut.jpg": cut,
+    "cut.png": cut,
+    "cut.gif": cut,
+    "cut.bmp": cut,
+    "cut.webp": cut,
+    "last_bytes_gone.jpg": lambda path: cut(path, 0.998),
+    "empty.jpg": lambda path: path.write_bytes(b""),
+    "text.jpg": lambda path: path.write_text("no picture"),
+    "tiff_inside.png": lambda path: save(path, format="TIFF"),
+    "bomb.png": huge,
+    "missing.jpg": lambda path: None,
+}
+
+
+@pytest.fixture
+def small_bombs(monkeypatch):
+    """Makes Pillow refuse pictures of more than 2 * 50,000 pixels."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50_000)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_file_is_named(tmp_path, small_bombs, name):
+    BROKEN[name](tmp_path / name)
+    message = rf"files: wanted pictures, got '.*{name}', broken \(\w+: "
+    with pytest.raises(ValueError, match=message):
+        load_pictures([tmp_path / name], image_shape=SHAPE)
+
+
+def test_broken_file_in_a_stream_is_named(folder):
+    cut(folder / "rose" / "cut.jpg")
+    batches = stream_pictures(folder, image_shape=SHAPE, batch_size=3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"wanted pictures, got '.*cut\.jpg'"):
+        list(batches)
+
+
+def test_loading_skips_broken_files_with_one_warning(folder):
+    cut(folder / "daisy" / "1_cut.jpg")
+    (folder / "rose" / "text.jpg").write_text("no picture")
+    message = r"skipped 2 of 8 pictures.*1_cut\.jpg.*text\.jpg"
+    with pytest.warns(UserWarning, match=message) as caught:
+        pictures = load_pictures(folder, image_shape=SHAPE, on_error="skip")
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert pictures.images.shape == (6, *SHAPE)
+    names = [pictures.class_names[label] for label in pictures.labels]
+    assert names == [Path(path).parent.name for path in pictures.paths]
+    assert not any("cut" in path or "text" in path for path in pictures.paths)
+
+
+def test_streaming_skips_broken_files_and_warns_once_for_each(folder):
+    good = load_pictures(folder, image_shape=SHAPE).images
+    cut(folder / "daisy" / "1_cut.jpg")
+    (folder / "rose" / "text.jpg").write_text("no picture")
+    batches = stream_pictures(folder, image_shape=SHAPE, batch_size=4, on_error="skip")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            streamed = np.concatenate([batch.numpy() for batch in batches])
+            np.testing.assert_array_equal(streamed, good)
+    messages = sorted(str(warning.message) for warning in caught)
+    assert len(messages) == 2
+    assert "1_cut.jpg" in messages[0]
+    assert "text.jpg" in messages[1]
+
+
+def test_nothing_left_after_skipping(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_text("no picture")
+    message = r"files: wanted at least one good picture, got 2 broken ones, the first '.*a\.jpg'"
+    with pytest.raises(ValueError, match=message):
+        load_pictures(tmp_path, image_shape=SHAPE, on_error="skip")
+    batches = stream_pictures(tmp_path, image_shape=SHAPE, batch_size=2, on_error="skip")
+    broken = pytest.raises(tf.errors.InvalidArgumentError, match=message)
+    with pytest.warns(UserWarning, match="skipped"), broken:
+        list(batches)
+
+
+# Arguments.
+
+
+@pytest.mark.parametrize(
+    "image_shape",
+    [(8, 8), (8, 8, 2), (8, 8, 4), (0, 8, 3), (8, -1, 3), (8, 8.0, 3), 8, None, "883"],
+)
+@pytest.mark.parametrize("function", [load_pictures, stream_pictures])
+def test_wants_an_image_shape(folder, function, image_shape):
+    options = {"batch_size": 2} if function is stream_pictures else {}
+    with pytest.raises(ValueError, match=r"image_shape: wanted \(height, width, channels\).* got"):
+        function(folder, image_shape=image_shape, **options)
+
+
+@pytest.mark.parametrize(
+    "files, error, message",
+    [
+        ([], ValueError, "files: wanted at least one picture, got none"),
+        (PictureFiles((), None, ()), ValueError, "files: wanted at least one picture, got none"),
+        ([1, 2], TypeError, "files: wanted paths of pictures, got 1 among them"),
+        (None, TypeError, "files: wanted a folder or paths of pictures, got None"),
+    ],
+)
+def test_wants_files(files, error, message):
+    with pytest.raises(error, match=message):
+        load_pictures(files, image_shape=SHAPE)
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"batch_size": 0}, ValueError, "batch_size: wanted a whole number, at least 1, got 0"),
+        ({"batch_size": 2.5}, TypeError, "batch_size: wanted a whole number, .* got 2.5"),
+        ({"batch_size": True}, TypeError, "batch_size: wanted a whole number, .* got True"),
+        ({"seed": -3}, ValueError, "seed: wanted a whole number, at least 0, got -3"),
+        (
+            {"on_error": "ignore"},
+            ValueError,
+            "on_error: .*'raise', 'skip', got 'ignore'",
+        ),
+    ],
+)
+def test_stream_wants_its_options(folder, options, error, message):
+    with pytest.raises(error, match=message):
+        stream_pictures(folder, image_shape=SHAPE, **{"batch_size": 2, **options})
+
+
+def test_load_wants_a_known_on_error(folder):
+    with pytest.raises(ValueError, match="on_error: wanted one of 'raise', 'skip', got None"):
+        load_pictures(folder, image_shape=SHAPE, on_error=None)
+
+
+# Real photographs.
+
+
+@pytest.mark.realdata
+def test_real_photographs():
+    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+    flowers = Path(os.environ.get("TFPVAE_DATA", beside)) / "flowers"
+    if not flowers.is_dir():
+        pytest.skip(f"no photographs in {flowers}; set TFPVAE_DATA")
+    files = list_pictures(flowers)
+    assert files.class_names == ("daisy", "dandelion", "rose", "sunflower", "tulip")
+    some = files.paths[::99]
+    pictures = load_pictures(some, image_shape=(80, 80, 3))
+    assert pictures.images.shape == (len(some), 80, 80, 3)
+    assert pictures.images.std(axis=(1, 2, 3)).min() > 5  # none is a plain colour
+    batches = stream_pictures(some, image_shape=(80, 80, 3), batch_size=16)
+    streamed = np.concatenate([batch.numpy() for batch in batches])
+    np.testing.assert_array_equal(streamed, pictures.images)

@@ -1,0 +1,156 @@
+"""When to stop: enough was learnt, or nothing any more that is a number."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from tfpvae import finite
+from tfpvae.vae import VAE
+
+
+class EarlyStopping(tf_keras.callbacks.EarlyStopping):
+    """Stops when what it monitors has stopped improving; as `tf_keras.callbacks.EarlyStopping`.
+
+    While the kl_weight of the VAE warms up its loss is another one at each step, so this waits,
+    counting no epoch and keeping no weights, until an epoch ends after the warm-up.
+
+    What it has counted, and the best weights, are in the checkpoints of a training: give it before
+    `tf_keras.callbacks.BackupAndRestore`, and what is resumed stops where it would have stopped.
+
+    Args:
+      **kwargs: of `tf_keras.callbacks.EarlyStopping`.
+
+    >>> import numpy as np
+    >>> import tfpvae
+    >>> vae = tfpvae.build_vae("dense", kl_weight=tfpvae.schedules.LinearWarmup(3))
+    >>> vae.compile()
+    >>> stopping = EarlyStopping(monitor="loss", min_delta=1000, patience=1)
+    >>> images = np.zeros([8, 28, 28, 1], np.uint8)
+    >>> history = vae.fit(images, epochs=9, verbose=0, callbacks=[stopping])
+    >>> len(history.epoch)  # a step each: the third ends the warm-up, the fourth is no better
+    4
+    """
+
+    def on_train_begin(self, logs=None):
+        """Begins to count, unless a backup brings the counts."""
+        if not isinstance(self.model, VAE):
+            raise TypeError(f"EarlyStopping: wanted a tfpvae.VAE to train, got {self.model!r}.")
+        super().on_train_begin(logs)
+        self._kept = tf.__internal__.tracking.AutoTrackable()
+        self._kept.counts = tf.Variable(np.array(self._counts(), np.float64), trainable=False)
+        weights = self.model.get_weights() if self.restore_best_weights else []
+        self._kept.weights = [tf.Variable(weight, trainable=False) for weight in weights]
+        setattr(self.model._progress, self._name, self._kept)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Waits for the warm-up, then does as Keras does."""
+        self._recall()
+        if int(self.model.optimizer.iterations.numpy()) >= self.model.warmup_steps:
+            super().on_epoch_end(epoch, logs)
+            self.model._progress.is_over.assign(self.model.stop_training)
+        self._kept.counts.assign(self._counts())
+        for variable, weight in zip(self._kept.weights, self.best_weights or [], strict=False):
+            variable.assign(weight)
+
+    def on_train_end(self, logs=None):
+        """Puts back the best weights, if it is to."""
+        self._recall()
+        super().on_train_end(logs)
+        delattr(self.model._progress, self._name)
+
+    @property
+    def _name(self) -> str:
+        return f"stopping_by_{self.monitor}"
+
+    def _counts(self) -> list[float]:
+        has_best = self.best_weights is not None
+        return [self.wait, self.stopped_epoch, self.best_epoch, self.best, has_best]
+
+    def _recall(self) -> None:
+        wait, stopped_epoch, best_epoch, self.best, has_best = self._kept.counts.numpy().tolist()
+        self.wait, self.stopped_epoch, self.best_epoch = map(int, (wait, stopped_epoch, best_epoch))
+        self.best_weights = [w.numpy() for w in self._kept.weights] if has_best else None
+
+
+class StopOnNonFinite(tf_keras.callbacks.Callback):
+    """Stops training after the epoch in which the loss, or a weight, became NaN or infinite.
+
+    The error names the first bad quantity. The weights and the optimizer's variables are put back
+    to those of the last good epoch's end, or of the beginning of training: a copy of them is kept
+    in memory. Give this callback first in the list, so that none of the others sees the bad epoch;
+    `VAE.save` and `VAE.save_weights`, and with them ModelCheckpoint, refuse such weights anyway.
+
+    It looks at the ends of epochs only. A look at each step would make the host wait for each and
+    training slow, for all the good runs, and would gain no more than the rest of one epoch, which
+    is lost either way: the weights go back to those of the last good one.
+    `tf_keras.callbacks.TerminateOnNaN` looks at each batch and keeps no weights.
+
+    Args:
+      images: a batch of training images, [B, H, W, C], on which `evaluation.first_non_finite` finds
+        the first bad quantity; None to name the loss, its parts and the weights only.
+      labels: of those images, for a conditional VAE.
+
+    Raises:
+      FloatingPointError: out of `fit`, at the end of the bad epoch.
+      TypeError: when training begins, if the model is no VAE.
+
+    >>> import tfpvae
+    >>> vae, images = tfpvae.build_vae("dense"), np.zeros([8, 28, 28, 1], "float32")
+    >>> vae.compile(tf_keras.optimizers.SGD(1e30))
+    >>> try:
+    ...     vae.fit(images, epochs=9, verbose=0, callbacks=[StopOnNonFinite(images)])
+    ... except FloatingPointError as error:
+    ...     print(str(error)[:39])
+    loss: wanted a finite number, got nan i
+    >>> bool(np.isfinite(vae.get_weights()[0]).all())
+    True
+    """
+
+    def __init__(self, images: Any = None, labels: Any = None):
+        super().__init__()
+        self.images, self.labels = images, labels
+
+    def on_train_begin(self, logs=None):
+        """Keeps the weights that training begins with."""
+        if not isinstance(self.model, VAE):
+            raise TypeError(f"StopOnNonFinite: wanted a tfpvae.VAE to train, got {self.model!r}.")
+        if hasattr(self.model.optimizer, "build"):  # its slots, to be kept too
+            self.model.optimizer.build(self.model.trainable_variables)
+        self._keep("the beginning of training")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keeps good weights; for bad ones says why, puts the good ones back and raises."""
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        bad = {name: value for name, value in logs.items() if not np.isfinite(value)}
+        bad = {name: value for name, value in bad.items() if not name.startswith("val_")}
+        weight = finite.bad_weight(self.model)
+        if not bad and weight is None:
+            self._keep(f"the end of epoch {epoch + 1}")
+            return
+        cause = None if self.images is None else self._cause()
+        for variable, value in zip(self._variables(), self._kept, strict=True):
+            variable.assign(value)
+        if self.images is not None and weight is not None:
+            # Weights spoil all that is made of them; what spoilt them the good ones may still show.
+            cause = self._cause() or cause
+        found = [f"{name}: {value}" for name, value in bad.items()]
+        cause = cause or next(text for text in (*found, weight) if text)
+        saved = self.model.last_saved
+        raise FloatingPointError(
+            f"loss: wanted a finite number, got {logs.get('loss')} in epoch {epoch + 1}. The first "
+            f"bad quantity is {cause}. The model has again the weights of {self._kept_of}"
+            + (f"; the last one saved is '{saved}'." if saved else "; none was saved.")
+        )
+
+    def _cause(self) -> str | None:
+        return finite.first_non_finite(self.model, self.images, self.labels)
+
+    def _variables(self) -> list:
+        variables = self.model.optimizer.variables
+        return [*self.model.weights, *(variables() if callable(variables) else variables)]
+
+    def _keep(self, of: str) -> None:
+        self._kept_of = of
+        self._kept = [variable.numpy() for variable in self._variables()]

@@ -1,0 +1,212 @@
+"""The pictures of files, loaded into memory or streamed from disk.
+
+Every picture, whatever its format, mode, size and orientation, becomes a uint8 array of one
+`image_shape`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tfpvae import _checks
+from tfpvae.datasets.decoding import check_image_shape, read_picture
+from tfpvae.datasets.folders import Files, PictureFiles, as_files, take
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_ON_ERROR = ("raise", "skip")
+
+
+class Pictures(NamedTuple):
+    """Pictures in memory: uint8 `images` [N, H, W, C] and what is known of each."""
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    class_names: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+def load_pictures(
+    files: Files, *, image_shape: tuple[int, int, int], on_error: str = "raise"
+) -> Pictures:
+    """All pictures in memory, each scaled to cover the shape and cropped at its centre.
+
+    Args:
+        files: a folder, the answer of `list_pictures`, or a sequence of paths.
+        image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
+        on_error: "raise" an error for a broken picture, or "skip" it with a warning.
+
+    Returns:
+        `Pictures` with uint8 images [N, height, width, channels].
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if an argument is wrong, a picture is broken (the message names
+            it), or none is left after skipping.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import PIL.Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     PIL.Image.new("RGB", (40, 20), "red").save(Path(folder, "1.png"))
+    ...     pictures = load_pictures(folder, image_shape=(8, 8, 3))
+    >>> pictures.images.shape, pictures.images[0, 0, 0].tolist()
+    ((1, 8, 8, 3), [255, 0, 0])
+    """
+    known = as_files(files)
+    check_image_shape(image_shape)
+    _checks.one_of("on_error", on_error, _ON_ERROR)
+    images = np.empty((len(known.paths), *image_shape), np.uint8)
+
+    def read(index: int) -> str:
+        try:
+            images[index] = read_picture(known.paths[index], image_shape)
+        except ValueError as error:
+            if on_error == "raise":
+                raise
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor() as pool:
+        errors = list(pool.map(read, range(len(images))))
+    good = np.array([not error for error in errors])
+    if not good.any():
+        raise _none_left(known)
+    if not good.all():
+        _warn_skipped([error for error in errors if error], len(errors))
+        known, images = take(known, np.flatnonzero(good)), images[good]
+    return Pictures(images, known.labels, known.class_names, known.paths)
+
+
+def stream_pictures(
+    files: Files,
+    *,
+    image_shape: tuple[int, int, int],
+    batch_size: int,
+    shuffle: bool = False,
+    seed: int | None = None,
+    on_error: str = "raise",
+    cache_bytes: int = 2**30,
+) -> tf.data.Dataset:
+    """Batches of pictures decoded from disk as they are asked for.
+
+    All of them are kept in memory, as bytes, where they take no more than `cache_bytes`: they are
+    then decoded once, in the first epoch. Else none is.
+
+    Args:
+        files: a folder, the answer of `list_pictures`, or a sequence of paths.
+        image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
+        batch_size: pictures a batch, >= 1; the last batch may be smaller.
+        shuffle: whether each iteration has a new order, over all pictures.
+        seed: integer >= 0 that makes the orders reproducible.
+        on_error: "raise" an error for a broken picture, or "skip" it with a warning.
+        cache_bytes: the most memory that decoded pictures may take, >= 0.
+
+    Returns:
+        Dataset of uint8 images [batch, height, width, channels], the same images
+        that `load_pictures` gives. Its cardinality is known unless on_error="skip".
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if an argument is wrong. While iterating, a broken picture raises
+            tf.errors.InvalidArgumentError, whose message names it.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import PIL.Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for i in range(3):
+    ...         PIL.Image.new("L", (9, 9), i).save(Path(folder, f"{i}.png"))
+    ...     batches = stream_pictures(folder, image_shape=(4, 4, 1), batch_size=2)
+    ...     shapes = [tuple(batch.shape) for batch in batches]
+    >>> shapes
+    [(2, 4, 4, 1), (1, 4, 4, 1)]
+    """
+    import tensorflow as tf  # here, so that listing and loading do without it
+
+    known = as_files(files)
+    check_image_shape(image_shape)
+    _checks.whole_number("batch_size", batch_size)
+    if seed is not None:
+        _checks.whole_number("seed", seed, minimum=0)
+    _checks.one_of("on_error", on_error, _ON_ERROR)
+    _checks.whole_number("cache_bytes", cache_bytes, minimum=0)
+    read = _stream_reader(known, image_shape, on_error)
+    if len(known.paths) * math.prod(image_shape) <= cache_bytes:
+        read = _kept(read, len(known.paths), image_shape)
+
+    def decode(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, good = tf.numpy_function(read, [index], [tf.uint8, tf.bool])
+        return tf.ensure_shape(image, image_shape), tf.ensure_shape(good, ())
+
+    # Indices, not pixels, are shuffled: the buffer can hold all of them.
+    indices = tf.data.Dataset.range(len(known.paths))
+    if shuffle:
+        indices = indices.shuffle(len(known.paths), seed=seed)
+    images = indices.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if on_error == "skip":
+        images = images.filter(lambda image, good: good)
+    batches = images.map(lambda image, good: image).batch(batch_size)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _stream_reader(
+    files: PictureFiles, image_shape: tuple[int, int, int], on_error: str
+) -> Callable[[int], tuple[np.ndarray, np.bool_]]:
+    """A function from an index to an image and whether it could be read."""
+    skipped: set[int] = set()
+
+    def read(index: int) -> tuple[np.ndarray, np.bool_]:
+        try:
+            return read_picture(files.paths[index], image_shape), np.True_
+        except ValueError as error:
+            if on_error == "raise":
+                raise
+            if index not in skipped:
+                skipped.add(int(index))
+                _warn_skipped([str(error)], 1)
+        if len(skipped) == len(files.paths):
+            raise _none_left(files)
+        return np.zeros(image_shape, np.uint8), np.False_
+
+    return read
+
+
+def _kept(
+    read: Callable[[int], tuple[np.ndarray, np.bool_]],
+    count: int,
+    image_shape: tuple[int, int, int],
+) -> Callable[[int], tuple[np.ndarray, np.bool_]]:
+    """The same function, which reads each good picture once."""
+    images = np.empty((count, *image_shape), np.uint8)  # no memory before it is written to
+    is_there = np.zeros(count, np.bool_)
+
+    def read_once(index: int) -> tuple[np.ndarray, np.bool_]:
+        if not is_there[index]:
+            image, good = read(index)
+            if not good:
+                return image, good
+            images[index] = image
+            is_there[index] = True
+        return images[index], np.True_
+
+    return read_once
+
+
+def _none_left(files: PictureFiles) -> ValueError:
+    return ValueError(
+        f"files: wanted at least one good picture, got {len(files.paths)} broken ones, "
+        f"the first '{files.paths[0]}'."
+    )
+
+
+def _warn_skipped(errors: list[str], count: int) -> None:
+    shown = " ".join(errors[:5]) + (" ..." if len(errors) > 5 else "")
+    warnings.warn(f"skipped {len(errors)} of {count} pictures. {shown}", stacklevel=3)
