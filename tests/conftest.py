@@ -4,12 +4,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import tf_keras
 
 from tfpvae.training import Training
 
 DATA = Path(os.environ.get("TFPVAE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+# What a test draws takes as long as it takes: a machine may be busy.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

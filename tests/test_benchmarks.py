@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfpvae.datasets import draw_digits
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 RUNS = {
     "A": ["dense"],
@@ -35,7 +37,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("idx")
     rng = np.random.default_rng(0)
     for part, number in (("train", 600), ("t10k", 24)):
-        images = rng.integers(0, 256, (number, 28, 28), np.uint8)
+        images = draw_digits(number, seed=number).images[..., 0]
         labels = rng.integers(0, 10, number, np.uint8)
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
@@ -73,8 +75,7 @@ def test_a_run_goes_on_from_its_last_epoch_and_is_not_run_again(reproduce, data,
     assert longer["scores"]["epochs"] == 2
     assert longer["scores"]["steps"] == 2 * first["scores"]["steps"]  # the optimizer went on too
     assert longer["scores"]["negative_elbo_1"] == first["scores"]["negative_elbo_1"]
-    # It has been trained on; whether that shows on a few noisy images is another matter.
-    assert longer["scores"]["negative_elbo_2"] != first["scores"]["negative_elbo_1"]
+    assert longer["scores"]["negative_elbo_2"] < first["scores"]["negative_elbo_1"]
     capsys.readouterr()
     assert run(reproduce, data, tmp_path, "A", "--epochs", "2")["dense"] == longer
     assert "epoch 2 " not in capsys.readouterr().out

@@ -91,7 +91,7 @@ def test_kl_keeps_the_batch_of_the_posterior():
     np.testing.assert_allclose(exact_kl(posterior, prior), wanted, rtol=1e-10)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.floats(-3, 3), min_size=2, max_size=2),
     st.lists(st.floats(0.1, 3), min_size=2, max_size=2),

@@ -11,6 +11,8 @@ from tfpvae import _checks, conditioning, inference, parts
 
 tfd = tfp.distributions
 
+_IMAGES_A_PASS = 128  # Keras' 32 take a small network twice the time, more than 128 few any less
+
 
 class Answers(tf_keras.Model):
     """What `VAE` answers; it has the parts that are asked: encoder, decoder, prior, KL term."""
@@ -59,7 +61,7 @@ class Answers(tf_keras.Model):
         Args:
           images: [B, H, W, C], float in [0, 1] or uint8, or a tf.data.Dataset of them; for a
             conditional VAE one of (images, labels).
-          batch_size: images at a time; None for as many as `tf_keras.Model.predict` takes.
+          batch_size: images at a time; None for 128 of an array.
           labels: of a conditional VAE, whole numbers [B], or one for all images.
 
         Returns:
@@ -67,6 +69,7 @@ class Answers(tf_keras.Model):
         """
         if hasattr(images, "shape"):
             images = conditioning.join(images, conditioning.labels_of(self, labels, images))
+            batch_size = batch_size or _IMAGES_A_PASS
         elif labels is not None:
             raise ValueError(f"labels: wanted none beside batches that have them, got {labels!r}.")
         return tf.convert_to_tensor(self.predict(images, batch_size=batch_size, verbose=0))

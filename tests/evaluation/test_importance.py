@@ -82,7 +82,7 @@ def test_slices_of_a_pass_are_the_pass(monkeypatch, rows, count):
         np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-800, 800), min_size=2, max_size=30), st.integers(1, 30))
 def test_mean_error_and_groups_are_those_of_the_definitions(values, k):
     log_weights = np.array(values)

@@ -100,7 +100,7 @@ def test_beta_starts_at_a_standard_deviation_of_a_tenth():
     np.testing.assert_allclose(beta(0.0, 0.0).distribution.stddev(), [[0.1]], rtol=0.1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-6, 6), st.floats(-10, 30))
 def test_beta_integrates_to_what_scipy_says_and_takes_black_and_white(location, raw):
     likelihood = beta(location, raw)

@@ -40,7 +40,7 @@ def test_log_mass_of_every_level(dtype):
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(-3, 258), st.floats(-1.2, 9))
 def test_the_masses_sum_to_one(m, log_scale):
     scale = np.exp(log_scale) / 255
