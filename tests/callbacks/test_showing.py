@@ -9,33 +9,8 @@ import tf_keras
 from PIL import Image
 
 import tfpvae
+from tests.callbacks.fitting import IMAGES, SHAPE, fit, names, small_vae
 from tfpvae.callbacks import SampleMosaic, TensorBoard
-
-SHAPE = (6, 5, 1)
-IMAGES = np.random.default_rng(0).uniform(size=(40, *SHAPE)).astype("float32")
-
-
-def _vae(image_shape=SHAPE, **compiled) -> tfpvae.VAE:
-    tf_keras.utils.set_random_seed(0)
-    vae = tfpvae.build_vae("dense", image_shape=image_shape, latent_dim=2)
-    vae.compile(**compiled)
-    return vae
-
-
-def _fit(vae, *callbacks, epochs=1, batch_size=10, **arguments):
-    return vae.fit(
-        IMAGES,
-        batch_size=batch_size,
-        epochs=epochs,
-        verbose=0,
-        callbacks=list(callbacks),
-        **arguments,
-    )
-
-
-def _names(folder) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
 
 # --- SampleMosaic -------------------------------------------------------------------------------
 
@@ -46,8 +21,8 @@ def test_it_is_exported():
 
 
 def test_a_mosaic_holds_the_samples_of_its_epoch_pixel_by_pixel(tmp_path):
-    vae, mosaic = _vae(), SampleMosaic(tmp_path / "a" / "b", num_images=5, seed=3)
-    _fit(vae, mosaic)
+    vae, mosaic = small_vae(), SampleMosaic(tmp_path / "a" / "b", num_images=5, seed=3)
+    fit(vae, mosaic)
     wanted = np.round(255 * vae.sample(5, seed=3).numpy())
     assert list(mosaic.samples) == [1] and mosaic.samples[1].dtype == np.uint8
     np.testing.assert_array_equal(mosaic.samples[1], wanted)
@@ -62,7 +37,7 @@ def test_a_mosaic_holds_the_samples_of_its_epoch_pixel_by_pixel(tmp_path):
 
 
 def test_colours_are_written_in_colour(tmp_path):
-    vae, mosaic = _vae((4, 4, 3)), SampleMosaic(tmp_path, num_images=1)
+    vae, mosaic = small_vae((4, 4, 3)), SampleMosaic(tmp_path, num_images=1)
     vae.fit(np.random.default_rng(0).uniform(size=(4, 4, 4, 3)), verbose=0, callbacks=[mosaic])
     picture = Image.open(tmp_path / "epoch_0001.png")
     assert picture.mode == "RGB"
@@ -70,12 +45,12 @@ def test_colours_are_written_in_colour(tmp_path):
 
 
 def test_all_mosaics_show_the_same_latents(tmp_path):
-    vae = _vae(optimizer=tf_keras.optimizers.SGD(0.0))
+    vae = small_vae(optimizer=tf_keras.optimizers.SGD(0.0))
     mosaic = SampleMosaic(tmp_path, num_images=4)
-    _fit(vae, mosaic, epochs=2)
+    fit(vae, mosaic, epochs=2)
     np.testing.assert_array_equal(mosaic.samples[1], mosaic.samples[2])
     other = SampleMosaic(tmp_path / "other", num_images=4, seed=1)
-    _fit(vae, other)
+    fit(vae, other)
     assert (other.samples[1] != mosaic.samples[1]).any()
 
 
@@ -85,9 +60,9 @@ def test_all_mosaics_show_the_same_latents(tmp_path):
 )
 def test_epochs_are_counted_from_the_initial_one(tmp_path, every, epochs, initial_epoch, wanted):
     mosaic = SampleMosaic(tmp_path, every=every, num_images=1)
-    _fit(_vae(), mosaic, epochs=epochs, initial_epoch=initial_epoch)
+    fit(small_vae(), mosaic, epochs=epochs, initial_epoch=initial_epoch)
     assert list(mosaic.samples) == wanted
-    assert _names(tmp_path) == [f"epoch_{epoch:04d}.png" for epoch in wanted]
+    assert names(tmp_path) == [f"epoch_{epoch:04d}.png" for epoch in wanted]
 
 
 @pytest.mark.parametrize(
@@ -96,40 +71,40 @@ def test_epochs_are_counted_from_the_initial_one(tmp_path, every, epochs, initia
 )
 def test_steps_are_the_optimizers(tmp_path, every, steps_per_execution, wanted):
     mosaic = SampleMosaic(tmp_path, every=every, unit="step", num_images=1)
-    _fit(_vae(steps_per_execution=steps_per_execution), mosaic, epochs=2)  # of 4 steps each
+    fit(small_vae(steps_per_execution=steps_per_execution), mosaic, epochs=2)  # of 4 steps each
     assert list(mosaic.samples) == list(wanted)
-    assert _names(tmp_path) == [f"step_{step:06d}.png" for step in wanted]
+    assert names(tmp_path) == [f"step_{step:06d}.png" for step in wanted]
 
 
 def test_steps_go_on_in_a_resumed_run(tmp_path):
-    vae, mosaic = _vae(), SampleMosaic(tmp_path, every=3, unit="step", num_images=1)
-    _fit(vae, mosaic)
+    vae, mosaic = small_vae(), SampleMosaic(tmp_path, every=3, unit="step", num_images=1)
+    fit(vae, mosaic)
     assert list(mosaic.samples) == [3]
-    _fit(vae, mosaic)
+    fit(vae, mosaic)
     assert list(mosaic.samples) == [3, 6]
     vae.save(tmp_path / "vae.keras")
     again, later = (
         tf_keras.models.load_model(tmp_path / "vae.keras"),
         SampleMosaic(tmp_path / "later", every=3, unit="step", num_images=1),
     )
-    _fit(again, later)
+    fit(again, later)
     assert list(later.samples) == [9, 12]
 
 
 def test_training_goes_as_without_it(tmp_path):
-    drawn, plain = _vae(), _vae()
-    _fit(drawn, SampleMosaic(tmp_path, unit="step"), shuffle=False)
+    drawn, plain = small_vae(), small_vae()
+    fit(drawn, SampleMosaic(tmp_path, unit="step"), shuffle=False)
     weights = drawn.get_weights()
     tf_keras.utils.set_random_seed(0)
-    plain = _vae()
-    _fit(plain, shuffle=False)
+    plain = small_vae()
+    fit(plain, shuffle=False)
     for ours, theirs in zip(weights, plain.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_samples_are_a_figures_input(tmp_path):
     mosaic = SampleMosaic(tmp_path, num_images=4)
-    _fit(_vae(), mosaic, epochs=2)
+    fit(small_vae(), mosaic, epochs=2)
     labels = [f"epoch {epoch}" for epoch in mosaic.samples]
     figure = tfpvae.figures.mosaics(np.stack([*mosaic.samples.values()]), labels=labels)
     assert [text.get_text() for text in figure.axes[0].texts] == ["epoch 1", "epoch 2"]
@@ -142,8 +117,8 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", torn)
     with pytest.raises(OSError, match="no space left"):
-        _fit(_vae(), SampleMosaic(tmp_path, num_images=1))
-    assert _names(tmp_path) == []
+        fit(small_vae(), SampleMosaic(tmp_path, num_images=1))
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -168,7 +143,7 @@ def test_a_plain_autoencoder_is_refused(tmp_path):
     vae = tfpvae.build_vae("dense", image_shape=SHAPE, posterior="deterministic")
     vae.compile()
     with pytest.raises(ValueError, match="SampleMosaic: wanted a VAE with a prior, got a plain"):
-        _fit(vae, SampleMosaic(tmp_path / "new"))
+        fit(vae, SampleMosaic(tmp_path / "new"))
     assert not (tmp_path / "new").exists()
 
 
@@ -180,7 +155,7 @@ def test_another_model_is_refused(tmp_path):
 
 
 def test_other_channels_are_refused(tmp_path):
-    vae = _vae((4, 4, 2))
+    vae = small_vae((4, 4, 2))
     with pytest.raises(ValueError, match=r"1 channel or 3, got the image_shape \(4, 4, 2\)"):
         vae.fit(np.zeros([4, 4, 4, 2]), verbose=0, callbacks=[SampleMosaic(tmp_path)])
 
@@ -216,7 +191,7 @@ def test_a_board_has_nats_pictures_and_the_latents(tmp_path):
     vae = tfpvae.build_vae("dense", image_shape=SHAPE, latent_dim=2, kl_weight=0.5)
     vae.compile(run_eagerly=True)
     board = TensorBoard(tmp_path, IMAGES[:20], every=2, num_samples=4, seed=3)
-    history = _fit(vae, board, epochs=2, validation_data=IMAGES[:10]).history
+    history = fit(vae, board, epochs=2, validation_data=IMAGES[:10]).history
     train, validation, own = (_events(tmp_path, run) for run in ("train", "validation", "vae"))
     for name in ("loss", "nll", "kl", "elbo"):
         np.testing.assert_allclose([*train[f"epoch_{name}"].values()], history[name], rtol=1e-6)
@@ -238,8 +213,8 @@ def test_a_board_has_nats_pictures_and_the_latents(tmp_path):
 
 @needs_tensorboard
 def test_a_histogram_is_of_the_posterior_means_of_all_images(tmp_path):
-    vae, board = _vae(run_eagerly=True), TensorBoard(tmp_path, IMAGES[:20])
-    _fit(vae, board)
+    vae, board = small_vae(run_eagerly=True), TensorBoard(tmp_path, IMAGES[:20])
+    fit(vae, board)
     means = vae.encoder(IMAGES[:20]).mean().numpy()
     for d in range(2):
         buckets = _events(tmp_path, "vae")[f"posterior_mean/{d}"][0]  # left, right, count
@@ -265,7 +240,7 @@ def test_a_board_of_a_conditional_vae_wants_labels(tmp_path):
 def test_a_board_of_a_plain_autoencoder_has_no_samples(tmp_path):
     vae = tfpvae.build_vae("dense", image_shape=SHAPE, posterior="deterministic")
     vae.compile(run_eagerly=True)
-    _fit(vae, TensorBoard(tmp_path, IMAGES))
+    fit(vae, TensorBoard(tmp_path, IMAGES))
     assert "samples" not in _events(tmp_path, "vae")
 
 
@@ -275,9 +250,9 @@ def test_a_board_of_a_plain_autoencoder_has_no_samples(tmp_path):
     [(IMAGES[:, :3], r"images: wanted images \[B, 6, 5, 1\]"), (IMAGES * 255, "pixels in")],
 )
 def test_a_board_refuses_images_before_training(tmp_path, images, match):
-    vae = _vae(run_eagerly=True)
+    vae = small_vae(run_eagerly=True)
     with pytest.raises(ValueError, match=match):
-        _fit(vae, TensorBoard(tmp_path, images))
+        fit(vae, TensorBoard(tmp_path, images))
     assert vae.optimizer.iterations == 0
 
 

@@ -8,32 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 import tfpvae
-
-SHAPE = (6, 5, 1)
-IMAGES = np.random.default_rng(0).uniform(size=(40, *SHAPE)).astype("float32")
-
-
-def _vae(image_shape=SHAPE, **compiled) -> tfpvae.VAE:
-    tf_keras.utils.set_random_seed(0)
-    vae = tfpvae.build_vae("dense", image_shape=image_shape, latent_dim=2)
-    vae.compile(**compiled)
-    return vae
-
-
-def _fit(vae, *callbacks, epochs=1, batch_size=10, **arguments):
-    return vae.fit(
-        IMAGES,
-        batch_size=batch_size,
-        epochs=epochs,
-        verbose=0,
-        callbacks=list(callbacks),
-        **arguments,
-    )
-
-
-def _names(folder) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
+from tests.callbacks.fitting import IMAGES, SHAPE, fit, names, small_vae
 
 # --- StopOnNonFinite ----------------------------------------------------------------------------
 
@@ -53,7 +28,7 @@ class _Spoil(tf_keras.callbacks.Callback):
 @pytest.mark.parametrize("epoch", [0, 2])
 @pytest.mark.parametrize("images", [None, IMAGES])
 def test_it_stops_and_puts_the_last_good_weights_back(epoch, images):
-    vae, kept = _vae(run_eagerly=True), {}
+    vae, kept = small_vae(run_eagerly=True), {}
     kept[-1] = vae.get_weights()
     keep = tf_keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: kept.__setitem__(epoch, vae.get_weights())
@@ -68,7 +43,7 @@ def test_it_stops_and_puts_the_last_good_weights_back(epoch, images):
         f"{cause}. The model has again the weights of {of}; none was saved."
     )
     with pytest.raises(FloatingPointError, match=re.escape(message)):
-        _fit(vae, stop, keep, _Spoil(epoch), epochs=5)
+        fit(vae, stop, keep, _Spoil(epoch), epochs=5)
     assert list(kept) == list(range(-1, epoch))  # the others do not see the bad epoch
     for found, wanted in zip(vae.get_weights(), kept[epoch - 1], strict=True):
         np.testing.assert_array_equal(found, wanted)
@@ -76,14 +51,14 @@ def test_it_stops_and_puts_the_last_good_weights_back(epoch, images):
     assert optimizer[0] == steps
     assert all(np.isfinite(value).all() for value in optimizer)
     assert epoch > 0 or all((value == 0).all() for value in optimizer[2:])
-    history = _fit(vae, epochs=1).history  # and so training can go on
+    history = fit(vae, epochs=1).history  # and so training can go on
     assert np.isfinite(history["loss"]).all()
 
 
 def test_it_names_what_the_good_weights_show_and_the_last_one_saved(tmp_path):
     """NaN weights are the end of it; that a pixel was NaN is the beginning."""
     images = IMAGES.copy()
-    vae = _vae(run_eagerly=True)
+    vae = small_vae(run_eagerly=True)
     stop = tfpvae.callbacks.StopOnNonFinite(images)
     checkpoint = tf_keras.callbacks.ModelCheckpoint(str(tmp_path / "best.weights.h5"))
     checkpoint.save_weights_only = True
@@ -99,25 +74,25 @@ def test_it_names_what_the_good_weights_show_and_the_last_one_saved(tmp_path):
 
 
 def test_a_checkpoint_before_it_saves_no_bad_weights_either(tmp_path):
-    vae = _vae(run_eagerly=True)
+    vae = small_vae(run_eagerly=True)
     checkpoint = tf_keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras"))
     with pytest.raises(ValueError, match="weights: wanted finite numbers to save, got weight"):
-        _fit(vae, _Spoil(1), checkpoint, tfpvae.callbacks.StopOnNonFinite(), epochs=3)
-    assert _names(tmp_path) == ["1.keras"]
+        fit(vae, _Spoil(1), checkpoint, tfpvae.callbacks.StopOnNonFinite(), epochs=3)
+    assert names(tmp_path) == ["1.keras"]
 
 
 def test_good_training_goes_as_without_it():
     weights = []
     for callbacks in ([], [tfpvae.callbacks.StopOnNonFinite(IMAGES)]):
-        vae = _vae(run_eagerly=True)
-        _fit(vae, *callbacks, epochs=2, shuffle=False)
+        vae = small_vae(run_eagerly=True)
+        fit(vae, *callbacks, epochs=2, shuffle=False)
         weights.append(vae.get_weights())
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_an_infinite_validation_loss_is_no_reason_and_another_model_is():
-    vae = _vae(run_eagerly=True)
+    vae = small_vae(run_eagerly=True)
     stop = tfpvae.callbacks.StopOnNonFinite()
     stop.set_model(vae)
     stop.on_train_begin()
@@ -145,7 +120,7 @@ def test_early_stopping_restores_the_best_weights(posterior):
     stop = tf_keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=3, restore_best_weights=True
     )
-    losses = _fit(vae, rate, keep, stop, epochs=30, validation_data=IMAGES).history["val_loss"]
+    losses = fit(vae, rate, keep, stop, epochs=30, validation_data=IMAGES).history["val_loss"]
     best = int(np.argmin(losses))
     assert 0 < best == stop.best_epoch
     assert len(losses) == len(seen) == best + 1 + 3 < 30
