@@ -14,7 +14,8 @@
 #
 # It wants `tfpvae` with what figures need: `pip install ".[figures]"` in the folder of its sources.
 # On Colab, upload the wheel that `python -m build --wheel` makes there, and then
-# `%pip install tfpvae-0.1.0-py3-none-any.whl matplotlib scikit-learn`.
+# `%pip install tfpvae-0.1.0-py3-none-any.whl matplotlib scikit-learn`. What TensorFlow says of
+# processors and GPUs, as it is imported, is no error.
 
 # %%
 # %matplotlib inline
@@ -25,7 +26,7 @@ import tf_keras
 import tfpvae
 from tfpvae import datasets, evaluation, figures
 
-PICTURES, EPOCHS = 8000, 60
+PICTURES, EPOCHS = 8000, 25
 
 tf_keras.utils.set_random_seed(0)  # of the first weights and of all draws in training
 
@@ -74,7 +75,7 @@ train, test = datasets.binarize(train, seed=0), datasets.binarize(test, seed=1)
 def trained(latent_dim):
     vae = tfpvae.build_vae("dense", latent_dim=latent_dim, pixel_mean=train.mean(axis=0))
     vae.compile(tf_keras.optimizers.Adam(1e-3))
-    history = vae.fit(train, batch_size=100, epochs=EPOCHS, validation_data=test).history
+    history = vae.fit(train, batch_size=50, epochs=EPOCHS, validation_data=test).history
     return vae, history
 
 
@@ -127,7 +128,7 @@ figures.mosaics(samples, labels=["2 dimensions", "10 dimensions"])
 # %%
 means = vae.encoder(test).mean().numpy()
 most = np.argsort(-means.var(axis=0))[:4]
-values = np.linspace(-2.5, 2.5, 9)
+values = np.linspace(-2.4, 2.4, 9)
 ways = np.tile(means[0], [4, len(values), 1])
 for way, dimension in zip(ways, most, strict=True):
     way[:, dimension] = values

@@ -9,12 +9,13 @@
 # %% [markdown]
 # # Flowers
 #
-# A variational autoencoder learns small colour pictures and makes new ones: in some three minutes
-# on two processor cores, in less on a GPU.
+# A variational autoencoder learns small colour pictures and makes new ones, in some two minutes on
+# two processor cores.
 #
 # It wants `tfpvae` with what figures need: `pip install ".[figures]"` in the folder of its sources.
 # On Colab, upload the wheel that `python -m build --wheel` makes there, and then
-# `%pip install tfpvae-0.1.0-py3-none-any.whl matplotlib scikit-learn`.
+# `%pip install tfpvae-0.1.0-py3-none-any.whl matplotlib scikit-learn`. What TensorFlow says of
+# processors and GPUs, as it is imported, is no error.
 
 # %%
 # %matplotlib inline
@@ -58,7 +59,7 @@ figures.mosaic(train[:24], columns=8)
 # $$\log p(x) \ge \mathbb{E}_{q(z|x)}[\log p(x|z)] - \mathrm{KL}(q(z|x) \,\|\, p(z)).$$
 #
 # "kmnist" names networks of four strided convolutions, which take images of any size. The larger
-# "flowers", for 80x80 pixels, takes ten times as long; a GPU does not mind.
+# "flowers", for 80x80 pixels, takes about ten times as long on a processor.
 
 # %%
 vae = tfpvae.build_vae(
