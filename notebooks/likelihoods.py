@@ -96,10 +96,10 @@ samples = [vae.sample(8, seed=0) for vae in vaes.values()]
 figures.traversal(np.stack(samples), names=[*vaes])
 
 # %% [markdown]
-# A mean is not what a likelihood says. It is a distribution, and a draw from it says what it takes
-# pictures for: the Bernoulli for colours of nothing but full and dark, the continuous Bernoulli for
-# grain as coarse as it can be, the normal for grain that is the same everywhere, the logistics for
-# grain that is fine where they are sure.
+# A mean is not what a likelihood says. It is a distribution, and a draw from it shows what it takes
+# pictures for: the Bernoulli for colours that are full or absent, the continuous Bernoulli for
+# almost as much noise, the normal for noise that is the same everywhere, the logistics for less of
+# it where they are sure.
 
 # %%
 draws = [
