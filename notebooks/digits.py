@@ -14,7 +14,7 @@
 #
 # It wants `tfpvae` with what figures need: `pip install ".[figures]"` in the folder of its sources.
 # On Colab, upload the wheel that `python -m build --wheel` makes there, and then
-# `%pip install tfpvae-0.1.0-py3-none-any.whl matplotlib scikit-learn`. What TensorFlow says of
+# `%pip install tfpvae-*.whl matplotlib scikit-learn`. What TensorFlow says of
 # processors and GPUs, as it is imported, is no error.
 
 # %%
@@ -43,7 +43,7 @@ train, test, test_labels = digits.images[~is_test], digits.images[is_test], digi
 figures.mosaic(train[:30], columns=10)
 
 # %% [markdown]
-# MNIST takes its place with the line below, from a folder of its four IDX files, gzipped or not;
+# MNIST takes their place like this, from a folder of its four IDX files, gzipped or not;
 # `load_mnist("mnist")` without a source fetches it, and "fashion_mnist" and "kuzushiji_mnist" too.
 #
 # ```python

@@ -14,7 +14,7 @@
 #
 # It wants `tfpvae` with what figures need: `pip install ".[figures]"` in the folder of its sources.
 # On Colab, upload the wheel that `python -m build --wheel` makes there, and then
-# `%pip install tfpvae-0.1.0-py3-none-any.whl matplotlib scikit-learn`. What TensorFlow says of
+# `%pip install tfpvae-*.whl matplotlib scikit-learn`. What TensorFlow says of
 # processors and GPUs, as it is imported, is no error.
 
 # %%
