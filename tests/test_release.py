@@ -54,7 +54,7 @@ def test_the_sdist_holds_what_git_does(dist):
         names = {name.partition("/")[2] for name in archive.getnames()}
     tracked = [
         path.relative_to(ROOT).as_posix()
-        for folder in ("benchmarks", "docs", "examples", "tests", "tfpvae")
+        for folder in ("benchmarks", "docs", "examples", "notebooks", "tests", "tfpvae")
         for path in ROOT.glob(f"{folder}/**/*")
         if path.is_file() and "__pycache__" not in path.parts
     ]

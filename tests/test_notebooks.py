@@ -1,0 +1,120 @@
+"""The notebooks: each is what its source gives, has no outputs, and runs; so does its source."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.examples.test_digits import write_idx
+from tests.test_readme import PYTHON, write_pictures
+from tfpvae.datasets import draw_digits
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(ROOT.glob("notebooks/*.py"))
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+PICTURES = {"digits": 100, "flowers": 50, "likelihoods": 25}
+SETTINGS = r"^PICTURES, EPOCHS = \d+, \d+$"
+
+
+def short(text: str, name: str) -> str:
+    """The same with few pictures and one epoch."""
+    found, count = re.subn(SETTINGS, f"PICTURES, EPOCHS = {PICTURES[name]}, 1", text, flags=re.M)
+    assert count == 1
+    return found
+
+
+def percent(cell: dict) -> Iterator[str]:
+    """The lines of a cell as they stand in a source."""
+    lines = "".join(cell["source"]).split("\n")
+    if cell["cell_type"] == "markdown":
+        yield "# %% [markdown]"
+        yield from (f"# {line}".rstrip() for line in lines)
+    else:
+        yield "# %%"
+        yield from (f"# {line}" if line.startswith("%") else line for line in lines)
+
+
+def test_every_notebook_has_a_source():
+    assert [path.stem for path in NOTEBOOKS] == [path.stem for path in SOURCES] == [*PICTURES]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_has_the_cells_of_its_source_and_no_outputs(path):
+    notebook = json.loads(path.read_text())
+    lines = [line for cell in notebook["cells"] for line in percent(cell)]
+    source = path.with_suffix(".py").read_text()
+    header, _, cells = source.partition("\n\n")
+    assert [line for line in lines if line] == [line for line in cells.split("\n") if line]
+    for value in notebook["metadata"]["kernelspec"].values():
+        assert f": {value}\n" in header
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_what_jupytext_makes_of_its_source(path):
+    jupytext = pytest.importorskip("jupytext", reason="wants pip install '.[dev]'")
+    made = jupytext.writes(jupytext.read(path.with_suffix(".py")), fmt="ipynb")
+    made, kept = json.loads(made), json.loads(path.read_text())
+    for cell in [*made["cells"], *kept["cells"]]:
+        del cell["id"]  # which is random
+    assert made == kept
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Leaves graphs out, which take longer to make than so few steps to run."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_a_source_runs(path, tmp_path, monkeypatch, eagerly):
+    monkeypatch.chdir(tmp_path)
+    source = path.read_text()
+    names = {"__name__": "notebook"}
+    exec(compile(short(source, path.stem), path, "exec"), names)
+    reports = names.get("reports") or {0: names["found"]}
+    assert all(np.isfinite(found["log_likelihood"]["mean"]) for found in reports.values())
+    if path.stem == "likelihoods":
+        assert [row[-1] == "none" for row in names["rows"][1:]] == [True] + 4 * [False]
+    # What the text has of Python, for data of one's own.
+    write_pictures(tmp_path / "my_pictures", size=(50, 36))
+    (tmp_path / "mnist_files").mkdir()
+    for part in ("train", "t10k"):
+        drawn = draw_digits(20)
+        write_idx(tmp_path / "mnist_files", f"{part}-images-idx3-ubyte", drawn.images[..., 0])
+        write_idx(
+            tmp_path / "mnist_files", f"{part}-labels-idx1-ubyte", drawn.labels.astype(np.uint8)
+        )
+    for block in re.findall(PYTHON, re.sub("^# ?", "", source, flags=re.M), re.DOTALL):
+        exec(block, names)
+        assert len(names["test"]) > 1
+        assert names["train"].shape[1:] == names["vae"].image_shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_in_jupyter(path, tmp_path, monkeypatch):
+    reason = "wants pip install '.[dev]'"
+    nbformat = pytest.importorskip("nbformat", reason=reason)
+    nbclient = pytest.importorskip("nbclient", reason=reason)
+    pytest.importorskip("ipykernel", reason=reason)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code[0].source = short(code[0].source, path.stem)
+    resources = {"metadata": {"path": tmp_path}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    shown = [cell for cell in code if cell.source.split("\n")[-1].startswith("figures.")]
+    assert len(shown) > 3
+    for cell in shown:
+        assert any("image/png" in output.get("data", {}) for output in cell.outputs)
