@@ -1,4 +1,4 @@
-"""Posteriors of full and of low-rank covariance, and those that are given to the builder as layers."""
+"""Posteriors of full and of low-rank covariance, and those that are given to the builder."""
 
 import numpy as np
 import pytest

@@ -166,8 +166,7 @@ class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
         with tf.name_scope(name or "MultivariateNormalTriL"):
             params = tf.convert_to_tensor(params)
             raw = tfp.math.fill_triangular(params[..., event_size:])
-            # FillScaleTriL, which has the gradient of set_diag, does not train under XLA; LiteRT has
-            # no diag_part.
+            # FillScaleTriL, which has the gradient of set_diag, does not train under XLA.
             diagonal = np.eye(event_size, dtype=bool)
             scale_tril = tf.where(diagonal, tf.math.softplus(raw) + scale_floor, raw)
             return NormalTriL(
