@@ -19,6 +19,9 @@ PYTHON = r"```python\n(.*?)```"
 # Those that a test of their own runs, in a process of their own.
 ALONE = ("README.md", "docs/choices.md", "docs/evaluation.md", "docs/own_pictures.md")
 
+# What a page needs beside the package; without it the page is skipped.
+NEEDS = {"docs/howto/devices.md": "ai_edge_litert", "docs/howto/serving.md": "litserve"}
+
 
 def blocks_of(page: str) -> list[str]:
     return re.findall(PYTHON, (ROOT / page).read_text(), re.DOTALL)
@@ -99,6 +102,8 @@ def test_the_page_on_evaluation_runs(tmp_path):
 def test_every_other_page_runs(page, tmp_path, monkeypatch):
     # In this process, where TensorFlow is imported already: a page then takes a second or two. What
     # its text claims it asserts itself.
+    if page in NEEDS:
+        pytest.importorskip(NEEDS[page])
     monkeypatch.chdir(tmp_path)
     parts = re.split(PYTHON, (ROOT / page).read_text(), flags=re.DOTALL)
     # What is no Python leaves its lines behind, so that an error names the line of the page.

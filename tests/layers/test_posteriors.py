@@ -1,4 +1,4 @@
-"""The low-rank posterior, and posteriors that are given to the builder as layers."""
+"""Posteriors of full and of low-rank covariance, and those that are given to the builder."""
 
 import numpy as np
 import pytest
@@ -28,6 +28,24 @@ def low_rank(size, rank, dtype="float64", batch=4, **options):
     factors = params[:, 2 * size :].reshape(batch, size, rank)
     covariance = reference.low_rank_covariance(params[:, size : 2 * size], factors, 1e-5)
     return layer(params.astype(dtype)), params[:, :size], covariance
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@DTYPES
+def test_a_full_covariance_is_the_scale_times_its_transpose(size, dtype, tolerance):
+    layer = layers.MultivariateNormalTriL(size, dtype=dtype)
+    params = np.random.default_rng(0).normal(size=(3, layer.num_params))
+    posterior = layer(params.astype(dtype))
+    scale = posterior.scale_tril.numpy()
+    np.testing.assert_array_equal(scale, np.tril(scale))
+    raw = np.sort(np.log(np.expm1(np.diagonal(scale, axis1=1, axis2=2) - 1e-5)))
+    below = np.sort(scale[:, np.tri(size, k=-1, dtype=bool)])
+    # All parameters after the means are there, whichever order TensorFlow Probability has them in.
+    found = np.sort(np.concatenate([raw, below], axis=1))
+    np.testing.assert_allclose(found, np.sort(params[:, size:]), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(posterior.mean(), params[:, :size], rtol=tolerance)
+    stddev = np.sqrt(np.diagonal(scale @ scale.transpose(0, 2, 1), axis1=1, axis2=2))
+    np.testing.assert_allclose(posterior.stddev(), stddev, rtol=tolerance)
 
 
 @pytest.mark.parametrize(("size", "rank"), [(2, 1), (5, 2), (3, 4), (1, 1)])

@@ -108,6 +108,16 @@ class IndependentNormal(Posterior, tfpl.IndependentNormal):
         return {**super().get_config(), "scale_floor": self._scale_floor}
 
 
+class NormalTriL(tfd.MultivariateNormalTriL):
+    """The normal of that name, with moments of operations that LiteRT and ONNX have."""
+
+    def _mean(self):
+        return tf.identity(self.loc)
+
+    def _stddev(self):
+        return tf.norm(self.scale.to_dense(), axis=-1)
+
+
 @register
 class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
     """Layer that turns D + D * (D + 1) / 2 parameters into a normal with full covariance.
@@ -156,13 +166,11 @@ class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
         with tf.name_scope(name or "MultivariateNormalTriL"):
             params = tf.convert_to_tensor(params)
             raw = tfp.math.fill_triangular(params[..., event_size:])
-            diagonal = tf.math.softplus(tf.linalg.diag_part(raw)) + scale_floor
             # FillScaleTriL, which has the gradient of set_diag, does not train under XLA.
-            below = np.tril(np.ones([event_size, event_size]), -1).astype(raw.dtype.name)
-            return tfd.MultivariateNormalTriL(
-                loc=params[..., :event_size],
-                scale_tril=raw * below + tf.linalg.diag(diagonal),
-                validate_args=validate_args,
+            diagonal = np.eye(event_size, dtype=bool)
+            scale_tril = tf.where(diagonal, tf.math.softplus(raw) + scale_floor, raw)
+            return NormalTriL(
+                loc=params[..., :event_size], scale_tril=scale_tril, validate_args=validate_args
             )
 
     @staticmethod
