@@ -31,7 +31,7 @@ draw_rows <- function(file, ...) {
   plot.window(c(0, shown), c(0, length(rows)), xaxs = "i", yaxs = "i")
   for (i in seq_along(rows)) {
     for (j in seq_len(shown)) {
-      # drop = FALSE would keep the axis of one image, [1, H, W, C]; array() names the three left.
+      # R drops axes of length 1, grey's among them: [H, W, C] is given back.
       image <- array(rows[[i]][j, , , ], dim(rows[[i]])[-1])
       top <- length(rows) - i
       rasterImage(as_raster(image), j - 0.97, top + 0.03, j - 0.03, top + 0.97)
@@ -43,17 +43,17 @@ draw_rows <- function(file, ...) {
 draw_history <- function(file, losses) {
   png(file, width = 640, height = 400)
   par(mar = c(4, 4, 1, 1))
-  all <- range(unlist(losses))
-  epochs <- seq_along(losses$nll)
-  plot(epochs, losses$loss, type = "l", ylim = all, xlab = "epoch", ylab = "nats an image", lwd = 2)
+  epochs <- seq_along(losses$loss)
+  nats <- range(0, losses$loss)
+  plot(epochs, losses$loss, type = "l", ylim = nats, xlab = "epoch", ylab = "nats an image", lwd = 2)
   lines(epochs, losses$nll, col = "steelblue", lwd = 2)
   lines(epochs, losses$kl, col = "tomato", lwd = 2)
-  legend("right", c("loss", "nll", "kl"), col = c("black", "steelblue", "tomato"), lwd = 2, bty = "n")
+  legend("topright", c("loss", "nll", "kl"), col = c("black", "steelblue", "tomato"), lwd = 2, bty = "n")
   invisible(dev.off())
 }
 
 draw_plane <- function(file, latents, classes) {
-  colours <- hcl.colors(nlevels(classes), "Dark 3")
+  colours <- palette.colors(nlevels(classes), "Tableau 10")
   png(file, width = 640, height = 560)
   par(mar = c(4, 4, 1, 5), xpd = TRUE)
   plot(latents, col = colours[classes], pch = 19, cex = 0.6, xlab = "z[1]", ylab = "z[2]", asp = 1)
