@@ -15,7 +15,7 @@ _PIXELS_A_PIECE = 2**24
 def one_of(argument: str, name: Any, known: Iterable[str]) -> None:
     """Raises unless `name` is one of the `known` names."""
     known = sorted(known)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:  # an array has no one answer to "in"
         raise ValueError(f"{argument}: wanted one of {', '.join(map(repr, known))}, got {name!r}.")
 
 
@@ -36,6 +36,23 @@ def finite_number(argument: str, value: Any, *, minimum: float) -> float:
     if not np.isfinite(value) or value < minimum:
         raise ValueError(f"{argument}: wanted a finite number, at least {minimum}, got {value!r}.")
     return float(value)
+
+
+def flag(argument: str, value: Any, *, or_none: bool = False) -> None:
+    """Raises unless `value` is True or False, or, where that has a meaning, None."""
+    if not (isinstance(value, (bool, np.bool_)) or (or_none and value is None)):
+        wanted = "True, False or None" if or_none else "True or False"
+        raise TypeError(f"{argument}: wanted {wanted}, got {value!r}.")
+
+
+def hidden_units(sizes: Any) -> list[int]:
+    """Returns the sizes of hidden layers as ints; raises unless they are whole numbers above 0."""
+    try:
+        return [whole_number("hidden_units", size) for size in sizes]
+    except TypeError:
+        raise TypeError(
+            f"hidden_units: wanted the sizes of hidden layers, whole numbers, got {sizes!r}."
+        ) from None
 
 
 def image_shape(shape: Any) -> tuple[int, int, int]:

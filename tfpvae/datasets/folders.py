@@ -242,6 +242,7 @@ def stream_pictures(
     known = _as_files(files)
     check_image_shape(image_shape)
     _checks.whole_number("batch_size", batch_size)
+    _checks.flag("shuffle", shuffle)
     if seed is not None:
         _checks.whole_number("seed", seed, minimum=0)
     _checks.one_of("on_error", on_error, _ON_ERROR)
@@ -303,7 +304,10 @@ def _take(files: PictureFiles, indices: np.ndarray) -> PictureFiles:
 
 
 def _part_sizes(count: int, fractions: Sequence[float]) -> np.ndarray:
-    shares = np.asarray(fractions, np.float64)
+    try:
+        shares = np.asarray(fractions, np.float64)
+    except (TypeError, ValueError):
+        shares = np.empty(0)
     if shares.shape != (3,) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:
         raise ValueError(f"fractions: wanted three numbers >= 0 with sum 1, got {fractions!r}.")
     if count < np.count_nonzero(shares):
