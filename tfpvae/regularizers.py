@@ -94,9 +94,11 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
         if self.use_exact_kl is not False:
             try:
                 return divergences.exact_kl(posterior, self.distribution_b)
-            except NotImplementedError:
+            except NotImplementedError as error:
                 if self.use_exact_kl:
-                    raise
+                    raise NotImplementedError(
+                        f"use_exact_kl: wanted None or False, got True. {error}"
+                    ) from error
         if latents is None and self.num_samples > 1:
             latents = posterior.sample(self.num_samples, seed=seed)
         if latents is not None:

@@ -103,10 +103,8 @@ def read_pictures(folder: Path) -> list[np.ndarray]:
 
 
 def write_keras(folder: Path) -> list[Path]:
-    path = folder / "model.keras"
-    if not path.exists():  # one model in one of two forms, by the folder's turn
-        shutil.copy(GOLDEN / "learned_prior.keras", path)
-    return [path]
+    shutil.copy(GOLDEN / "learned_prior.keras", folder / "model.keras")
+    return [folder / "model.keras"]
 
 
 def read_keras(folder: Path) -> list[np.ndarray]:
@@ -194,7 +192,7 @@ def spoil(path: Path, whole: bytes, kind: Kind, rng) -> str:
     return part
 
 
-def verdict(kind: Kind, folder: Path, wanted: list[np.ndarray], part: str) -> str:
+def verdict(kind: Kind, folder: Path, wanted: list[np.ndarray]) -> str:
     """Returns what became of reading, in a word; in more if it is a failure."""
     try:
         found = kind.read(folder)
@@ -227,7 +225,7 @@ def read_all(name: str, first: int, last: int, folder: Path, tell: int) -> None:
         path, whole = rng.choice(files)
         part = spoil(path, whole, kind, rng)
         signal.setitimer(signal.ITIMER_REAL, SECONDS)  # nobody handles it: the process ends
-        said = verdict(kind, folder, wanted, part)
+        said = verdict(kind, folder, wanted)
         signal.setitimer(signal.ITIMER_REAL, 0)
         path.write_bytes(whole)
         os.write(tell, (json.dumps([number, part, said]) + "\n").encode())
@@ -256,7 +254,6 @@ def forked(name: str, first: int, last: int, folder: Path) -> tuple[list, int]:
 def tried(name: str, count: int, folder: Path) -> dict:
     """Returns what became of so many files of a kind."""
     told: list = []
-    failures: list = []
     while len(told) < count:
         more, ended = forked(name, len(told), count, folder)
         told += more

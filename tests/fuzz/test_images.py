@@ -304,7 +304,7 @@ def answered(vae, method: str, given: Input) -> str:
 def test_good_images_are_answered_and_others_named(vaes, method):
     counts, failures = Counter(), []
     for is_conditional in (False, True) if ASKED[method].takes_labels else (False,):
-        for number in range(12 * TIMES):
+        for number in range(5 * TIMES):
             given = drawn(method, is_conditional, number)
             try:
                 counts[answered(vaes[is_conditional], method, given)] += 1
