@@ -47,7 +47,8 @@ def flag(argument: str, value: Any, *, or_none: bool = False) -> None:
 
 def hidden_units(sizes: Any) -> list[int]:
     """Returns the sizes of hidden layers as ints; raises unless they are whole numbers above 0."""
-    try:
+    try:  # bytes are whole numbers, too
+        sizes = [sizes] if isinstance(sizes, bytes) else sizes
         return [whole_number("hidden_units", size) for size in sizes]
     except TypeError:
         raise TypeError(

@@ -52,7 +52,8 @@ def name(known: Any, *others: Any) -> Argument:
 SIDES = ((4, 4), (4, 4, 1, 1), (0, 4, 1), (4.0, 4, 1), (4, -4, 1), "441", 4, None, (True, 4, 1))
 IMAGE_SHAPE = Argument((SHAPE, SHAPE, [5, 3, 3], np.array([3, 6, 1])), (*SIDES, *NONSENSE))
 FLAG = Argument((True, False), (0, "yes", None, *NONSENSE))
-PICTURES = Argument((IMAGES, IMAGES / 255.0), (IMAGES[0], IMAGES / 1.0, None, *NONSENSE))
+NO_PICTURES = (IMAGES[0], IMAGES / 1.0, *NONSENSE)
+PICTURES = Argument((IMAGES, IMAGES / 255.0, None), NO_PICTURES)
 SEED = whole(0, 1, 2**31, least=0)
 WARMUPS = (schedules.LinearWarmup(3), schedules.CyclicalWarmup(4))
 KL = {
@@ -262,7 +263,7 @@ FUNCTIONS: dict[str, tuple[Callable, dict, dict, Callable]] = {
     ),
     "batches": (
         datasets.batches,
-        {"images": Argument((IMAGES,), PICTURES.bad), "batch_size": SMALL},
+        {"images": Argument((IMAGES,), (*NO_PICTURES, None)), "batch_size": SMALL},
         {
             "binarization": name(["none", "static", "dynamic"]),
             "shuffle": FLAG,
@@ -272,7 +273,7 @@ FUNCTIONS: dict[str, tuple[Callable, dict, dict, Callable]] = {
     ),
     "binarize": (
         datasets.binarize,
-        {"images": Argument((IMAGES,), PICTURES.bad), "seed": SEED},
+        {"images": Argument((IMAGES,), (*NO_PICTURES, None)), "seed": SEED},
         {},
         lambda found: [found],
     ),

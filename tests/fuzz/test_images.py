@@ -250,8 +250,10 @@ def drawn(method: str, is_conditional: bool, number: int) -> Input:
     good: bool | None = is_good and is_held and has_good_labels
     if not is_held and isinstance(given, list) and how.takes_lists:
         good = None
-    if method == "first_non_finite" and array.dtype.kind == "f":
+    if method == "first_non_finite" and array.dtype.kind in "fV":
         good = good or None  # it is what finds bad values
+    if method == "validation_data" and given is None:
+        good = None  # which is to have none
     options = {}
     for name in how.options:
         if rng.random() < 0.15:
