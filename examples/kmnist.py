@@ -57,7 +57,7 @@ def run(data, args, parser):
     """Trains, scores and saves one model; returns its reconstructions of the test pictures."""
     import tf_keras
 
-    from tfpvae import callbacks, figures
+    from tfpvae import callbacks
 
     training, validation, test = data
     print(f"\nA latent space of {args.latent_dim} dimensions", flush=True)
@@ -68,18 +68,33 @@ def run(data, args, parser):
         parser.error(str(error))
     untrained = vae.reconstruct(test.images[:1]).numpy()
     steps = args.epochs * -(-len(training.images) // args.batch_size)
-    every = {"every": max(1, steps // MOSAICS), "unit": "step"}
-    mosaics = vae.prior and callbacks.SampleMosaic(args.output / "mosaics", seed=args.seed, **every)
-    watching = [mosaics] if mosaics else []
+    every, folder, watching = max(1, steps // MOSAICS), args.output / "mosaics", []
+    if vae.prior is not None:
+        options = {"every": every, "unit": "step", "seed": args.seed}
+        watching.append(callbacks.SampleMosaic(folder, **options))
     history, speed = _training.train(vae, training.images, validation.images, args, watching)
     scores = _training.score(vae, test.images, args)
     drawings = _digits.figures(vae, test, history, untrained, args)
-    if mosaics:
-        labels = [f"step {step}" for step in mosaics.samples]
-        drawings["mosaics"] = figures.mosaics([*mosaics.samples.values()], labels=labels)
+    if watching:
+        drawings["mosaics"] = mosaics(folder, every, int(vae.optimizer.iterations.numpy()))
     _training.save(vae, test.images, args)
     _training.write(args, history, drawings, scores, speed)
     return vae.reconstruct(test.images).numpy()
+
+
+def mosaics(folder, every, last):
+    """Returns the figure of all mosaics up to a step, of which an earlier process drew some."""
+    import numpy as np
+    from PIL import Image
+
+    from tfpvae import figures
+
+    steps = range(every, last + 1, every)
+    drawn = np.stack([np.asarray(Image.open(folder / f"step_{step:06d}.png")) for step in steps])
+    # Each is one picture already, [H, W].
+    return figures.mosaics(
+        drawn[:, np.newaxis, ..., np.newaxis], labels=[f"step {s}" for s in steps]
+    )
 
 
 def compare(test, copies, args):

@@ -16,6 +16,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -316,6 +317,28 @@ def test_weights_that_are_cut(tmp_path, name, share):
     assert str(caught.value)
     for found, wanted in zip(vae.get_weights(), before, strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "b.h5"])
+def test_of_weights_that_lack_one_none_is_loaded(tmp_path, name):
+    vae = make.build()
+    vae.save_weights(tmp_path / name)
+    vae.set_weights([weight + 1 for weight in vae.get_weights()])
+    before = [*vae.get_weights(), *(variable.numpy() for variable in vae.optimizer.variables)]
+    found = []
+    with h5py.File(tmp_path / name) as file:
+        file.visititems(lambda part, node: found.append(part) if hasattr(node, "dtype") else None)
+    weights = [part for part in found if not part.startswith(("optimizer", "metrics"))]
+    assert len(weights) == 8
+    for part in weights:
+        shutil.copy(tmp_path / name, tmp_path / f"less_{name}")
+        with h5py.File(tmp_path / f"less_{name}", "r+") as file:
+            del file[part]
+        with pytest.raises((ValueError, KeyError)):
+            vae.load_weights(tmp_path / f"less_{name}")
+        after = [*vae.get_weights(), *(variable.numpy() for variable in vae.optimizer.variables)]
+        for one, other in zip(after, before, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=part)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.keras", "a_loop.keras"])

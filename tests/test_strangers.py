@@ -16,11 +16,12 @@ import tensorflow as tf
 import tf_keras
 
 import tfpvae
+from tests.fuzz import TIMES
 from tfpvae import serialization
 
 tfkl = tf_keras.layers
 SHAPE = (4, 4, 1)
-MUTATIONS = int(os.environ.get("TFPVAE_MUTATIONS", "40"))
+MUTATIONS = 40 * TIMES
 
 
 @tf_keras.saving.register_keras_serializable(package="tests_strangers")

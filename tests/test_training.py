@@ -215,3 +215,20 @@ def test_old_optimizers_train():
     vae = built(optimizer=tf_keras.optimizers.legacy.Adam(0.01))
     vae.fit(IMAGES, batch_size=4, verbose=0)
     assert int(vae.optimizer.iterations.numpy()) == 3
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y": IMAGES[:9]}, "y: wanted as many as of x, 10, got 9."),
+        ({"sample_weight": np.ones(3)}, r"sample_weight: wanted .* \[10\], got shape \(3,\)."),
+        ({"sample_weight": np.ones([10, 2])}, "sample_weight: .* got shape"),
+        ({"sample_weight": np.full(10, np.nan)}, "sample_weight: .* not finite"),
+    ],
+)
+def test_what_comes_with_images_is_one_of_each(method, arguments, message):
+    vae = tfpvae.build_vae("dense", image_shape=IMAGES.shape[1:])
+    vae.compile(run_eagerly=True)
+    with pytest.raises(ValueError, match=message):
+        getattr(vae, method)(IMAGES, verbose=0, **arguments)

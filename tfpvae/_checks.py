@@ -15,7 +15,7 @@ _PIXELS_A_PIECE = 2**24
 def one_of(argument: str, name: Any, known: Iterable[str]) -> None:
     """Raises unless `name` is one of the `known` names."""
     known = sorted(known)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:  # an array has no one answer to "in"
         raise ValueError(f"{argument}: wanted one of {', '.join(map(repr, known))}, got {name!r}.")
 
 
@@ -36,6 +36,24 @@ def finite_number(argument: str, value: Any, *, minimum: float) -> float:
     if not np.isfinite(value) or value < minimum:
         raise ValueError(f"{argument}: wanted a finite number, at least {minimum}, got {value!r}.")
     return float(value)
+
+
+def flag(argument: str, value: Any, *, or_none: bool = False) -> None:
+    """Raises unless `value` is True or False, or, where that has a meaning, None."""
+    if not (isinstance(value, (bool, np.bool_)) or (or_none and value is None)):
+        wanted = "True, False or None" if or_none else "True or False"
+        raise TypeError(f"{argument}: wanted {wanted}, got {value!r}.")
+
+
+def hidden_units(sizes: Any) -> list[int]:
+    """Returns the sizes of hidden layers as ints; raises unless they are whole numbers above 0."""
+    try:  # bytes are whole numbers, too
+        sizes = [sizes] if isinstance(sizes, bytes) else sizes
+        return [whole_number("hidden_units", size) for size in sizes]
+    except TypeError:
+        raise TypeError(
+            f"hidden_units: wanted the sizes of hidden layers, whole numbers, got {sizes!r}."
+        ) from None
 
 
 def image_shape(shape: Any) -> tuple[int, int, int]:
@@ -77,10 +95,23 @@ def seed(value: Any) -> tf.Tensor:
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         words = np.array([value & 0xFFFFFFFF, (value >> 32) & 0xFFFFFFFF], np.uint32)
         return tf.constant(words.view(np.int32))
-    pair = tf.convert_to_tensor(value)
+    pair = as_tensor("seed", value)
     if not pair.dtype.is_integer or pair.shape != [2]:
         raise ValueError(f"seed: wanted None, an int or two of them, got {value!r}.")
     return tf.cast(pair, tf.int32)
+
+
+def is_array(value: Any) -> bool:
+    """Returns whether a value has a shape and a dtype, and is no class of such."""
+    return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
+
+
+def as_tensor(argument: str, value: Any) -> tf.Tensor:
+    """Returns `value` as a tensor; raises unless one can be made of it."""
+    try:
+        return tf.convert_to_tensor(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{argument}: wanted an array, got {str(value)[:50]}: {error}") from error
 
 
 def training_arguments(
@@ -100,8 +131,12 @@ def training_arguments(
         images("x", x, shape)
         if y is not None:
             images("y", y, shape)
+            if is_array(x) and is_array(y) and len(x) != len(y):
+                raise ValueError(f"y: wanted as many as of x, {len(x)}, got {len(y)}.")
         elif given.get("sample_weight") is not None:
             given["y"] = x  # Keras forgets the weights of x alone,
+    if given.get("sample_weight") is not None and is_array(given["x"]):
+        _sample_weight(given["sample_weight"], len(given["x"]))
     if given.get("validation_data") is not None:
         images("validation_data", given["validation_data"], shape, num_classes)
     if hasattr(given.get("validation_data"), "dtype"):
@@ -127,9 +162,9 @@ def images(argument: str, data: Any, shape: Sequence[int], num_classes: int | No
 def labels(given: Any, num_classes: int, count: int) -> None:
     """Raises unless labels are whole numbers [count], 0 <= label < num_classes."""
     wanted = f"labels: wanted whole numbers [{count}], 0 <= label < {num_classes}, got"
-    if not (hasattr(given, "shape") and hasattr(given, "dtype")):
+    if not is_array(given):
         raise TypeError(f"{wanted} {type(given).__name__}.")
-    shape, dtype = tuple(given.shape), tf.as_dtype(given.dtype)
+    shape, dtype = tuple(given.shape), _dtype(wanted, given)
     if shape != (count,):
         hint = ""
         if len(shape) == 2:
@@ -137,8 +172,8 @@ def labels(given: Any, num_classes: int, count: int) -> None:
         raise ValueError(f"{wanted} shape {shape}.{hint}")
     if not dtype.is_integer:
         raise TypeError(f"{wanted} {dtype.name}.")
-    if isinstance(given, tf.Tensor) and not hasattr(given, "numpy"):
-        return  # a symbolic tensor has no values yet
+    if count == 0 or (isinstance(given, tf.Tensor) and not hasattr(given, "numpy")):
+        return  # there are no values, or a symbolic tensor has none yet
     low, high = np.min(given), np.max(given)
     if low < 0 or high >= num_classes:
         raise ValueError(f"{wanted} some from {low} to {high}.")
@@ -156,10 +191,7 @@ def no_labels(num_classes: int) -> ValueError:
 
 def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
     """Raises unless `pixels` is an array [B, H, W, C], float in [0, 1] or uint8, and not empty."""
-    dtype = tf.as_dtype(pixels.dtype)
-    _spec(argument, tuple(pixels.shape), dtype, shape)
-    if 0 in tuple(pixels.shape):
-        raise ValueError(f"{argument}: wanted at least one image, got shape {tuple(pixels.shape)}.")
+    dtype = form(argument, pixels, shape)
     if isinstance(pixels, tf.Tensor) and not hasattr(pixels, "numpy"):
         return  # a symbolic tensor has no values yet
     step = max(1, _PIXELS_A_PIECE // int(np.prod(shape)))
@@ -177,6 +209,35 @@ def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
         raise ValueError(
             f"{argument}: wanted pixels in [0, 1], got values from {low} to {high}.{hint}"
         )
+
+
+def form(argument: str, pixels: Any, shape: Sequence[int]) -> tf.DType:
+    """Returns the dtype of an array of images; raises as `array`, but for what values they have."""
+    dtype = _dtype(f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got", pixels)
+    _spec(argument, tuple(pixels.shape), dtype, shape)
+    if 0 in tuple(pixels.shape):
+        raise ValueError(f"{argument}: wanted at least one image, got shape {tuple(pixels.shape)}.")
+    return dtype
+
+
+def _dtype(wanted: str, array: Any) -> tf.DType:
+    try:
+        return tf.as_dtype(array.dtype)
+    except TypeError:  # a date's
+        raise TypeError(f"{wanted} {array.dtype}.") from None
+
+
+def _sample_weight(given: Any, count: int) -> None:
+    wanted = f"sample_weight: wanted finite numbers [{count}], got"
+    if not is_array(given):
+        raise TypeError(f"{wanted} {type(given).__name__}.")
+    shape, dtype = tuple(given.shape), _dtype(wanted, given)
+    if shape not in ((count,), (count, 1)):
+        raise ValueError(f"{wanted} shape {shape}.")
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
+        raise TypeError(f"{wanted} {dtype.name}.")
+    if not np.isfinite(np.asarray(given, np.float64)).all():
+        raise ValueError(f"{wanted} some that are not finite.")
 
 
 def _dataset(
@@ -212,7 +273,7 @@ def _images_of(argument: str, element: Any, num_classes: int | None) -> list[Any
         raise no_labels(num_classes)
     parts = parts[:1] + [part for part in parts[1:2] if part is not None and num_classes is None]
     for part in parts:
-        if not (hasattr(part, "shape") and hasattr(part, "dtype")):
+        if not is_array(part):
             raise TypeError(
                 f"{argument}: wanted an array or tf.data.Dataset of images, "
                 f"got {type(part).__name__}."

@@ -67,7 +67,8 @@ class Answers(tf_keras.Model):
         Returns:
           Images [B, H, W, C] in [0, 1].
         """
-        if hasattr(images, "shape"):
+        if _checks.is_array(images):
+            _checks.array("images", images, self.image_shape)
             images = conditioning.join(images, conditioning.labels_of(self, labels, images))
             batch_size = batch_size or _IMAGES_A_PASS
         elif labels is not None:
@@ -160,7 +161,7 @@ class Answers(tf_keras.Model):
         self, method: str, images: Any, num_samples: Any, seed: Any, labels: Any = None
     ) -> tuple:
         self._wants_prior(method)
-        images = tf.convert_to_tensor(images)
+        images = _checks.as_tensor("images", images)
         _checks.array("images", images, self.image_shape)
         num_samples, seed = _checks.whole_number("num_samples", num_samples), _checks.seed(seed)
         labels = conditioning.labels_of(self, labels, images)

@@ -106,6 +106,8 @@ def build_encoder(
         )
     kl_options: dict[str, Any]
     kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
+    heads.check_kl_options(**kl_options)
+    _checks.finite_number("scale_floor", scale_floor, minimum=0)
     head = heads.posterior_layer(posterior, latent_dim, scale_floor)
     if posterior is head:
         _only_defaults("a layer as posterior", scale_floor=scale_floor)

@@ -98,7 +98,7 @@ def labels_of(vae: tf_keras.Model, labels: Any, rows: Any) -> tf.Tensor | None:
         return None
     if labels is None:
         raise _checks.no_labels(vae.num_classes)
-    labels = tf.convert_to_tensor(labels)
+    labels = _checks.as_tensor("labels", labels)
     labels = tf.fill([len(rows)], labels) if labels.shape.rank == 0 else labels
     _checks.labels(labels, vae.num_classes, len(rows))
     return tf.cast(labels, tf.int32)

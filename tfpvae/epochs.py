@@ -99,9 +99,6 @@ def for_fit(
 ) -> dict[str, Any]:
     """Returns the arguments of `fit` that say what of arrays is trained on."""
     arrays = (x, y, sample_weight)[: 1 if y is None else 2 if sample_weight is None else 3]
-    for name, array in zip(("y", "sample_weight"), arrays[1:], strict=False):
-        if len(array) != len(x):
-            raise ValueError(f"{name}: wanted as many as of x, {len(x)}, got {len(array)}.")
     if validation_split:
         kept = math.floor(len(x) * (1 - validation_split))  # from the front, as Keras does
         if not 0 < kept < len(x):

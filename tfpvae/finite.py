@@ -89,7 +89,8 @@ def _quantities(
 ) -> Iterator[tuple[str, Any]]:
     """Yields names and values in the order of a step; what comes later is not run before."""
     yield from ((f"weight '{weight.name}'", weight) for weight in vae.weights)
-    images = tf.convert_to_tensor(images)
+    images = _checks.as_tensor("images", images)
+    _checks.form("images", images, vae.image_shape)
     yield "images", images
     labels = conditioning.labels_of(vae, labels, images)
     images = inference.pixels(vae, images, seed)

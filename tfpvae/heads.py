@@ -34,6 +34,8 @@ def posterior_layer(
     if isinstance(posterior, str):
         _checks.one_of("posterior", posterior, POSTERIORS)
         is_point = posterior == "deterministic"
+        if posterior == "iaf":  # whose own message would speak of its event_size
+            _checks.whole_number("latent_dim", latent_dim, minimum=2)
         options: dict[str, Any] = {} if is_point else {"scale_floor": scale_floor}
         return POSTERIORS[posterior](latent_dim, name="posterior", **options)
     if not isinstance(posterior, layers.Posterior):
@@ -81,12 +83,21 @@ def kl_term(
     kl_samples: int = 1,
 ) -> layers.KLDivergenceRegularizer:
     """Returns the KL term against a prior by name or as given."""
+    check_kl_options(kl_weight, use_exact_kl, kl_samples)
     return layers.KLDivergenceRegularizer(
         build_prior(prior, latent_dim=latent_dim),
         use_exact_kl=use_exact_kl,
-        weight=_kl_weight(kl_weight),
-        num_samples=_checks.whole_number("kl_samples", kl_samples),
+        weight=kl_weight,
+        num_samples=kl_samples,
     )
+
+
+def check_kl_options(kl_weight: Any, use_exact_kl: Any, kl_samples: Any) -> None:
+    """Raises unless these are what a KL term can have, also where there will be none."""
+    if not is_schedule(kl_weight):
+        _checks.finite_number("kl_weight", kl_weight, minimum=0)
+    _checks.flag("use_exact_kl", use_exact_kl, or_none=True)
+    _checks.whole_number("kl_samples", kl_samples)
 
 
 def vampprior_term(
@@ -107,9 +118,3 @@ def no_prior(prior: Any) -> None:
             "prior: wanted none with posterior='deterministic', which has no density and so no KL, "
             f"got {prior!r}."
         )
-
-
-def _kl_weight(kl_weight: Any) -> float | Callable:
-    if is_schedule(kl_weight):
-        return kl_weight
-    return _checks.finite_number("kl_weight", kl_weight, minimum=0)

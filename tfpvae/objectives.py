@@ -40,8 +40,7 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
                 f"{argument}: wanted the objective 'elbo', in which the KL stands by itself, got "
                 f"{vae.objective!r}."
             )
-    if not isinstance(vae.dequantize, bool):
-        raise TypeError(f"dequantize: wanted True or False, got {vae.dequantize!r}.")
+    _checks.flag("dequantize", vae.dequantize)
     if vae.dequantize and parts.scores(vae.decoder) not in (DENSITY, None):
         raise ValueError(
             "dequantize: wanted a likelihood that is a density, such as 'continuous_bernoulli' or "

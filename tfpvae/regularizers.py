@@ -62,13 +62,14 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
                 "distribution_b: wanted the prior, a tfp.distributions.Distribution, "
                 f"got {distribution_b!r}."
             )
+        _checks.flag("use_exact_kl", use_exact_kl, or_none=True)
         if weight is not None and not is_schedule(weight):
             weight = _checks.finite_number("weight", weight, minimum=0)
         # Written now, so that a prior that cannot be saved is refused before any training.
         serialization.to_config(distribution_b, "distribution_b")
         self.num_samples = _checks.whole_number("num_samples", num_samples)
         if isinstance(test_points_fn, str):
-            test_points_fn = serialization.function_from_name(test_points_fn)
+            test_points_fn = serialization.function_from_name(test_points_fn, "test_points_fn")
         super().__init__(
             distribution_b, use_exact_kl, test_points_reduce_axis, test_points_fn, weight
         )
@@ -93,9 +94,11 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
         if self.use_exact_kl is not False:
             try:
                 return divergences.exact_kl(posterior, self.distribution_b)
-            except NotImplementedError:
+            except NotImplementedError as error:
                 if self.use_exact_kl:
-                    raise
+                    raise NotImplementedError(
+                        f"use_exact_kl: wanted None or False, got True. {error}"
+                    ) from error
         if latents is None and self.num_samples > 1:
             latents = posterior.sample(self.num_samples, seed=seed)
         if latents is not None:

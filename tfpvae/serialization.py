@@ -172,8 +172,12 @@ def function_to_name(function: Callable, argument: str) -> str:
     )
 
 
-def function_from_name(name: str) -> Callable:
+def function_from_name(name: str, argument: str = "function") -> Callable:
     """Returns the function that `function_to_name` named.
+
+    Args:
+      name: of the function.
+      argument: the argument it was given as; for the message.
 
     Raises:
       ValueError: if there is none of that name.
@@ -189,7 +193,8 @@ def function_from_name(name: str) -> Callable:
         function = function or tf_keras.saving.get_registered_object(name)
     if not callable(function):
         raise ValueError(
-            f"function: wanted a method of tfd.Distribution or a registered function, got {name!r}."
+            f"{argument}: wanted a method of tfd.Distribution or a registered function, "
+            f"got {name!r}."
         )
     return function
 

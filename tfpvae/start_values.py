@@ -89,9 +89,13 @@ def start_last_bias(
         start values.
 
     Raises:
-      ValueError: for a mean of another shape or out of range, or a layer without such a bias.
+      TypeError, ValueError: for what are no numbers, a mean of another shape or out of range, or a
+        layer without such a bias.
     """
-    mean = np.asarray(pixel_mean, np.float64)
+    try:
+        mean = np.asarray(pixel_mean, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"pixel_mean: wanted numbers in [0, 1], got {pixel_mean!r}.") from None
     try:
         mean = np.broadcast_to(mean, image_shape)
     except ValueError:

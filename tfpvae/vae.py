@@ -189,6 +189,21 @@ class VAE(Training):
                 super().save_weights(path, save_format=save_format, **kwargs)
             self.last_saved = str(filepath)
 
+    def load_weights(self, filepath: str | Path, *args: Any, **kwargs: Any) -> Any:
+        """Reads the weights alone, all of them or none; as `tf_keras.Model.load_weights`.
+
+        Raises:
+          OSError, ValueError and others: as Keras does; the weights and the optimizer's variables
+            are then as they were.
+        """
+        held = [(variable, variable.numpy()) for variable in _state(self)]
+        try:
+            return super().load_weights(filepath, *args, **kwargs)
+        except Exception:
+            for variable, value in held:  # HDF5 has some read before it comes to what is broken
+                variable.assign(value)
+            raise
+
     def get_config(self) -> dict:
         """Returns the encoder, the decoder and a given prior as plain data."""
         serialize = tf_keras.layers.serialize  # knows both of Keras' config formats
@@ -224,3 +239,9 @@ class VAE(Training):
     def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
         """Prints the layers of the two networks; as `tf_keras.Model.summary`."""
         super().summary(*args, expand_nested=expand_nested, **kwargs)
+
+
+def _state(vae: VAE) -> list[tf.Variable]:
+    """Returns the weights of a VAE and, if it is compiled, the variables of its optimizer."""
+    variables = getattr(getattr(vae, "optimizer", None), "variables", ())
+    return [*vae.weights, *(variables() if callable(variables) else variables)]

@@ -273,7 +273,7 @@ def _with_term(cls=layers.IndependentNormal):
             NotImplementedError,
             "No closed form of KL.FlowDistribution",
         ),
-        ({"posterior": "iaf", "latent_dim": 1}, ValueError, "event_size: .*at least 2, got 1"),
+        ({"posterior": "iaf", "latent_dim": 1}, ValueError, "latent_dim: .*at least 2, got 1"),
     ],
 )
 def test_posteriors_that_do_not_fit_are_refused(change, error, message):

@@ -90,6 +90,7 @@ def batches(
     images = _as_images(images)
     _checks.whole_number("batch_size", batch_size)
     _checks.one_of("binarization", binarization, _BINARIZATIONS)
+    _checks.flag("shuffle", shuffle)
     if seed is not None:
         _checks.whole_number("seed", seed, minimum=0)
     if binarization == "static":

@@ -162,7 +162,10 @@ def take(files: PictureFiles, indices: np.ndarray) -> PictureFiles:
 
 
 def _part_sizes(count: int, fractions: Sequence[float]) -> np.ndarray:
-    shares = np.asarray(fractions, np.float64)
+    try:
+        shares = np.asarray(fractions, np.float64)
+    except (TypeError, ValueError):
+        shares = np.empty(0)
     if shares.shape != (3,) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:
         raise ValueError(f"fractions: wanted three numbers >= 0 with sum 1, got {fractions!r}.")
     if count < np.count_nonzero(shares):

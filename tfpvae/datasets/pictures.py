@@ -134,6 +134,7 @@ def stream_pictures(
     known = as_files(files)
     check_image_shape(image_shape)
     _checks.whole_number("batch_size", batch_size)
+    _checks.flag("shuffle", shuffle)
     if seed is not None:
         _checks.whole_number("seed", seed, minimum=0)
     _checks.one_of("on_error", on_error, _ON_ERROR)

@@ -93,7 +93,7 @@ def posterior_means(vae: tf_keras.Model, images: Any, seed: Any = None) -> np.nd
     >>> posterior_means(vae, np.zeros([3, 4, 4, 1])).shape
     (3, 2)
     """
-    images = tf.convert_to_tensor(images)
+    images = _checks.as_tensor("images", images)
     _checks.array("images", images, vae.image_shape)
     pixels = inference.pixels(vae, images, _checks.seed(seed))
     step = inference.images_a_pass(vae)

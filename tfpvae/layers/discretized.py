@@ -235,8 +235,9 @@ class LogisticMixtureLikelihood(_LogisticLayer):
         sizes = [count * channels, count * channels, count]
         logits, raw, weights = tf.split(params, sizes, axis=-1)
         logits, raw = (to_events(part, (count, channels)) for part in (logits, raw))
+        of_one = count == 1  # whom a Categorical that validates refuses
         mixture = tfd.MixtureSameFamily(
-            tfd.Categorical(weights, validate_args=self._validate_args),
+            tfd.Categorical(weights, validate_args=self._validate_args and not of_one),
             tfd.Independent(self._logistic(logits, raw), 1),
             validate_args=self._validate_args,
         )

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import serialization
+from tfpvae import _checks, serialization
 from tfpvae.regularizers import KLDivergenceRegularizer
 
 tfd = tfp.distributions
@@ -34,8 +34,12 @@ class DistributionLayer(tfpl.DistributionLambda):
                 "activity_regularizer: wanted a tfpvae.layers.KLDivergenceRegularizer or None, "
                 f"got {activity_regularizer!r}."
             )
-        if isinstance(convert_to_tensor_fn, str):
-            convert_to_tensor_fn = serialization.function_from_name(convert_to_tensor_fn)
+        if not callable(convert_to_tensor_fn):
+            convert_to_tensor_fn = serialization.function_from_name(
+                convert_to_tensor_fn, "convert_to_tensor_fn"
+            )
+        shape_of(event_shape)
+        _checks.flag("validate_args", validate_args)
         # A head, and the loss that follows it, stays in full precision under a mixed policy.
         kwargs.setdefault("dtype", tf_keras.mixed_precision.global_policy().variable_dtype)
         # Past the __init__ of the tfp.layers class, whose distribution is another.
@@ -95,7 +99,13 @@ class DistributionLayer(tfpl.DistributionLambda):
 
 def shape_of(event_shape: int | Sequence[int]) -> tuple[int, ...]:
     """Returns an event shape, or the one number that may stand for it, as a tuple."""
-    return tuple(int(side) for side in np.atleast_1d(event_shape))
+    try:
+        sides = np.atleast_1d(event_shape).tolist()
+        return tuple(_checks.whole_number("event_shape", side) for side in sides)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"event_shape: wanted a whole number above 0 or several, got {event_shape!r}."
+        ) from None
 
 
 def to_events(params: tf.Tensor, event_shape: int | Sequence[int]) -> tf.Tensor:

@@ -76,7 +76,7 @@ class InverseAutoregressiveFlow(Posterior):
         event_size = _checks.whole_number("event_size", event_size, minimum=2)
         floor = _checks.finite_number("scale_floor", scale_floor, minimum=0)
         num_flows = _checks.whole_number("num_flows", num_flows)
-        widths = [_checks.whole_number("hidden_units", units) for units in hidden_units]
+        widths = _checks.hidden_units(hidden_units)
         context_size = _checks.whole_number("context_size", context_size)
         super().__init__(
             lambda t: self._new(t), event_size, convert_to_tensor_fn, validate_args, **kwargs

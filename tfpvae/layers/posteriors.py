@@ -144,6 +144,7 @@ class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
         scale_floor: float = SCALE_FLOOR,
         **kwargs: Any,
     ):
+        event_size = _checks.whole_number("event_size", event_size)
         floor = _checks.finite_number("scale_floor", scale_floor, minimum=0)
         super().__init__(
             lambda t: MultivariateNormalTriL.new(t, event_size, validate_args, scale_floor=floor),
@@ -241,6 +242,7 @@ class MultivariateNormalLowRank(Posterior):
         rank: int = 2,
         **kwargs: Any,
     ):
+        event_size = _checks.whole_number("event_size", event_size)
         floor = _checks.finite_number("scale_floor", scale_floor, minimum=0)
         rank = _checks.whole_number("rank", rank)
         super().__init__(

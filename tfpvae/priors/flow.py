@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -69,7 +68,7 @@ class Flow(DelegatingPrior):
         least = 2 if flow == "realnvp" else 1  # a half of one number is none
         latent_dim = _checks.whole_number("latent_dim", latent_dim, minimum=least)
         num_layers = _checks.whole_number("num_layers", num_layers)
-        hidden_units = _hidden_units(hidden_units)
+        hidden_units = _checks.hidden_units(hidden_units)
         seed = _checks.whole_number("seed", seed, minimum=0)
         self._layers = [
             _LAYERS[flow](number, latent_dim, hidden_units, seed + number, dtype)
@@ -168,12 +167,3 @@ def _policy(dtype: str) -> Iterator[None]:
         yield
     finally:
         tf_keras.mixed_precision.set_global_policy(policy)
-
-
-def _hidden_units(sizes: Any) -> list[int]:
-    try:
-        return [_checks.whole_number("hidden_units", size) for size in sizes]
-    except TypeError:
-        raise TypeError(
-            f"hidden_units: wanted the sizes of hidden layers, whole numbers, got {sizes!r}."
-        ) from None
