@@ -112,4 +112,5 @@ def no_prior(prior: Any) -> None:
 def _kl_weight(kl_weight: Any) -> float | Callable:
     if is_schedule(kl_weight):
         return kl_weight
+    _checks.not_keras_3("kl_weight", kl_weight)
     return _checks.finite_number("kl_weight", kl_weight, minimum=0)

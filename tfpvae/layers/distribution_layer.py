@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import serialization
+from tfpvae import _checks, serialization
 from tfpvae.regularizers import KLDivergenceRegularizer
 
 tfd = tfp.distributions
@@ -57,6 +57,10 @@ class DistributionLayer(tfpl.DistributionLambda):
     def output_shape(self) -> tuple[int | None, ...]:
         """The shape of the draw, [B, ...]; the plain layer answers for both of its outputs."""
         return (None, *shape_of(self._event_shape))
+
+    def __call__(self, inputs, *args, **kwargs):
+        _checks.not_keras_3("inputs", inputs)
+        return super().__call__(inputs, *args, **kwargs)
 
     def call(self, inputs, *args, **kwargs):
         outputs = super().call(inputs, *args, **kwargs)
