@@ -4,12 +4,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import tf_keras
 
 from tfpvae.training import Training
 
 DATA = Path(os.environ.get("TFPVAE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+# However busy the machine is.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(autouse=True)
