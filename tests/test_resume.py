@@ -149,6 +149,7 @@ def test_fit_without_a_backup_after_one_with(tmp_path):
     assert len(vae.fit(IMAGES, epochs=2, verbose=0).epoch) == 2
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_begun_again(tmp_path):
     """As many times as TFPVAE_KILLS says."""
     kills = int(os.environ.get("TFPVAE_KILLS", 3))

@@ -67,15 +67,20 @@ def image_shape(shape: Any) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def keras_callable(argument: str, candidate: Any) -> None:
-    """Raises unless `candidate` is a tf_keras model or layer, or a plain callable of tensors."""
+def not_keras_3(argument: str, candidate: Any) -> None:
+    """Raises for an object of Keras 3, which is what `keras` and `tf.keras` are."""
     module = type(candidate).__module__
     if module == "keras" or module.startswith("keras."):
         raise TypeError(
-            f"{argument}: wanted a tf_keras model or layer, got the Keras 3 object "
+            f"{argument}: wanted an object of tf_keras, got the Keras 3 object "
             f"{type(candidate).__name__} (from {module}). tfpvae and tensorflow-probability run on "
-            "tf_keras: write `import tf_keras` and build it from tf_keras.layers."
+            "tf_keras: write `import tf_keras`, and its name for that of keras or tf.keras."
         )
+
+
+def keras_callable(argument: str, candidate: Any) -> None:
+    """Raises unless `candidate` is a tf_keras model or layer, or a plain callable of tensors."""
+    not_keras_3(argument, candidate)
     if isinstance(candidate, type) or not callable(candidate):
         raise TypeError(f"{argument}: wanted a tf_keras model or a callable, got {candidate!r}.")
 
@@ -131,8 +136,7 @@ def training_arguments(
         images("x", x, shape)
         if y is not None:
             images("y", y, shape)
-            if is_array(x) and is_array(y) and len(x) != len(y):
-                raise ValueError(f"y: wanted as many as of x, {len(x)}, got {len(y)}.")
+            _as_many("y", y, x)
         elif given.get("sample_weight") is not None:
             given["y"] = x  # Keras forgets the weights of x alone,
     if given.get("sample_weight") is not None and is_array(given["x"]):
@@ -141,6 +145,12 @@ def training_arguments(
         images("validation_data", given["validation_data"], shape, num_classes)
     if hasattr(given.get("validation_data"), "dtype"):
         given["validation_data"] = (given["validation_data"],)  # and asks an array if it is true
+    if not vae._is_compiled:
+        raise RuntimeError(
+            f"{method.__name__}: wanted a compiled VAE, got none; vae.compile() first."
+        )
+    for callback in tf.nest.flatten(given.get("callbacks")):
+        not_keras_3("callbacks", callback)
     return given
 
 
@@ -218,6 +228,11 @@ def form(argument: str, pixels: Any, shape: Sequence[int]) -> tf.DType:
     if 0 in tuple(pixels.shape):
         raise ValueError(f"{argument}: wanted at least one image, got shape {tuple(pixels.shape)}.")
     return dtype
+
+
+def _as_many(argument: str, some: Any, x: Any) -> None:
+    if is_array(x) and is_array(some) and len(some) != len(x):
+        raise ValueError(f"{argument}: wanted as many as of x, {len(x)}, got {len(some)}.")
 
 
 def _dtype(wanted: str, array: Any) -> tf.DType:

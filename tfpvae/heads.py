@@ -95,6 +95,7 @@ def kl_term(
 def check_kl_options(kl_weight: Any, use_exact_kl: Any, kl_samples: Any) -> None:
     """Raises unless these are what a KL term can have, also where there will be none."""
     if not is_schedule(kl_weight):
+        _checks.not_keras_3("kl_weight", kl_weight)
         _checks.finite_number("kl_weight", kl_weight, minimum=0)
     _checks.flag("use_exact_kl", use_exact_kl, or_none=True)
     _checks.whole_number("kl_samples", kl_samples)

@@ -54,6 +54,9 @@ class Training(Answers):
             of a second, and for one where a callback asks for each.
           **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
         """
+        _checks.not_keras_3("optimizer", optimizer)
+        for metric in tf.nest.flatten(kwargs.get("metrics")):
+            _checks.not_keras_3("metrics", metric)
         loss = loss or negative_log_likelihood
         if not callable(loss):
             raise TypeError(

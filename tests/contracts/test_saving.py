@@ -95,6 +95,7 @@ SIGNATURES = {
 }
 
 
+@pytest.mark.slow
 def test_every_model_comes_back_bit_for_bit_in_a_new_process(folder):
     reports = [json.loads(line) for line in run("-m", "tests.contracts.saved", folder).splitlines()]
     assert len(reports) == len(saved.FORMATS) * len(SAVED) >= 24
@@ -106,6 +107,7 @@ def test_every_model_comes_back_bit_for_bit_in_a_new_process(folder):
         assert np.isfinite(report["loss"])
 
 
+@pytest.mark.slow
 def test_tensorflow_alone_gives_what_the_live_model_gives(folder):
     run(ROOT / "tests" / "contracts" / "tensorflow_alone.py", folder)
     for i, case in enumerate(SAVED):

@@ -62,6 +62,10 @@ class DistributionLayer(tfpl.DistributionLambda):
         """The shape of the draw, [B, ...]; the plain layer answers for both of its outputs."""
         return (None, *shape_of(self._event_shape))
 
+    def __call__(self, inputs, *args, **kwargs):
+        _checks.not_keras_3("inputs", inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
     def call(self, inputs, *args, **kwargs):
         outputs = super().call(inputs, *args, **kwargs)
         if self._kl_regularizer is not None:

@@ -1,0 +1,65 @@
+"""What a newcomer meets first and cannot be helped by a type: the message says the fix.
+
+Missing packages are in `test_missing.py`, missing data in `test_bad_input.py` and `datasets/`,
+backbones of Keras 3 in `test_builders.py`.
+"""
+
+import re
+
+import keras  # Keras 3, which comes along with tensorflow; here only to be refused
+import numpy as np
+import pytest
+import tf_keras
+
+import tfpvae
+from tfpvae.schedules import LinearWarmup
+
+IMAGES = np.zeros([2, 8, 8, 1], np.uint8)
+
+
+def built(**options):
+    return tfpvae.build_vae("dense", image_shape=(8, 8, 1), latent_dim=2, **options)
+
+
+def fitted(**arguments):
+    vae = built()
+    vae.compile(run_eagerly=True)
+    return vae.fit(IMAGES, verbose=0, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("argument", "of_keras_3", "given"),
+    [
+        ("optimizer", keras.optimizers.Adam, lambda it: built().compile(it)),
+        ("metrics", keras.metrics.MeanSquaredError, lambda it: built().compile(metrics=[it])),
+        ("callbacks", keras.callbacks.TerminateOnNaN, lambda it: fitted(callbacks=[it])),
+        ("callbacks", keras.callbacks.TerminateOnNaN, lambda it: fitted(callbacks=it)),
+        (
+            "kl_weight",
+            lambda: keras.optimizers.schedules.CosineDecay(1.0, 9),
+            lambda it: built(kl_weight=it),
+        ),
+        ("inputs", lambda: keras.Input([4]), lambda it: tfpvae.layers.IndependentNormal(2)(it)),
+        ("encoder", keras.Sequential, lambda it: tfpvae.VAE(it, built().decoder)),
+    ],
+)
+def test_an_object_of_keras_3_is_refused_by_name(argument, of_keras_3, given):
+    it = of_keras_3()
+    wanted = rf"^{argument}: .*Keras 3 object {type(it).__name__} \(from keras\..*import tf_keras"
+    with pytest.raises(TypeError, match=wanted):
+        given(it)
+
+
+def test_the_same_objects_of_tf_keras_are_taken():
+    vae = built(kl_weight=LinearWarmup(1))
+    mean_square = tf_keras.metrics.MeanSquaredError()
+    vae.compile(tf_keras.optimizers.Adam(), metrics=[mean_square, "mae"], run_eagerly=True)
+    history = vae.fit(IMAGES, verbose=0, callbacks=tf_keras.callbacks.TerminateOnNaN())
+    assert {"loss", "mean_squared_error", "mae"} <= set(history.history)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_a_vae_that_is_not_compiled_says_what_to_call_first(method):
+    wanted = f"{method}: wanted a compiled VAE, got none; vae.compile() first."
+    with pytest.raises(RuntimeError, match=re.escape(wanted)):
+        getattr(built(), method)(IMAGES)
