@@ -80,3 +80,11 @@ def test_the_site_builds_without_a_warning_and_fetches_nothing(tmp_path):
     assert len(pages) > len(list(ROOT.glob("docs/**/*.md")))  # and the page of what is not there
     fetched = r"<(?:script|img|iframe)[^>]* src=\"(?:https?:)?//|<link[^>]* href=\"(?:https?:)?//"
     assert [page.name for page in pages if re.search(fetched, page.read_text())] == []
+    links = [
+        (page, link)
+        for page in pages
+        if page.name != "404.html"  # which a server shows, and so links from the root
+        for link in re.findall(r'href="([^"#?]+)', page.read_text())
+        if "://" not in link
+    ]
+    assert [link for page, link in links if not page.parent.joinpath(link).exists()] == []
