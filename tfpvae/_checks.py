@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import tensorflow as tf
@@ -106,7 +106,7 @@ def seed(value: Any) -> tf.Tensor:
     return tf.cast(pair, tf.int32)
 
 
-def is_array(value: Any) -> bool:
+def is_array(value: Any) -> TypeGuard[Any]:
     """Returns whether a value has a shape and a dtype, and is no class of such."""
     return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
 
