@@ -81,6 +81,15 @@ class Training(Answers):
             for variable, saved in zip(self.optimizer.variables, restored.variables, strict=False):
                 variable.assign(saved)
 
+    def get_compile_config(self) -> dict | None:
+        """Returns what `compile` was given as plain data; Keras asks for it to save a `.keras`."""
+        config = super().get_compile_config()
+        loss = config and config["loss"]
+        if isinstance(loss, dict) and loss.get("class_name") == "function":
+            # tf_keras 2.18 leaves out the package, and then takes whatever ends with the name.
+            loss["config"] = tf_keras.saving.get_registered_name(self.loss)
+        return config
+
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains on images; as `tf_keras.Model.fit`, but the images need not be given twice.
 
