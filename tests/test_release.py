@@ -2,6 +2,8 @@
 
 import os
 import re
+import runpy
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -24,6 +26,16 @@ def test_the_version_stands_in_one_place():
         if re.search(rf"(?<![\d.]){number}(?![\d.])", path.read_text())
     ] == []
     assert "version = attr: tfpvae.__version__" in (ROOT / "setup.cfg").read_text()
+
+
+def test_a_python_that_pip_is_not_to_take_is_told_which_are(monkeypatch):
+    low, high = re.findall(r"\((3, \d+)\)", (ROOT / "setup.py").read_text())
+    wanted = f"python_requires = >={low},<{high}".replace(", ", ".")
+    assert wanted in (ROOT / "setup.cfg").read_text()
+    pytest.importorskip("setuptools")
+    monkeypatch.setattr(sys, "version_info", (3, 9, 18))
+    with pytest.raises(SystemExit, match=r"wanted Python 3.10 to 3.13.*got 3\.9\. "):
+        runpy.run_path(str(ROOT / "setup.py"))
 
 
 def test_the_changelog_has_this_version_or_what_comes_next():
