@@ -31,7 +31,7 @@ draw_rows <- function(file, ...) {
   plot.window(c(0, shown), c(0, length(rows)), xaxs = "i", yaxs = "i")
   for (i in seq_along(rows)) {
     for (j in seq_len(shown)) {
-      # drop = FALSE would keep the axis of one image, [1, H, W, C]; array() names the three left.
+      # R drops axes of length 1, grey's among them: [H, W, C] is given back.
       image <- array(rows[[i]][j, , , ], dim(rows[[i]])[-1])
       top <- length(rows) - i
       rasterImage(as_raster(image), j - 0.97, top + 0.03, j - 0.03, top + 0.97)
@@ -43,17 +43,17 @@ draw_rows <- function(file, ...) {
 draw_history <- function(file, losses) {
   png(file, width = 640, height = 400)
   par(mar = c(4, 4, 1, 1))
-  all <- range(unlist(losses))
-  epochs <- seq_along(losses$nll)
-  plot(epochs, losses$loss, type = "l", ylim = all, xlab = "epoch", ylab = "nats an image", lwd = 2)
+  epochs <- seq_along(losses$loss)
+  nats <- range(0, losses$loss)
+  plot(epochs, losses$loss, type = "l", ylim = nats, xlab = "epoch", ylab = "nats an image", lwd = 2)
   lines(epochs, losses$nll, col = "steelblue", lwd = 2)
   lines(epochs, losses$kl, col = "tomato", lwd = 2)
-  legend("right", c("loss", "nll", "kl"), col = c("black", "steelblue", "tomato"), lwd = 2, bty = "n")
+  legend("topright", c("loss", "nll", "kl"), col = c("black", "steelblue", "tomato"), lwd = 2, bty = "n")
   invisible(dev.off())
 }
 
 draw_plane <- function(file, latents, classes) {
-  colours <- hcl.colors(nlevels(classes), "Dark 3")
+  colours <- palette.colors(nlevels(classes), "Tableau 10")
   png(file, width = 640, height = 560)
   par(mar = c(4, 4, 1, 5), xpd = TRUE)
   plot(latents, col = colours[classes], pch = 19, cex = 0.6, xlab = "z[1]", ylab = "z[2]", asp = 1)
@@ -63,12 +63,12 @@ draw_plane <- function(file, latents, classes) {
 
 # --- What R's arrays need: doubles in [0, 1], [N, H, W, C]; whole numbers with an L --------------
 
-train <- function(pictures, epochs, batch_size, ...) {
+train <- function(pictures, epochs, batch_size, learning_rate, ...) {
   images <- pictures$images / 255 # R has them as whole numbers from 0 to 255
   shape <- dim(images)[-1] # whole numbers already, as dim() gives them
   tf_keras$utils$set_random_seed(0L)
   vae <- tfpvae$build_vae(..., image_shape = shape)
-  vae$compile(tf_keras$optimizers$Adam(2e-3))
+  vae$compile(tf_keras$optimizers$Adam(learning_rate))
   history <- vae$fit(images, batch_size = batch_size, epochs = epochs, verbose = 2L)
   list(vae = vae, images = images, losses = history$history)
 }
@@ -103,7 +103,10 @@ keep <- function(name, trained) {
 dir.create(folder, recursive = TRUE, showWarnings = FALSE)
 
 drawn <- tfpvae$datasets$draw_digits(if (is_smoke) 100L else 4000L, seed = 0L)
-digits <- train(drawn, if (is_smoke) 1L else 15L, 100L, architecture = "dense", latent_dim = 2L)
+digits <- train(
+  drawn, if (is_smoke) 1L else 15L, 100L, 2e-3,
+  architecture = "dense", latent_dim = 2L
+)
 # Classes count from 0 in Python and from 1 in R: a factor holds both.
 classes <- factor(drawn$labels, levels = seq_along(drawn$class_names) - 1, labels = drawn$class_names)
 posterior <- digits$vae$encoder(digits$images)
@@ -112,7 +115,7 @@ draw_history(file.path(folder, "history.png"), digits$losses)
 keep("digits", digits)
 
 drawn <- tfpvae$datasets$draw_flowers(if (is_smoke) 20L else 600L, seed = 0L)
-flowers <- train(drawn, if (is_smoke) 1L else 12L, 20L, architecture = "flowers")
+flowers <- train(drawn, if (is_smoke) 1L else 12L, 20L, 5e-4, architecture = "flowers")
 keep("flowers", flowers)
 
 script <- sub("--file=", "", grep("--file=", commandArgs(), value = TRUE))
