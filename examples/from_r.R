@@ -29,8 +29,12 @@ draw <- function(drawer, count) {
   )
 }
 
-# Arguments of build_vae in `...`; at first, for `held` epochs, the decoder learns alone.
-train <- function(pictures, architecture, epochs, batch_size, learning_rate, held = 0L, ...) {
+# Each phase has so many epochs at a rate; arguments of build_vae are in `...`.
+phase <- function(epochs, rate, is_encoder_held = FALSE) {
+  list(epochs = if (is_smoke) 1L else epochs, rate = rate, is_encoder_held = is_encoder_held)
+}
+
+train <- function(pictures, architecture, phases, batch_size, ...) {
   tf_keras$utils$set_random_seed(0L)
   vae <- tfpvae$build_vae(
     architecture,
@@ -38,17 +42,16 @@ train <- function(pictures, architecture, epochs, batch_size, learning_rate, hel
     pixel_mean = apply(pictures$seen, 4, mean),
     ...
   )
-  losses <- list()
-  for (phase in list(list(FALSE, held), list(TRUE, epochs - held))) {
-    if (phase[[2]] == 0) next
-    vae$encoder$trainable <- phase[[1]]
-    vae$compile(tf_keras$optimizers$Adam(learning_rate))
+  losses <- NULL
+  for (phase in phases) {
+    vae$encoder$trainable <- !phase$is_encoder_held
+    vae$compile(tf_keras$optimizers$Adam(phase$rate))
     history <- vae$fit(
       pictures$seen,
       validation_data = pictures$unseen,
-      batch_size = batch_size, epochs = phase[[2]], verbose = 2L
+      batch_size = batch_size, epochs = phase$epochs, verbose = 2L
     )
-    losses <- if (length(losses)) Map(c, losses, history$history) else history$history
+    losses <- rbind(losses, as.data.frame(history$history)) # a row an epoch
   }
   list(vae = vae, losses = losses)
 }
@@ -140,15 +143,17 @@ if ("--check" %in% arguments) {
 dir.create(folder, recursive = TRUE, showWarnings = FALSE)
 
 pictures <- draw(tfpvae$datasets$draw_digits, if (is_smoke) 80L else 4000L)
-digits <- train(pictures, "dense", if (is_smoke) 1L else 20L, 100L, 2e-3, latent_dim = 2L)
+digits <- train(pictures, "dense", list(phase(20L, 2e-3)), 100L, latent_dim = 2L)
 latents <- digits$vae$encoder(pictures$seen)$mean()$numpy()
 draw_plane(file.path(folder, "plane.png"), latents, pictures$classes[seq_len(nrow(latents))])
 keep("digits", digits$vae, pictures$unseen[1:8, , , , drop = FALSE])
 
 pictures <- draw(tfpvae$datasets$draw_flowers, if (is_smoke) 80L else 600L)
 flowers <- train(
-  pictures, "flowers", if (is_smoke) 2L else 6L, if (is_smoke) 40L else 8L, 5e-4,
-  held = if (is_smoke) 1L else 3L,
+  pictures, "flowers",
+  # The encoder starts at principal components, and the decoder at first learns alone.
+  list(phase(3L, 5e-4, is_encoder_held = TRUE), phase(5L, 2e-4)),
+  if (is_smoke) 40L else 8L,
   start_images = pictures$seen
 )
 keep("flowers", flowers$vae, pictures$unseen[1:8, , , , drop = FALSE])
