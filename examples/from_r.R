@@ -7,7 +7,6 @@
 # that tfpvae is installed for; --smoke is a trial of few pictures.
 
 library(reticulate)
-Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "3")
 tfpvae <- import("tfpvae")
 tf_keras <- import("tf_keras")
 
@@ -15,71 +14,124 @@ arguments <- commandArgs(trailingOnly = TRUE)
 is_smoke <- "--smoke" %in% arguments
 folder <- c(grep("^--", arguments, value = TRUE, invert = TRUE), "runs/from_r")[1]
 
-# R draws the first row of a matrix at the top, as images [N, H, W, C] have it; grey ones have no
-# third axis there.
-as_raster <- function(image) {
-  channels <- dim(image)[3]
-  as.raster(if (channels == 1) image[, , 1] else image)
+# --- Training on R's arrays: doubles in [0, 1], [N, H, W, C]; whole numbers with an L ------------
+
+# `count` pictures to learn from, and as many again by ten that the VAE never sees.
+draw <- function(drawer, count) {
+  drawn <- drawer(as.integer(count * 1.1), seed = 0L)
+  images <- drawn$images / 255 # R has them as whole numbers from 0 to 255
+  is_seen <- seq_len(dim(images)[1]) <= count
+  list(
+    seen = images[is_seen, , , , drop = FALSE],
+    unseen = images[!is_seen, , , , drop = FALSE],
+    # Labels count from 0 in Python and factors from 1 in R: a factor has the names instead.
+    classes = factor(unlist(drawn$class_names)[drawn$labels + 1], unlist(drawn$class_names))
+  )
 }
 
+# Each phase has so many epochs at a rate; arguments of build_vae are in `...`.
+phase <- function(epochs, rate, is_encoder_held = FALSE) {
+  list(epochs = if (is_smoke) 1L else epochs, rate = rate, is_encoder_held = is_encoder_held)
+}
+
+train <- function(pictures, architecture, phases, batch_size, ...) {
+  tf_keras$utils$set_random_seed(0L)
+  vae <- tfpvae$build_vae(
+    architecture,
+    image_shape = dim(pictures$seen)[-1], # dim() gives whole numbers
+    pixel_mean = apply(pictures$seen, 4, mean),
+    ...
+  )
+  losses <- NULL
+  for (phase in phases) {
+    vae$encoder$trainable <- !phase$is_encoder_held
+    vae$compile(tf_keras$optimizers$Adam(phase$rate))
+    history <- vae$fit(
+      pictures$seen,
+      validation_data = pictures$unseen,
+      batch_size = batch_size, epochs = phase$epochs, verbose = 2L
+    )
+    losses <- rbind(losses, as.data.frame(history$history)) # a row an epoch
+  }
+  list(vae = vae, losses = losses)
+}
+
+# --- Figures by R ---------------------------------------------------------------------------------
+
+# R draws the first row of a matrix at the top, as images [N, H, W, C] have it. It drops axes of
+# length 1, so that a grey image is a matrix already.
 draw_rows <- function(file, ...) {
   rows <- list(...)
   shown <- dim(rows[[1]])[1]
-  png(file, width = 80 * shown, height = 80 * length(rows))
+  png(file, width = 100 + 90 * shown, height = 90 * length(rows))
   par(mar = rep(0, 4))
   plot.new()
-  plot.window(c(0, shown), c(0, length(rows)), xaxs = "i", yaxs = "i")
+  plot.window(c(-1.1, shown), c(0, length(rows)), xaxs = "i", yaxs = "i")
   for (i in seq_along(rows)) {
+    bottom <- length(rows) - i
+    text(-0.1, bottom + 0.5, names(rows)[i], adj = 1)
     for (j in seq_len(shown)) {
-      # R drops axes of length 1, grey's among them: [H, W, C] is given back.
-      image <- array(rows[[i]][j, , , ], dim(rows[[i]])[-1])
-      top <- length(rows) - i
-      rasterImage(as_raster(image), j - 0.97, top + 0.03, j - 0.03, top + 0.97)
+      image <- as.raster(rows[[i]][j, , , ])
+      rasterImage(image, j - 0.97, bottom + 0.03, j - 0.03, bottom + 0.97)
     }
   }
   invisible(dev.off())
 }
 
-draw_history <- function(file, losses) {
-  png(file, width = 640, height = 400)
-  par(mar = c(4, 4, 1, 1))
-  epochs <- seq_along(losses$loss)
-  nats <- range(0, losses$loss)
-  plot(epochs, losses$loss, type = "l", ylim = nats, xlab = "epoch", ylab = "nats an image", lwd = 2)
-  lines(epochs, losses$nll, col = "steelblue", lwd = 2)
-  lines(epochs, losses$kl, col = "tomato", lwd = 2)
-  legend("topright", c("loss", "nll", "kl"), col = c("black", "steelblue", "tomato"), lwd = 2, bty = "n")
+# A row a VAE: nll and kl, which are of different size; dashes for pictures it has not seen.
+draw_history <- function(file, trained) {
+  png(file, width = 800, height = 300 * length(trained))
+  par(mfrow = c(length(trained), 2), mar = c(4, 4, 2, 1))
+  for (name in names(trained)) {
+    losses <- trained[[name]]$losses
+    for (term in c("nll", "kl")) {
+      lines <- cbind(losses[[term]], losses[[paste0("val_", term)]])
+      matplot(
+        lines,
+        type = "o", pch = 20, lty = 1:2, col = c("steelblue", "tomato"), lwd = 2,
+        xlab = "epoch", ylab = "nats an image", main = paste0(name, ": ", term)
+      )
+      if (term == "nll") {
+        names <- c("seen", "unseen")
+        legend("topright", names, lty = 1:2, col = c("steelblue", "tomato"), lwd = 2, bty = "n")
+      }
+    }
+  }
   invisible(dev.off())
 }
 
 draw_plane <- function(file, latents, classes) {
   colours <- palette.colors(nlevels(classes), "Tableau 10")
   png(file, width = 640, height = 560)
-  par(mar = c(4, 4, 1, 5), xpd = TRUE)
-  plot(latents, col = colours[classes], pch = 19, cex = 0.6, xlab = "z[1]", ylab = "z[2]", asp = 1)
-  legend("topright", levels(classes), col = colours, pch = 19, inset = c(-0.14, 0), bty = "n")
+  par(mar = c(4, 4, 1, 5), las = 1)
+  plot(
+    latents,
+    col = colours[classes], pch = 19, cex = 0.6, asp = 1,
+    xlab = expression(z[1]), ylab = expression(z[2])
+  )
+  legend("right", levels(classes), col = colours, pch = 19, inset = -0.13, bty = "n", xpd = TRUE)
   invisible(dev.off())
 }
 
-# --- What R's arrays need: doubles in [0, 1], [N, H, W, C]; whole numbers with an L --------------
+# --- Saving, and loading by another R --------------------------------------------------------------
 
-train <- function(pictures, epochs, batch_size, learning_rate, ...) {
-  images <- pictures$images / 255 # R has them as whole numbers from 0 to 255
-  shape <- dim(images)[-1] # whole numbers already, as dim() gives them
-  tf_keras$utils$set_random_seed(0L)
-  vae <- tfpvae$build_vae(..., image_shape = shape)
-  vae$compile(tf_keras$optimizers$Adam(learning_rate))
-  history <- vae$fit(images, batch_size = batch_size, epochs = epochs, verbose = 2L)
-  list(vae = vae, images = images, losses = history$history)
+keep <- function(name, vae, images) {
+  reconstructions <- vae$reconstruct(images)$numpy()
+  vae$save(file.path(folder, name))
+  saveRDS(list(images, reconstructions), file.path(folder, paste0(name, ".rds")))
+  draw_rows(
+    file.path(folder, paste0(name, ".png")),
+    unseen = images, reconstructed = reconstructions,
+    sampled = vae$sample(dim(images)[1], seed = 0L)$numpy()
+  )
 }
 
 check <- function(name) {
   vae <- tf_keras$models$load_model(file.path(folder, name))
   kept <- readRDS(file.path(folder, paste0(name, ".rds")))
-  again <- vae$reconstruct(kept$images)$numpy()
-  difference <- max(abs(again - kept$reconstructions))
+  difference <- max(abs(vae$reconstruct(kept[[1]])$numpy() - kept[[2]]))
+  cat(sprintf("%s: loaded by another R, reconstructions differ by %.1e at most\n", name, difference))
   stopifnot(difference < 1e-5)
-  cat(sprintf("%s: loaded in a new R, the reconstructions differ by %.1e at most\n", name, difference))
 }
 
 if ("--check" %in% arguments) {
@@ -88,37 +140,26 @@ if ("--check" %in% arguments) {
   quit(status = 0)
 }
 
-keep <- function(name, trained) {
-  images <- trained$images[1:8, , , , drop = FALSE]
-  reconstructions <- trained$vae$reconstruct(images)$numpy()
-  trained$vae$save(file.path(folder, name))
-  saveRDS(
-    list(images = images, reconstructions = reconstructions),
-    file.path(folder, paste0(name, ".rds"))
-  )
-  samples <- trained$vae$sample(8L, seed = 0L)$numpy()
-  draw_rows(file.path(folder, paste0(name, ".png")), images, reconstructions, samples)
-}
-
 dir.create(folder, recursive = TRUE, showWarnings = FALSE)
 
-drawn <- tfpvae$datasets$draw_digits(if (is_smoke) 100L else 4000L, seed = 0L)
-digits <- train(
-  drawn, if (is_smoke) 1L else 15L, 100L, 2e-3,
-  architecture = "dense", latent_dim = 2L
-)
-# Classes count from 0 in Python and from 1 in R: a factor holds both.
-classes <- factor(drawn$labels, levels = seq_along(drawn$class_names) - 1, labels = drawn$class_names)
-posterior <- digits$vae$encoder(digits$images)
-draw_plane(file.path(folder, "plane.png"), posterior$mean()$numpy(), classes)
-draw_history(file.path(folder, "history.png"), digits$losses)
-keep("digits", digits)
+pictures <- draw(tfpvae$datasets$draw_digits, if (is_smoke) 80L else 4000L)
+digits <- train(pictures, "dense", list(phase(20L, 2e-3)), 100L, latent_dim = 2L)
+latents <- digits$vae$encoder(pictures$seen)$mean()$numpy()
+draw_plane(file.path(folder, "plane.png"), latents, pictures$classes[seq_len(nrow(latents))])
+keep("digits", digits$vae, pictures$unseen[1:8, , , , drop = FALSE])
 
-drawn <- tfpvae$datasets$draw_flowers(if (is_smoke) 20L else 600L, seed = 0L)
-flowers <- train(drawn, if (is_smoke) 1L else 12L, 20L, 5e-4, architecture = "flowers")
-keep("flowers", flowers)
+pictures <- draw(tfpvae$datasets$draw_flowers, if (is_smoke) 80L else 600L)
+flowers <- train(
+  pictures, "flowers",
+  # The encoder starts at principal components, and the decoder at first learns alone.
+  list(phase(3L, 5e-4, is_encoder_held = TRUE), phase(5L, 2e-4)),
+  if (is_smoke) 40L else 8L,
+  start_images = pictures$seen
+)
+keep("flowers", flowers$vae, pictures$unseen[1:8, , , , drop = FALSE])
+draw_history(file.path(folder, "history.png"), list(digits = digits, flowers = flowers))
 
 script <- sub("--file=", "", grep("--file=", commandArgs(), value = TRUE))
 status <- system2(file.path(R.home("bin"), "Rscript"), shQuote(c(script, folder, "--check")))
-cat("figures and models:", normalizePath(folder), "\n")
+if (status == 0) cat("figures and models:", normalizePath(folder), "\n")
 quit(status = status)

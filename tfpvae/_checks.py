@@ -10,6 +10,8 @@ import tf_keras
 
 # Arrays are scanned in pieces so that the check never doubles the memory of a large data set.
 _PIXELS_A_PIECE = 2**24
+# Arguments of Keras that are counts.
+_COUNTS = ("batch_size", "epochs", "validation_batch_size")
 
 
 def one_of(argument: str, name: Any, known: Iterable[str]) -> None:
@@ -125,6 +127,9 @@ def training_arguments(
     """Returns the arguments of Keras' `fit` or `evaluate` by name, those that are data checked."""
     given = inspect.signature(method).bind(*args, **kwargs).arguments
     given |= given.pop("kwargs", {})
+    for name in _COUNTS:
+        if given.get(name) is not None:
+            given[name] = whole_number(name, given[name])
     if given.get("_use_cached_eval_dataset"):  # the validation of a fit, which has checked it
         return given
     shape, num_classes, x, y = vae.image_shape, vae.num_classes, given.get("x"), given.get("y")
@@ -306,6 +311,7 @@ def _spec(argument: str, came: tuple, dtype: tf.DType, shape: Sequence[int]) -> 
     if len(came) != 4 or any(c not in (None, w) for c, w in zip(came[1:], shape, strict=True)):
         raise ValueError(f"{argument}: wanted images [B, {wanted}], got shape {came}.{hint}")
     if not (dtype.is_floating or dtype == tf.uint8):
+        hint = " Divide those from 0 to 255 by 255, or pass uint8." if dtype.is_integer else ""
         raise TypeError(
-            f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got {dtype.name}."
+            f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got {dtype.name}.{hint}"
         )
