@@ -145,8 +145,10 @@ def test_a_file_and_a_folder_that_may_not_be_read(open_folder):
             load(open_folder)
         with pytest.raises(PermissionError, match=r"mnist\.npz"):
             datasets.load_mnist(source=npz)
-        with pytest.raises(tf.errors.PermissionDeniedError, match=r"mnist\.npz"):
+        with pytest.raises((tf.errors.PermissionDeniedError, SystemError)) as raised:
             tf_keras.models.load_model(npz)
+        # On Python 3.13 h5py makes a SystemError of it that says no more.
+        assert isinstance(raised.value, SystemError) or "mnist.npz" in str(raised.value)
     open_folder.chmod(0o111)
     with another_user(), pytest.raises(PermissionError, match=str(open_folder)):
         load(open_folder)
