@@ -152,7 +152,7 @@ def test_fit_without_a_backup_after_one_with(tmp_path):
 @pytest.mark.slow
 def test_killed_at_random_moments_and_begun_again(tmp_path):
     """As many times as TFPVAE_KILLS says."""
-    kills = int(os.environ.get("TFPVAE_KILLS", 3))
+    kills = int(os.environ.get("TFPVAE_KILLS", 2))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [sys.executable, "-m", "tests.killed_training", str(tmp_path), str(kills)],

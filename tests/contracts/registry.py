@@ -128,7 +128,7 @@ BY_NAME = {str(case): case for case in [*CASES, *ONCE]}
 
 
 def to_save() -> list[Case]:
-    """Those that are saved in every format: all, or each choice once, beside the first eight.
+    """Those that are saved in every format: all, or each choice once.
 
     Of the given priors one with variables will do, and of the likelihoods those of a posterior; the
     test of configs has them all.
@@ -143,7 +143,7 @@ def to_save() -> list[Case]:
         return saved
     alone = [case for case in saved if case.num_classes or case.prior == "learned mixture"]
     alone += [case for case in saved if case.posterior == "deterministic"]
-    return list(dict.fromkeys([*saved[:8], *ONCE, *alone]))
+    return list(dict.fromkeys([*ONCE, *alone]))
 
 
 def images(count: int) -> np.ndarray:
