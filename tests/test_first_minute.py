@@ -32,6 +32,11 @@ def fitted(**arguments):
     [
         ("optimizer", keras.optimizers.Adam, lambda it: built().compile(it)),
         ("metrics", keras.metrics.MeanSquaredError, lambda it: built().compile(metrics=[it])),
+        (
+            "weighted_metrics",
+            keras.metrics.MeanSquaredError,
+            lambda it: built().compile(weighted_metrics=[it]),
+        ),
         ("callbacks", keras.callbacks.TerminateOnNaN, lambda it: fitted(callbacks=[it])),
         ("callbacks", keras.callbacks.TerminateOnNaN, lambda it: fitted(callbacks=it)),
         (

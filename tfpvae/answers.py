@@ -11,7 +11,7 @@ from tfpvae import _checks, conditioning, inference, parts
 
 tfd = tfp.distributions
 
-_IMAGES_A_PASS = 128  # Keras' 32 take a small network twice the time, more than 128 few any less
+_BATCH_SIZE = 128  # with Keras' 32 a small network takes twice the time, with more no less
 
 
 class Answers(tf_keras.Model):
@@ -70,7 +70,7 @@ class Answers(tf_keras.Model):
         if _checks.is_array(images):
             _checks.array("images", images, self.image_shape)
             images = conditioning.join(images, conditioning.labels_of(self, labels, images))
-            batch_size = batch_size or _IMAGES_A_PASS
+            batch_size = batch_size or _BATCH_SIZE
         elif labels is not None:
             raise ValueError(f"labels: wanted none beside batches that have them, got {labels!r}.")
         return tf.convert_to_tensor(self.predict(images, batch_size=batch_size, verbose=0))

@@ -55,8 +55,9 @@ class Training(Answers):
           **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
         """
         _checks.not_keras_3("optimizer", optimizer)
-        for metric in tf.nest.flatten(kwargs.get("metrics")):
-            _checks.not_keras_3("metrics", metric)
+        for argument in ("metrics", "weighted_metrics"):
+            for metric in tf.nest.flatten(kwargs.get(argument)):
+                _checks.not_keras_3(argument, metric)
         loss = loss or negative_log_likelihood
         if not callable(loss):
             raise TypeError(

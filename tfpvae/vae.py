@@ -196,7 +196,7 @@ class VAE(Training):
           OSError, ValueError and others: as Keras does; the weights and the optimizer's variables
             are then as they were.
         """
-        held = [(variable, variable.numpy()) for variable in _state(self)]
+        held = [(variable, variable.numpy()) for variable in state(self)]
         try:
             return super().load_weights(filepath, *args, **kwargs)
         except Exception:
@@ -241,7 +241,7 @@ class VAE(Training):
         super().summary(*args, expand_nested=expand_nested, **kwargs)
 
 
-def _state(vae: VAE) -> list[tf.Variable]:
+def state(vae: VAE) -> list[tf.Variable]:
     """Returns the weights of a VAE and, if it is compiled, the variables of its optimizer."""
     variables = getattr(getattr(vae, "optimizer", None), "variables", ())
     return [*vae.weights, *(variables() if callable(variables) else variables)]

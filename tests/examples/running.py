@@ -1,10 +1,13 @@
 """Examples in processes of their own, as a user runs them."""
 
+import contextlib
+import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -31,3 +34,15 @@ def finish(process):
     # Matplotlib may say once, in a new environment, that it collects the fonts.
     lines = [line for line in stderr.splitlines() if "font cache" not in line]
     return SimpleNamespace(code=process.returncode, stdout=stdout, stderr=lines)
+
+
+@contextlib.contextmanager
+def imported(name: str) -> Iterator[ModuleType]:
+    """An example in this process; in the end it is forgotten, with what it imports beside it."""
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        yield importlib.import_module(name)
+    finally:
+        sys.path.remove(str(EXAMPLES))
+        for path in EXAMPLES.glob("*.py"):
+            sys.modules.pop(path.stem, None)

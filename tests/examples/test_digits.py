@@ -1,7 +1,6 @@
 """The examples on digits: every system's settings, and runs from end to end."""
 
 import gzip
-import importlib
 import json
 import struct
 import sys
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 
 import tfpvae
-from tests.examples.running import EXAMPLES, finish, start
+from tests.examples.running import finish, imported, start
 from tfpvae.datasets import draw_digits
 
 RESULTS = {"history.csv", "history.png", "summary.json", "model"}
@@ -135,11 +134,9 @@ def test_a_wrong_option_is_told_in_one_line_and_at_once(tmp_path, example, argum
 
 
 @pytest.fixture
-def mnist(monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES)
-    yield importlib.import_module("mnist")
-    for name in ("mnist", "_digits", "_training"):
-        del sys.modules[name]
+def mnist():
+    with imported("mnist") as module:
+        yield module
 
 
 def options(mnist, *arguments):

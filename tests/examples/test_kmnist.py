@@ -1,8 +1,6 @@
 """The example of two latent sizes, where it goes on after an interruption."""
 
 import argparse
-import importlib
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ import tf_keras
 from PIL import Image
 
 import tfpvae
-from tests.examples.running import EXAMPLES
+from tests.examples.running import imported
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 6, 5, 1), dtype=np.uint8)
 OPTIONS = {
@@ -25,11 +23,9 @@ OPTIONS = {
 
 
 @pytest.fixture
-def kmnist(monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES)
-    yield importlib.import_module("kmnist")
-    for name in ("kmnist", "_digits", "_training"):
-        del sys.modules[name]
+def kmnist():
+    with imported("kmnist") as module:
+        yield module
 
 
 class Interrupt(tf_keras.callbacks.Callback):

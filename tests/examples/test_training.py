@@ -1,15 +1,13 @@
 """Examples that are interrupted and go on."""
 
 import argparse
-import importlib
-import sys
 
 import numpy as np
 import pytest
 import tf_keras
 
 import tfpvae
-from tests.examples.running import EXAMPLES
+from tests.examples.running import imported
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 6, 5, 1), dtype=np.uint8)
 OPTIONS = {
@@ -25,10 +23,9 @@ OPTIONS = {
 
 
 @pytest.fixture
-def training(monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES)
-    yield importlib.import_module("_training")
-    del sys.modules["_training"]
+def training():
+    with imported("_training") as module:
+        yield module
 
 
 def options(folder, **other):

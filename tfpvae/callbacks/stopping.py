@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfpvae import finite
-from tfpvae.vae import VAE
+from tfpvae.vae import VAE, state
 
 
 class EarlyStopping(tf_keras.callbacks.EarlyStopping):
@@ -130,7 +130,7 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
             self._keep(f"the end of epoch {epoch + 1}")
             return
         cause = None if self.images is None else self._cause()
-        for variable, value in zip(self._variables(), self._kept, strict=True):
+        for variable, value in zip(state(self.model), self._kept, strict=True):
             variable.assign(value)
         if self.images is not None and weight is not None:
             # Weights spoil all that is made of them; what spoilt them the good ones may still show.
@@ -147,10 +147,6 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
     def _cause(self) -> str | None:
         return finite.first_non_finite(self.model, self.images, self.labels)
 
-    def _variables(self) -> list:
-        variables = self.model.optimizer.variables
-        return [*self.model.weights, *(variables() if callable(variables) else variables)]
-
     def _keep(self, of: str) -> None:
         self._kept_of = of
-        self._kept = [variable.numpy() for variable in self._variables()]
+        self._kept = [variable.numpy() for variable in state(self.model)]
