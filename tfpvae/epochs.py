@@ -9,7 +9,8 @@ import math
 from typing import Any
 
 import tensorflow as tf
-import tf_keras
+
+from tfpvae import pipelines
 
 
 class Order:
@@ -78,10 +79,7 @@ def endless(arrays: Any, batch_size: int, order: Order, *, shuffle: bool = True)
 
     batches = tf.data.Dataset.counter().map(rows).prefetch(1).flat_map(batched)
     batches = batches.map(taken, num_parallel_calls=tf.data.AUTOTUNE)
-    options = tf.data.Options()
-    # Their rewriting of the graph would take longer than they save.
-    options.experimental_optimization.apply_default_optimizations = False
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return pipelines.untuned(pipelines.as_written(batches).prefetch(2))
 
 
 def for_fit(
@@ -110,7 +108,7 @@ def for_fit(
         arrays = tuple(array[:kept] for array in arrays)
     batch_size = batch_size or 32
     return {
-        "x": endless(_tensors(arrays), batch_size, order, shuffle=shuffle),
+        "x": endless(pipelines.as_tensors(arrays), batch_size, order, shuffle=shuffle),
         "y": None,
         "sample_weight": None,
         "batch_size": None,
@@ -119,11 +117,3 @@ def for_fit(
         "validation_data": validation_data,
         "validation_batch_size": validation_batch_size or batch_size,
     }
-
-
-def _tensors(arrays: tuple) -> tuple:
-    """Returns arrays as Keras has them: floating-point ones of its precision."""
-    floats = tf_keras.backend.floatx()
-    with tf.device("CPU:0"):  # where tf.data runs
-        found = [tf.convert_to_tensor(array) for array in arrays]
-    return tuple(tf.cast(array, floats) if array.dtype.is_floating else array for array in found)

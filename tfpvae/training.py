@@ -10,7 +10,17 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, conditioning, costs, epochs, inference, loops, objectives, progress
+from tfpvae import (
+    _checks,
+    conditioning,
+    costs,
+    epochs,
+    inference,
+    loops,
+    objectives,
+    pipelines,
+    progress,
+)
 from tfpvae.answers import Answers
 
 tfd = tfp.distributions
@@ -125,17 +135,27 @@ class Training(Answers):
         """Returns loss, nll, kl and elbo, nats an image; as `tf_keras.Model.evaluate`."""
         method = super().evaluate
         given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
-        in_fit = given.get("_use_cached_eval_dataset")
-        with contextlib.nullcontext() if in_fit else self._steps_for(given):
+        if given.get("_use_cached_eval_dataset"):  # of a fit, which has prepared all
+            return method(**given)
+        with self._steps_for(given):
+            parts = _parts(given, "x", "y", "sample_weight")
+            batches = self._batches(parts, given.get("batch_size"), given.get("steps"))
+            if batches is not None:
+                given |= {"x": batches, "y": None, "sample_weight": None, "batch_size": None}
             return method(**given)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, **kwargs):
         """Returns the reconstructions of images, as an array; as `tf_keras.Model.predict`.
 
         A conditional VAE takes [images, labels], or batches of (images, labels).
         """
+        if batch_size is not None:
+            _checks.whole_number("batch_size", batch_size)
         _checks.images("x", x, self.image_shape, self.num_classes)
-        return super().predict(x, *args, **kwargs)
+        is_pair = self.num_classes is not None and isinstance(x, (list, tuple))
+        batches = self._batches(tuple(x) if is_pair else (x,), batch_size, steps)
+        x, batch_size = (x, batch_size) if batches is None else (batches, None)
+        return super().predict(x, batch_size, verbose, steps, **kwargs)
 
     def train_step(self, data):
         """Returns the metrics of one step of the optimizer on -ELBO."""
@@ -200,17 +220,30 @@ class Training(Answers):
 
         steps_per_epoch makes epochs of another kind.
         """
-        is_array = all(
-            part is None or hasattr(part, "dtype")
-            for part in (given.get(name) for name in ("x", "y", "sample_weight"))
-        )
         left = given.get("steps_per_epoch") or given.get("shuffle") == "batch"
-        if not is_array or left:
-            x = given.get("x")
+        if left or not pipelines.are_arrays(_parts(given, "x", "y", "sample_weight")):
+            x = pipelines.untuned(given.get("x"))
             self._order.dataset = x if isinstance(x, tf.data.Dataset) else None
-            return given
-        self._order.dataset = None
-        return given | epochs.for_fit(self._order, **given)
+            given |= {"x": x}
+        else:
+            self._order.dataset = None
+            given |= epochs.for_fit(self._order, **given)
+        unseen, size = given.get("validation_data"), given.get("validation_batch_size")
+        parts = tuple(unseen) if isinstance(unseen, (list, tuple)) else (unseen,)
+        batches = self._batches(
+            parts, size or given.get("batch_size"), given.get("validation_steps")
+        )
+        return given if batches is None else given | {"validation_data": batches}
+
+    def _batches(
+        self, parts: tuple, batch_size: int | None, steps: int | None
+    ) -> tf.data.Dataset | None:
+        """Returns batches to look at once, of arrays or a dataset; None for what Keras takes."""
+        if len(parts) == 1 and isinstance(parts[0], tf.data.Dataset):
+            return pipelines.untuned(parts[0])
+        if steps is None and not self._has_strategy and pipelines.are_arrays(parts):
+            return pipelines.in_order(parts, batch_size or 32)
+        return None
 
     def _maybe_load_initial_counters_from_ckpt(self, steps_per_epoch, initial_epoch):
         """Returns the epoch and the batch that training begins with: Keras asks before it begins.
@@ -311,6 +344,11 @@ def _share(data: Any) -> tf.Tensor | float:
         return 1.0
     mine = tf.cast(tf.shape(tf.nest.flatten(data)[0])[0], tf.float32)
     return mine / tf.distribute.get_replica_context().all_reduce("SUM", mine)
+
+
+def _parts(given: dict[str, Any], *names: str) -> tuple:
+    """Returns what was given of some arguments."""
+    return tuple(given[name] for name in names if given.get(name) is not None)
 
 
 def _callbacks(given: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
