@@ -6,6 +6,7 @@ an epoch or inside of one, is given what it would have been given.
 """
 
 import math
+import sys
 from typing import Any
 
 import tensorflow as tf
@@ -77,7 +78,8 @@ def endless(arrays: Any, batch_size: int, order: Order, *, shuffle: bool = True)
     def taken(rows: tf.Tensor) -> Any:
         return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
 
-    batches = tf.data.Dataset.counter().map(rows).prefetch(1).flat_map(batched)
+    counted = tf.data.Dataset.range(sys.maxsize)  # counter() takes longer to make
+    batches = counted.map(rows).prefetch(1).flat_map(batched)
     batches = batches.map(taken, num_parallel_calls=tf.data.AUTOTUNE)
     return pipelines.untuned(pipelines.as_written(batches).prefetch(2))
 
