@@ -99,6 +99,7 @@ def described(network: str, folder: Path, data: Path | None) -> dict:
     return {
         "operations": 3 * both,
         "task": {
+            "network": network,
             "encoder": _plain(encoder)[:-1],  # the head's own Dense is the contestants' affair
             "decoder": _plain(decoder),
             "posterior": "multivariate_normal_tril" if tril else "independent_normal",
@@ -116,7 +117,7 @@ def _plain(layers) -> list:
     import tf_keras
 
     own = [x for x in layers if not isinstance(x, tf_keras.layers.InputLayer)]
-    own = [x for x in own if type(x).__module__.startswith("tf_keras")]
+    own = [x for x in own if type(x).__module__.startswith(("tf_keras", "tfpvae.amended"))]
     found = [(type(x).__name__, _config(x), list(x.output_shape[1:])) for x in own]
     while found and found[-1][0] == "Flatten":
         found.pop()

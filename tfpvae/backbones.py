@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import tf_keras
 
+from tfpvae.amended import Conv2D, Conv2DTranspose, Cropping2D
+
 Layers = list[tf_keras.layers.Layer]
 tfkl = tf_keras.layers
 
@@ -44,7 +46,7 @@ def conv_encoder() -> Layers:
         layer
         for filters in (16, 8, 8)
         for layer in (
-            tfkl.Conv2D(filters, 3, padding="same", activation="relu"),
+            Conv2D(filters, 3, padding="same", activation="relu"),
             tfkl.MaxPool2D(padding="same"),
         )
     ]
@@ -57,13 +59,13 @@ def conv_decoder(height: int, width: int, channels: int, use_bias: bool) -> Laye
     return [
         tfkl.Dense(math.prod(base) * 8, activation="relu"),
         tfkl.Reshape((*base, 8)),
-        tfkl.Conv2D(8, 3, padding="same", activation="relu"),
+        Conv2D(8, 3, padding="same", activation="relu"),
         tfkl.UpSampling2D(),
-        tfkl.Conv2D(8, 3, padding="same", activation="relu"),
+        Conv2D(8, 3, padding="same", activation="relu"),
         tfkl.UpSampling2D(),
-        tfkl.Conv2D(16, 3, activation="relu"),
+        Conv2D(16, 3, activation="relu"),
         tfkl.UpSampling2D(),
-        tfkl.Conv2D(channels, 3, padding="same"),
+        Conv2D(channels, 3, padding="same"),
         *_crop(made, (height, width)),
     ]
 
@@ -72,7 +74,7 @@ def flowers_encoder() -> Layers:
     """Returns five strided convolutions: 80x80 becomes 8x8x128."""
     layers = ((32, 5, 1), (32, 5, 2), (64, 5, 1), (64, 5, 2), (128, 7, 1))
     return [
-        tfkl.Conv2D(filters, kernel, strides, activation="leaky_relu")
+        Conv2D(filters, kernel, strides, activation="leaky_relu")
         for filters, kernel, strides in layers
     ]
 
@@ -86,10 +88,10 @@ def flowers_decoder(height: int, width: int, channels: int, use_bias: bool) -> L
         tfkl.Dense(math.prod(base) * 128, activation="relu"),
         tfkl.Reshape((*base, 128)),
         *(
-            tfkl.Conv2DTranspose(filters, kernel, strides, activation="leaky_relu", use_bias=False)
+            Conv2DTranspose(filters, kernel, strides, activation="leaky_relu", use_bias=False)
             for filters, kernel, strides in layers
         ),
-        tfkl.Conv2DTranspose(channels, 4, use_bias=use_bias),
+        Conv2DTranspose(channels, 4, use_bias=use_bias),
         *_crop(made, (height, width)),
     ]
 
@@ -97,9 +99,9 @@ def flowers_decoder(height: int, width: int, channels: int, use_bias: bool) -> L
 def cnn_encoder() -> Layers:
     """Returns two convolutions, each halved by max pooling, and dropout: 28x28 becomes 1600."""
     return [
-        tfkl.Conv2D(32, 3, activation="relu"),
+        Conv2D(32, 3, activation="relu"),
         tfkl.MaxPool2D(),
-        tfkl.Conv2D(64, 3, activation="relu"),
+        Conv2D(64, 3, activation="relu"),
         tfkl.MaxPool2D(),
         tfkl.Flatten(),
         tfkl.Dropout(0.5, rng_type="stateful"),  # which a backup of a training holds
@@ -114,10 +116,10 @@ def cnn_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layer
         tfkl.Dense(math.prod(base) * 64),
         tfkl.Reshape((*base, 64)),
         tfkl.UpSampling2D(),
-        tfkl.Conv2DTranspose(64, 3, activation="relu"),
+        Conv2DTranspose(64, 3, activation="relu"),
         tfkl.UpSampling2D(),
-        tfkl.Conv2DTranspose(32, 3, activation="relu"),
-        tfkl.Conv2DTranspose(channels, 3),
+        Conv2DTranspose(32, 3, activation="relu"),
+        Conv2DTranspose(channels, 3),
         *_crop(made, (height, width)),
     ]
 
@@ -129,7 +131,7 @@ def kmnist_encoder() -> Layers:
         for filters in (28, 56, 112, 224)
         for layer in (
             tfkl.ZeroPadding2D(1),  # "same" would pad an even side at its end alone
-            tfkl.Conv2D(filters, 3, 2),
+            Conv2D(filters, 3, 2),
             *_normalised(),
         )
     ]
@@ -142,21 +144,26 @@ def kmnist_decoder(height: int, width: int, channels: int, use_bias: bool) -> La
     return [
         tfkl.Dense(math.prod(base) * 224),
         tfkl.Reshape((*base, 224)),
-        tfkl.Conv2DTranspose(112, 4, use_bias=False),
+        Conv2DTranspose(112, 4, use_bias=False),
         *_normalised(),
-        tfkl.Conv2DTranspose(56, 4, 2, "same", use_bias=False),
+        Conv2DTranspose(56, 4, 2, "same", use_bias=False),
         *_normalised(),
-        tfkl.Conv2DTranspose(28, 4, 2, use_bias=False),
-        tfkl.Cropping2D(2),
+        Conv2DTranspose(28, 4, 2, use_bias=False),
+        Cropping2D(2),
         *_normalised(),
-        tfkl.Conv2DTranspose(channels, 4, 2, "same", use_bias=use_bias),
+        Conv2DTranspose(channels, 4, 2, "same", use_bias=use_bias),
         *_crop(made, (height, width)),
     ]
 
 
 def _normalised() -> Layers:
-    """Returns batch normalisation and leaky relu with the constants that PyTorch starts from."""
-    return [tfkl.BatchNormalization(momentum=0.9, epsilon=1e-5), tfkl.LeakyReLU(0.01)]
+    """Returns batch normalisation and leaky relu with the constants that PyTorch starts from.
+
+    Moments are those of the variables' precision: in bfloat16 they take four times as long.
+    """
+    dtype = tf_keras.mixed_precision.global_policy().variable_dtype
+    normalisation = tfkl.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype)
+    return [normalisation, tfkl.LeakyReLU(0.01)]
 
 
 def _pixels(height: int, width: int, channels: int) -> Layers:
@@ -167,7 +174,7 @@ def _crop(made: list[int], wanted: tuple[int, int]) -> Layers:
     excess = [(m - w) for m, w in zip(made, wanted, strict=True)]
     if not any(excess):
         return []
-    return [tfkl.Cropping2D([(side // 2, side - side // 2) for side in excess])]
+    return [Cropping2D([(side // 2, side - side // 2) for side in excess])]
 
 
 ENCODERS: dict[str, Callable[[], Layers]] = {

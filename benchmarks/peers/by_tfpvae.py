@@ -7,22 +7,27 @@ from peers.task import LEARNING_RATE, Task
 
 
 class Trainer:
-    """A VAE of `build_vae`, of the layers that the task says."""
+    """A VAE of `build_vae`, by its name, or of the layers that the task says."""
 
     def __init__(self, task: Task):
         tf_keras.utils.set_random_seed(0)
         self.task, self.images = task, task.load()
-        several = {"objective": "iwae", "num_samples": task.num_samples}
-        with_precision = {"precision": task.variant} if task.variant == "bfloat16" else {}
+        if task.num_samples > 1:
+            options = {
+                "architecture": "dense",
+                "encoder_backbone": _backbone(task.encoder),
+                "decoder_backbone": _backbone(task.decoder),
+                "objective": "iwae",
+                "num_samples": task.num_samples,
+            }
+        else:
+            options = {"architecture": task.network}
         self.vae = tfpvae.build_vae(
-            "dense",
+            **options,
             image_shape=tuple(task.image_shape),
             latent_dim=task.latent_dim,
             posterior=task.posterior,
-            encoder_backbone=_backbone(task.encoder),
-            decoder_backbone=_backbone(task.decoder),
-            **(several if task.num_samples > 1 else {}),
-            **with_precision,
+            precision=task.variant or None,
         )
         self.vae.compile(tf_keras.optimizers.Adam(LEARNING_RATE))
 

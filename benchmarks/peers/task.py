@@ -15,6 +15,7 @@ class Task(NamedTuple):
     """A network and what it is trained on.
 
     Attributes:
+      network: its name in `throughput`.
       encoder, decoder: their layers, one (class name of Keras, config, output shape) each.
       posterior: "independent_normal" or "multivariate_normal_tril".
       latent_dim: D.
@@ -25,6 +26,7 @@ class Task(NamedTuple):
       variant: what the contestant is to do differently from its plainest way.
     """
 
+    network: str
     encoder: list[Any]
     decoder: list[Any]
     posterior: str
