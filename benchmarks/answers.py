@@ -29,7 +29,7 @@ import tfpvae
 from tfpvae import costs
 
 IMAGES, DRAWS, ROUNDS = 10_000, 100, 5
-SLICE = 200  # images that the encoder is given at a time, so that they fit into memory
+SLICE = 1000  # images that the encoder is given at a time, so that they fit into memory
 START = """
 import os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
