@@ -2,7 +2,7 @@
 
 An iterator of tf.data has a thread that tunes it, in turns of 10 ms, 20 ms, 40 ms and so on up to
 a minute. The end of the iterator waits for this thread; and the thread, where the notice of the end
-reaches it too early, waits for the end of its turn (TensorFlow 2.18 to 2.21): what is over after
+reaches it too early, waits for the end of its turn (seen with TensorFlow 2.21): what is over after
 3.5 seconds then takes 5.1, and what is over after 6 takes 10.2.
 """
 
