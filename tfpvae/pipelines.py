@@ -12,6 +12,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from tfpvae import _checks
+
 
 def untuned(data: Any) -> Any:
     """Returns a tf.data.Dataset without the thread that tunes it, and anything else as it is.
@@ -56,9 +58,23 @@ def as_written(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
+def given_of(arguments: dict[str, Any], *names: str) -> tuple:
+    """Returns what was given of some arguments."""
+    return tuple(arguments[name] for name in names if arguments.get(name) is not None)
+
+
 def are_arrays(parts: tuple) -> bool:
     """Returns whether there are some things, and all of them arrays."""
-    return bool(parts) and all(hasattr(part, "dtype") for part in parts)
+    return bool(parts) and all(map(_checks.is_array, parts))
+
+
+def is_sized(data: Any, steps: int | None) -> bool:
+    """Returns whether it is known how many batches there are."""
+    if data is None or steps is not None:
+        return True
+    if isinstance(data, tf.data.Dataset):
+        return int(data.cardinality()) >= 0
+    return hasattr(data, "__len__")
 
 
 def as_tensors(arrays: Any) -> tuple:

@@ -138,7 +138,7 @@ class Training(Answers):
         if given.get("_use_cached_eval_dataset"):  # of a fit, which has prepared all
             return method(**given)
         with self._steps_for(given):
-            parts = _parts(given, "x", "y", "sample_weight")
+            parts = pipelines.given_of(given, "x", "y", "sample_weight")
             batches = self._batches(parts, given.get("batch_size"), given.get("steps"))
             if batches is not None:
                 given |= {"x": batches, "y": None, "sample_weight": None, "batch_size": None}
@@ -221,7 +221,7 @@ class Training(Answers):
         steps_per_epoch makes epochs of another kind.
         """
         left = given.get("steps_per_epoch") or given.get("shuffle") == "batch"
-        if left or not pipelines.are_arrays(_parts(given, "x", "y", "sample_weight")):
+        if left or not pipelines.are_arrays(pipelines.given_of(given, "x", "y", "sample_weight")):
             x = pipelines.untuned(given.get("x"))
             self._order.dataset = x if isinstance(x, tf.data.Dataset) else None
             given |= {"x": x}
@@ -331,8 +331,10 @@ class Training(Answers):
 
     def _steps_a_call(self, given: dict[str, Any]) -> int:
         each = any(c._implements_train_batch_hooks() for c in _callbacks(given))
-        is_known = _is_sized(given.get("x"), given.get("steps_per_epoch", given.get("steps")))
-        is_known &= _is_sized(given.get("validation_data"), given.get("validation_steps"))
+        is_known = pipelines.is_sized(
+            given.get("x"), given.get("steps_per_epoch", given.get("steps"))
+        )
+        is_known &= pipelines.is_sized(given.get("validation_data"), given.get("validation_steps"))
         if each or self.run_eagerly or self._has_strategy or not is_known:
             return 1
         return costs.steps_a_call(self, given.get("batch_size") or 32)
@@ -346,21 +348,7 @@ def _share(data: Any) -> tf.Tensor | float:
     return mine / tf.distribute.get_replica_context().all_reduce("SUM", mine)
 
 
-def _parts(given: dict[str, Any], *names: str) -> tuple:
-    """Returns what was given of some arguments."""
-    return tuple(given[name] for name in names if given.get(name) is not None)
-
-
 def _callbacks(given: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
     callbacks = given.get("callbacks") or []
     callbacks = getattr(callbacks, "callbacks", callbacks)  # a CallbackList
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-
-
-def _is_sized(data: Any, steps: int | None) -> bool:
-    """Returns whether it is known how many batches there are."""
-    if data is None or steps is not None:
-        return True
-    if isinstance(data, tf.data.Dataset):
-        return int(data.cardinality()) >= 0
-    return hasattr(data, "__len__")
