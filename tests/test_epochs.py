@@ -42,6 +42,32 @@ def test_an_iterator_begins_anywhere(epoch, batch):
     assert taken(10, 4, 12 - begin, epoch=epoch, batch=batch) == whole[begin:]
 
 
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (0, 2), (1, 3), (2, 1)])
+@pytest.mark.parametrize(("count", "batch_size", "steps"), [(10, 4, 2), (9, 3, 3), (10, 2, 3)])
+def test_runs_hold_the_same_batches(epoch, batch, count, batch_size, steps):
+    order = epochs.Order()
+    order.begin(SEED, epoch, batch)
+    runs = epochs.endless(np.arange(count), batch_size, order, steps=steps).take(12)
+    cut, ends = [], [0]
+    for run in runs:
+        assert (run.batches.shape, run.sizes.shape) == ((steps, batch_size), (steps,))
+        rows = zip(run.batches.numpy(), run.sizes.numpy(), strict=True)
+        cut += [some[:size].tolist() for some, size in rows if size]
+        ends.append(sum(map(len, cut)))
+    assert cut == taken(count, batch_size, len(cut), epoch=epoch, batch=batch)
+    left = max(0, count - batch * batch_size)
+    assert {left, left + count} <= set(ends)  # no run goes over the end of an epoch
+
+
+def test_a_batch_of_more_than_all_is_all():
+    order = epochs.Order()
+    for steps in (None, 2):
+        found = epochs.endless(np.arange(5), 10**12, order, steps=steps)
+        first = next(iter(found))
+        rows = first if steps is None else first.batches[0]
+        assert sorted(rows.numpy()) == [0, 1, 2, 3, 4]
+
+
 def test_without_shuffling_the_order_is_that_of_the_arrays():
     assert taken(5, 2, 4, shuffle=False) == [[0, 1], [2, 3], [4], [0, 1]]
 

@@ -157,6 +157,43 @@ class OwnPrior(tfp.distributions.MultivariateNormalDiag):
     """A prior that nothing is known of."""
 
 
+@pytest.mark.parametrize("by_batch", [False, True])
+@pytest.mark.parametrize("compiled", [{}, {"jit_compile": False}])
+@pytest.mark.parametrize("batch_size", [1, 100])
+def test_a_callback_that_evaluates_changes_nothing_of_the_fit(batch_size, compiled, by_batch):
+    """A call of it may take more or fewer steps than one of the fit."""
+    steps = []
+
+    class Evaluates(tf_keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            before = int(self.model._steps_per_execution.numpy())
+            self.model.evaluate(IMAGES, batch_size=batch_size, verbose=0)
+            steps.append((before, int(self.model._steps_per_execution.numpy())))
+
+    vae = built(**compiled)
+    others = [Evaluates(), *([Steps()] if by_batch else [])]
+    vae.fit(IMAGES, batch_size=4, epochs=3, callbacks=others, verbose=0)
+    assert int(vae.optimizer.iterations.numpy()) == 9
+    assert len({count for counts in steps for count in counts}) == 1
+    assert (steps[0][0] > 1) is not by_batch
+
+
+def test_auto_is_the_choice_of_tfpvae():
+    vae = built(steps_per_execution="auto")
+    assert vae._chooses_steps and not vae.autotune_steps_per_execution
+    vae.fit(IMAGES, batch_size=4, epochs=2, verbose=0)
+    assert int(vae.optimizer.iterations.numpy()) == 6
+
+
+def test_a_way_chosen_after_the_first_fit_is_taken():
+    vae = built()
+    for eagerly in (True, False, True):
+        vae.run_eagerly = eagerly
+        vae.fit(IMAGES, batch_size=4, validation_data=IMAGES, verbose=0)
+        vae.evaluate(IMAGES, verbose=0)
+    assert int(vae.optimizer.iterations.numpy()) == 9
+
+
 def own_loss(images, likelihood):
     return -likelihood.log_prob(images)
 

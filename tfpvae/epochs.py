@@ -9,6 +9,7 @@ import math
 import sys
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfpvae import pipelines
@@ -19,20 +20,44 @@ class Order:
 
     def __init__(self):
         self.dataset: Any = None  # what the user gave, with an order of its own
-        with tf.device("CPU:0"):  # where tf.data reads it
-            self._state = tf.Variable(tf.zeros([4], tf.int32), trainable=False)
+        self._seed, self._epoch, self._batch = [0, 0], 0, 0
 
     def begin(self, seed: tf.Tensor, epoch: int, batch: int) -> None:
         """Sets the seed [2], the epoch and the batch."""
-        self._state.assign([*tf.unstack(tf.cast(seed, tf.int32)), epoch, batch])
+        self._seed = np.array(tf.convert_to_tensor(seed)).astype(np.uint32).tolist()
+        self._epoch, self._batch = epoch, batch
 
-    def read(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns what was set."""
-        state = self._state.read_value()
-        return state[:2], state[2], state[3]
+    def of_epoch(self, epoch: int, count: int) -> np.ndarray:
+        """Returns all rows in the order of an epoch."""
+        return np.random.default_rng([*self._seed, epoch]).permutation(np.arange(count, dtype="i4"))
+
+    def piece(self, number: int, count: int, batch_size: int, size: int) -> tuple[int, slice]:
+        """Returns the epoch of a piece, and which rows of it are the piece's.
+
+        Args:
+          number: of the piece, from where the iterator begins.
+          count: rows of an epoch.
+          batch_size: rows of a batch.
+          size: rows of a piece.
+        """
+        epoch, start = self._epoch, self._batch * batch_size
+        left = max(0, math.ceil((count - start) / size))
+        if number < left:
+            start += number * size
+        else:
+            later, number = divmod(number - left, math.ceil(count / size))
+            epoch, start = epoch + 1 + later, number * size
+        return epoch, slice(start, start + size)
 
 
-def endless(arrays: Any, batch_size: int, order: Order, *, shuffle: bool = True) -> tf.data.Dataset:
+def endless(
+    arrays: Any,
+    batch_size: int,
+    order: Order,
+    *,
+    shuffle: bool = True,
+    steps: int | None = None,
+) -> tf.data.Dataset:
     """Returns batches of one epoch after the other, without end.
 
     Args:
@@ -40,6 +65,7 @@ def endless(arrays: Any, batch_size: int, order: Order, *, shuffle: bool = True)
       batch_size: B; the last batch of an epoch is what is left.
       order: what an iterator begins with; read when the first batch is asked for.
       shuffle: whether each epoch has an order of its own, else that of the arrays.
+      steps: None for batches; else how many of them, of one epoch, one `runs.Run` has.
 
     >>> order = Order()
     >>> batches = endless(tf.range(5), 2, order)
@@ -53,35 +79,18 @@ def endless(arrays: Any, batch_size: int, order: Order, *, shuffle: bool = True)
     with tf.device("CPU:0"):
         arrays = tf.nest.map_structure(tf.convert_to_tensor, arrays)
     count = len(tf.nest.flatten(arrays)[0])
-    short = count % batch_size
+    batch_size = min(batch_size, count)
+    kept: tuple[Any, np.ndarray] = (None, np.arange(count, dtype="i4"))
 
-    @tf.autograph.experimental.do_not_convert
-    def rows(epochs_done: tf.Tensor) -> tf.Tensor:
-        seed, epoch, batch = order.read()
-        found = tf.range(count)
-        if shuffle:
-            # Below nought, where no step has its seed.
-            seed = tf.random.fold_in(seed, -1 - epoch - tf.cast(epochs_done, tf.int32))
-            found = tf.random.experimental.stateless_shuffle(found, seed)
-        return found[tf.where(epochs_done == 0, batch * batch_size, 0) :]
+    def rows(number: int) -> np.ndarray:
+        nonlocal kept
+        epoch, some = order.piece(number, count, batch_size, batch_size * (steps or 1))
+        if shuffle and kept[0] != epoch:
+            kept = epoch, order.of_epoch(epoch, count)
+        return kept[1][some]
 
-    @tf.autograph.experimental.do_not_convert
-    def batched(rows: tf.Tensor) -> tf.data.Dataset:
-        full = tf.size(rows) // batch_size
-        batches = tf.reshape(rows[: full * batch_size], [full, batch_size])
-        found = tf.data.Dataset.from_tensor_slices(batches)
-        if short:
-            found = found.concatenate(tf.data.Dataset.from_tensors(rows[-short:]))
-        return found
-
-    @tf.autograph.experimental.do_not_convert
-    def taken(rows: tf.Tensor) -> Any:
-        return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
-
-    counted = tf.data.Dataset.range(sys.maxsize)  # counter() takes longer to make
-    batches = counted.map(rows).prefetch(1).flat_map(batched)
-    batches = batches.map(taken, num_parallel_calls=tf.data.AUTOTUNE)
-    return pipelines.untuned(pipelines.as_written(batches).prefetch(2))
+    numbers = tf.data.Dataset.range(sys.maxsize)  # counter() takes longer to make
+    return pipelines.of_rows(arrays, numbers, rows, batch_size, steps)
 
 
 def for_fit(
@@ -95,9 +104,10 @@ def for_fit(
     validation_split: float = 0.0,
     validation_data: Any = None,
     validation_batch_size: int | None = None,
+    steps: int | None = None,
     **_: Any,
 ) -> dict[str, Any]:
-    """Returns the arguments of `fit` that say what of arrays is trained on."""
+    """Returns the arguments of `fit` that say what of arrays is trained on; see `endless`."""
     arrays = (x, y, sample_weight)[: 1 if y is None else 2 if sample_weight is None else 3]
     if validation_split:
         kept = math.floor(len(x) * (1 - validation_split))  # from the front, as Keras does
@@ -109,8 +119,9 @@ def for_fit(
         validation_data = tuple(array[kept:] for array in arrays)
         arrays = tuple(array[:kept] for array in arrays)
     batch_size = batch_size or 32
+    tensors = pipelines.as_tensors(arrays)
     return {
-        "x": endless(pipelines.as_tensors(arrays), batch_size, order, shuffle=shuffle),
+        "x": endless(tensors, batch_size, order, shuffle=shuffle, steps=steps),
         "y": None,
         "sample_weight": None,
         "batch_size": None,

@@ -7,12 +7,14 @@ reaches it too early, waits for the end of its turn (seen with TensorFlow 2.21):
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from tfpvae import _checks
+from tfpvae import _checks, runs
 
 
 def untuned(data: Any) -> Any:
@@ -34,19 +36,64 @@ def untuned(data: Any) -> Any:
     return data.with_options(options)
 
 
-def in_order(arrays: tuple, batch_size: int) -> tf.data.Dataset:
+def of_rows(
+    arrays: Any,
+    numbers: tf.data.Dataset,
+    rows: Callable[[int], np.ndarray],
+    batch_size: int,
+    steps: int | None,
+) -> tf.data.Dataset:
+    """Returns batches, or runs of them, of the rows of arrays that belong to each number.
+
+    Args:
+      arrays: a nest of tensors [N, ...].
+      numbers: int64 scalars.
+      rows: number -> rows, int32, of a batch or of the batches of a run; asked in their order.
+      batch_size: B, that of a batch of a run.
+      steps: None for batches; else how many of them one `runs.Run` has.
+    """
+
+    def found(number: np.ndarray) -> Any:
+        some = rows(int(number))
+        return some if steps is None else runs.laid_out(some, steps, batch_size)
+
+    # NumPy's, since a graph of as many operations takes some hundredths of a second to make.
+    @tf.autograph.experimental.do_not_convert
+    def taken(number: tf.Tensor) -> Any:
+        if steps is None:
+            some = tf.ensure_shape(tf.numpy_function(found, [number], tf.int32), [None])
+            return tf.nest.map_structure(lambda array: tf.gather(array, some), arrays)
+        some, sizes = tf.numpy_function(found, [number], [tf.int32, tf.int32])
+        some, sizes = tf.ensure_shape(some, [steps, batch_size]), tf.ensure_shape(sizes, [steps])
+        return runs.Run(tf.nest.map_structure(lambda array: tf.gather(array, some), arrays), sizes)
+
+    return untuned(as_written(numbers.map(taken)).prefetch(2))
+
+
+def in_order(arrays: tuple, batch_size: int, steps: int | None = None) -> tf.data.Dataset:
     """Returns the batches of arrays [N, ...] in their own order; the last is what is left.
+
+    Args:
+      arrays: what the batches are made of.
+      batch_size: B.
+      steps: None for batches; else how many of them one `runs.Run` has.
 
     >>> [batch.numpy().tolist() for (batch,) in in_order((tf.range(5),), 2)]
     [[0, 1], [2, 3], [4]]
     """
     tensors = as_tensors(arrays)
+    count = len(tensors[0])
+    batch_size = min(batch_size, count)
+    starts = tf.data.Dataset.range(0, count, batch_size * (steps or 1))
+    if steps is not None:
+        every = np.arange(count, dtype=np.int32)
+        rows = lambda start: every[start : start + batch_size * steps]  # noqa: E731
+        return of_rows(tensors, starts, rows, batch_size, steps)
 
     @tf.autograph.experimental.do_not_convert
     def taken(start: tf.Tensor) -> Any:
         return tuple(some[start : start + batch_size] for some in tensors)
 
-    starts = tf.data.Dataset.range(0, len(tensors[0]), batch_size)
     batches = starts.map(taken, num_parallel_calls=tf.data.AUTOTUNE)
     return untuned(as_written(batches).prefetch(2))
 

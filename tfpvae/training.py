@@ -1,6 +1,7 @@
 """How a VAE is trained and scored: compile, fit, evaluate, and the steps that they take."""
 
 import contextlib
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -50,7 +51,7 @@ class Training(Answers):
         loss: Callable[[tf.Tensor, tfd.Distribution], tf.Tensor] | None = None,
         *,
         jit_compile: bool | None = None,
-        steps_per_execution: int | None = None,
+        steps_per_execution: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         """Sets the optimizer and what `tf_keras.Model.compile` takes besides.
@@ -60,8 +61,8 @@ class Training(Answers):
           loss: (images, p(x|z)) -> [B]; None for the negative log likelihood.
           jit_compile: whether steps are compiled by XLA; None to do so where it pays: for layers
             that are known to be dense.
-          steps_per_execution: steps of one call from Python; None for so many as take about a tenth
-            of a second, and for one where a callback asks for each.
+          steps_per_execution: steps of one call from Python; None, or Keras' "auto", for so many as
+            take about a tenth of a second, and for one where a callback asks for each.
           **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
         """
         _checks.not_keras_3("optimizer", optimizer)
@@ -73,6 +74,7 @@ class Training(Answers):
             raise TypeError(
                 f"loss: wanted a function of (images, likelihood) that returns [B], got {loss!r}."
             )
+        steps_per_execution = None if steps_per_execution == "auto" else steps_per_execution
         restored = getattr(self, "optimizer", None) if kwargs.get("from_serialized") else None
         super().compile(
             optimizer=optimizer,
@@ -85,7 +87,8 @@ class Training(Answers):
         self._has_metrics = bool(kwargs.get("metrics") or kwargs.get("weighted_metrics"))
         self._by_xla = self._xla_pays() if jit_compile is None else bool(jit_compile)
         self._chooses_steps = steps_per_execution is None
-        self._most_steps = steps_per_execution or 1
+        # Whether Keras' functions are loops, and of several steps; not for Keras to track.
+        object.__setattr__(self, "_made", {})
         if restored is not None:  # Keras restores an optimizer from SavedModel and drops it here
             self.optimizer.build(self.trainable_variables)
             # Not strict: an optimizer that has not stepped yet was saved without its slots.
@@ -120,7 +123,7 @@ class Training(Answers):
         """
         method = super().fit
         given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
-        with self._steps_for(given):
+        with self._steps_for(given, "train_function", "test_function"):
             history = method(**self._ordered(given))
         step = int(self.optimizer.iterations.numpy())  # also of a MirroredVariable
         if step < self.warmup_steps:
@@ -137,12 +140,12 @@ class Training(Answers):
         given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
         if given.get("_use_cached_eval_dataset"):  # of a fit, which has prepared all
             return method(**given)
-        with self._steps_for(given):
+        with self._steps_for(given, "test_function"):
             parts = pipelines.given_of(given, "x", "y", "sample_weight")
-            batches = self._batches(parts, given.get("batch_size"), given.get("steps"))
+            batches, steps = self._batches(parts, given.get("batch_size"), given.get("steps"))
             if batches is not None:
                 given |= {"x": batches, "y": None, "sample_weight": None, "batch_size": None}
-            return method(**given)
+            return method(**given | {"steps": steps})
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, **kwargs):
         """Returns the reconstructions of images, as an array; as `tf_keras.Model.predict`.
@@ -153,34 +156,37 @@ class Training(Answers):
             _checks.whole_number("batch_size", batch_size)
         _checks.images("x", x, self.image_shape, self.num_classes)
         is_pair = self.num_classes is not None and isinstance(x, (list, tuple))
-        batches = self._batches(tuple(x) if is_pair else (x,), batch_size, steps)
-        x, batch_size = (x, batch_size) if batches is None else (batches, None)
+        parts = tuple(x) if is_pair else (x,)
+        if steps is None and not self._has_strategy and pipelines.are_arrays(parts):
+            x, batch_size = pipelines.in_order(parts, batch_size or 32), None
+        x = pipelines.untuned(x)
         return super().predict(x, batch_size, verbose, steps, **kwargs)
 
     def train_step(self, data):
         """Returns the metrics of one step of the optimizer on -ELBO."""
-        return self._learn(data)
+        return self._noted(*self._learn(data))
 
     def test_step(self, data):
         """Returns the metrics of one batch."""
-        return self._objective(data, training=False)[1]
+        return self._noted(*self._objective(data, training=False)[1:])
 
     def predict_step(self, data):
         """Returns the reconstructions of one batch."""
         images, labels, _, _ = conditioning.unpacked(data, self.num_classes)
         return inference.reconstruct(self, conditioning.join(inference.scaled(images), labels))
 
-    def _learn(self, data: Any, present: tf.Tensor | None = None) -> dict:
+    def _learn(self, data: Any, present: tf.Tensor | None = None) -> tuple[dict, tuple]:
         share = _share(data)
         with tf.GradientTape() as tape:
-            loss, metrics = self._objective(data, training=True, present=present)
+            loss, reported, compared = self._objective(data, training=True, present=present)
             loss = loss * tf.cast(share, loss.dtype)  # the optimizer sums over replicas
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return metrics
+        return reported, compared
 
     def _objective(
         self, data: Any, training: bool, present: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, dict]:
+    ) -> tuple[tf.Tensor, dict, tuple]:
+        """Returns the loss, what is reported of each image, and what metrics of a user compare."""
         found = conditioning.unpacked(data, self.num_classes)
         images, labels, targets, sample_weight = found
         seed = self._seed(training)
@@ -198,10 +204,14 @@ class Training(Answers):
         losses = weight * loss + rest
         reported = {"loss": losses, "nll": weight * nll, "kl": weight * kl}
         reported["elbo"] = -reported["nll"] - reported["kl"]
+        compared = images, targets, mean, sample_weight
+        return objectives.batch_mean(losses, present), reported, compared
+
+    def _noted(self, reported: dict, compared: tuple) -> dict:
+        """Returns the metrics, which have seen one more batch."""
         for metric in self._means:
-            metric.update_state(reported[metric.name], present)
-        metrics = self.compute_metrics(images, targets, mean, sample_weight)
-        return objectives.batch_mean(losses, present), metrics
+            metric.update_state(reported[metric.name])
+        return self.compute_metrics(*compared)
 
     def _seed(self, training: bool) -> tf.Tensor:
         """Returns the seed of one step: of its number, so that it draws the same when resumed."""
@@ -227,23 +237,29 @@ class Training(Answers):
             given |= {"x": x}
         else:
             self._order.dataset = None
-            given |= epochs.for_fit(self._order, **given)
-        unseen, size = given.get("validation_data"), given.get("validation_batch_size")
+            given |= epochs.for_fit(self._order, steps=self._steps_a_run(), **given)
+        unseen, steps = given.get("validation_data"), given.get("validation_steps")
+        size = given.get("validation_batch_size") or given.get("batch_size")
         parts = tuple(unseen) if isinstance(unseen, (list, tuple)) else (unseen,)
-        batches = self._batches(
-            parts, size or given.get("batch_size"), given.get("validation_steps")
-        )
-        return given if batches is None else given | {"validation_data": batches}
+        batches, steps = self._batches(parts, size, steps)
+        seen = {} if batches is None else {"validation_data": batches}
+        return given | seen | {"validation_steps": steps}
 
     def _batches(
         self, parts: tuple, batch_size: int | None, steps: int | None
-    ) -> tf.data.Dataset | None:
-        """Returns batches to look at once, of arrays or a dataset; None for what Keras takes."""
+    ) -> tuple[tf.data.Dataset | None, int | None]:
+        """Returns batches to look at once, of arrays or a dataset, and how many they are to be.
+
+        None for what Keras takes as it is, and where Keras counts them.
+        """
         if len(parts) == 1 and isinstance(parts[0], tf.data.Dataset):
-            return pipelines.untuned(parts[0])
-        if steps is None and not self._has_strategy and pipelines.are_arrays(parts):
-            return pipelines.in_order(parts, batch_size or 32)
-        return None
+            return pipelines.untuned(parts[0]), steps
+        if steps is not None or self._has_strategy or not pipelines.are_arrays(parts):
+            return None, steps
+        a_run = self._steps_a_run()
+        if a_run is not None:
+            steps = math.ceil(len(parts[0]) / (batch_size or 32))
+        return pipelines.in_order(parts, batch_size or 32, a_run), steps
 
     def _maybe_load_initial_counters_from_ckpt(self, steps_per_epoch, initial_epoch):
         """Returns the epoch and the batch that training begins with: Keras asks before it begins.
@@ -265,25 +281,35 @@ class Training(Answers):
         """Returns what `fit` calls: many steps compiled as one where that pays."""
         if (self.train_function is None or force) and self._runs_in_loops():
             self.optimizer.build(self.trainable_variables)  # not inside XLA
-            self.train_function = self._loop(self._learn, self._train_counter)
+            step = lambda data, present: self._learn(data, present)[0]  # noqa: E731
+            self.train_function = self._loop(step, self._train_counter)
             self.train_tf_function = self.train_function
         return super().make_train_function(force and not self._runs_in_loops())
 
     def make_test_function(self, force=False):
         """Returns what `evaluate` calls: many steps compiled as one where that pays."""
         if (self.test_function is None or force) and self._runs_in_loops():
-            step = lambda data, present: self._objective(data, False, present)  # noqa: E731
+            step = lambda data, present: self._objective(data, False, present)[1]  # noqa: E731
             self.test_function = self._loop(step, self._test_counter)
         return super().make_test_function(force and not self._runs_in_loops())
 
     def _loop(self, step: Callable, counter: tf.Variable) -> Callable:
-        def counted(data: Any, present: tf.Tensor) -> None:
-            step(data, present)
-            counter.assign_add(1)
+        """Returns many steps as one, whose sums the metrics see once a call."""
 
-        return loops.many_steps(
-            counted, self.get_metrics_result, self._steps_per_execution, self._most_steps
-        )
+        def summed(data: Any, present: tf.Tensor) -> tf.Tensor:
+            reported = step(data, present)
+            counter.assign_add(1)
+            present = tf.cast(present, reported["loss"].dtype)
+            values = [reported[metric.name] + 0 * present for metric in self._means]
+            return tf.linalg.matvec([*values, present], present)
+
+        def results(sums: tf.Tensor) -> dict:
+            for metric, total in zip(self._means, tf.unstack(sums[:-1]), strict=True):
+                metric.update_state(total / sums[-1], sample_weight=sums[-1])
+            return self.get_metrics_result()
+
+        count = len(self._means) + 1
+        return loops.many_steps(summed, results, count, self._steps_per_execution)
 
     def _xla_pays(self) -> bool:
         """Returns whether XLA is known to take all that a step consists of, and pays."""
@@ -309,25 +335,30 @@ class Training(Answers):
         return self._by_xla and costs.is_dense(self) and is_new and self._steps_are_own()
 
     @contextlib.contextmanager
-    def _steps_for(self, given: dict[str, Any]) -> Iterator[None]:
+    def _steps_for(self, given: dict[str, Any], *functions: str) -> Iterator[None]:
         """Sets the draws of a `fit` or `evaluate`, and how many steps each of its calls runs."""
         with self.distribute_strategy.scope():  # all workers' new variables begin as the first's
             drawn = tf.Variable(_checks.seed(None), trainable=False)
         self._progress.seed.assign(drawn.read_value())
         self._progress.is_over.assign(False)
         self._progress.generators = progress.generators(self)
-        if not self._chooses_steps:
-            yield
-            return
-        steps = self._steps_a_call(given)
-        if steps > self._most_steps:
-            self._most_steps = steps
-            self.train_function = self.test_function = None
+        before = int(self._steps_per_execution.numpy())  # in a callback of a fit, that of the fit
+        steps = self._steps_a_call(given) if self._chooses_steps else before
+        wanted = self._runs_in_loops(), steps > 1
+        for name in functions:
+            made = self._made.get(name, (False, False))
+            if made[0] is not wanted[0] or made[1] < wanted[1]:
+                setattr(self, name, None)
+                self._made[name] = wanted
         self._steps_per_execution.assign(steps)
         try:
             yield
         finally:
-            self._steps_per_execution.assign(1)
+            self._steps_per_execution.assign(before)
+
+    def _steps_a_run(self) -> int | None:
+        """Returns how many batches of arrays come at once; None for one batch after the other."""
+        return int(self._steps_per_execution.numpy()) if self._runs_in_loops() else None
 
     def _steps_a_call(self, given: dict[str, Any]) -> int:
         each = any(c._implements_train_batch_hooks() for c in _callbacks(given))
