@@ -8,6 +8,8 @@ import tf_keras
 from tfpvae import amended
 
 LAYERS = [
+    ("Dense", {"units": 4, "activation": "softplus"}),
+    ("Dense", {"units": 4, "use_bias": False}),
     ("Cropping2D", {"cropping": 2}),
     ("Cropping2D", {"cropping": ((1, 2), (0, 3))}),
     ("Conv2D", {"filters": 4, "kernel_size": 3, "strides": 2, "activation": "softplus"}),

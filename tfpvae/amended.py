@@ -22,6 +22,16 @@ class Cropping2D(tfkl.Cropping2D):
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
+class Dense(tfkl.Dense):
+    """Keras' own, whose bias learns in 16 bits too."""
+
+    def call(self, inputs):
+        if _is_exact(self):
+            return super().call(inputs)
+        return self.activation(tf.tensordot(inputs, self.kernel, axes=1) + self.bias)
+
+
+@tf_keras.saving.register_keras_serializable(package="tfpvae")
 class Conv2D(tfkl.Conv2D):
     """Keras' own, whose bias learns in 16 bits too."""
 

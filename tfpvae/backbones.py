@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import tf_keras
 
-from tfpvae.amended import Conv2D, Conv2DTranspose, Cropping2D
+from tfpvae.amended import Conv2D, Conv2DTranspose, Cropping2D, Dense
 
 Layers = list[tf_keras.layers.Layer]
 tfkl = tf_keras.layers
@@ -18,24 +18,24 @@ tfkl = tf_keras.layers
 
 def dense_encoder() -> Layers:
     """Returns one hidden layer of 256."""
-    return [tfkl.Flatten(), tfkl.Dense(256, activation="relu")]
+    return [tfkl.Flatten(), Dense(256, activation="relu")]
 
 
 def dense_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
     """Returns one hidden layer of 256 and the pixels."""
-    return [tfkl.Dense(256, activation="relu"), *_pixels(height, width, channels)]
+    return [Dense(256, activation="relu"), *_pixels(height, width, channels)]
 
 
 def deep_encoder() -> Layers:
     """Returns two hidden layers, of 100 and 20."""
-    return [tfkl.Flatten(), tfkl.Dense(100, activation="relu"), tfkl.Dense(20, activation="relu")]
+    return [tfkl.Flatten(), Dense(100, activation="relu"), Dense(20, activation="relu")]
 
 
 def deep_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
     """Returns two hidden layers, of 20 and 100, and the pixels."""
     return [
-        tfkl.Dense(20, activation="relu"),
-        tfkl.Dense(100, activation="relu"),
+        Dense(20, activation="relu"),
+        Dense(100, activation="relu"),
         *_pixels(height, width, channels),
     ]
 
@@ -57,7 +57,7 @@ def conv_decoder(height: int, width: int, channels: int, use_bias: bool) -> Laye
     base = [math.ceil((side + 4) / 8) for side in (height, width)]
     made = [8 * side - 4 for side in base]
     return [
-        tfkl.Dense(math.prod(base) * 8, activation="relu"),
+        Dense(math.prod(base) * 8, activation="relu"),
         tfkl.Reshape((*base, 8)),
         Conv2D(8, 3, padding="same", activation="relu"),
         tfkl.UpSampling2D(),
@@ -85,7 +85,7 @@ def flowers_decoder(height: int, width: int, channels: int, use_bias: bool) -> L
     made = [4 * side + 48 for side in base]
     layers = ((128, 7, 1), (64, 5, 2), (64, 5, 1), (32, 5, 2), (32, 5, 1))
     return [
-        tfkl.Dense(math.prod(base) * 128, activation="relu"),
+        Dense(math.prod(base) * 128, activation="relu"),
         tfkl.Reshape((*base, 128)),
         *(
             Conv2DTranspose(filters, kernel, strides, activation="leaky_relu", use_bias=False)
@@ -113,7 +113,7 @@ def cnn_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layer
     base = [max(1, math.ceil((side - 8) / 4)) for side in (height, width)]
     made = [4 * side + 8 for side in base]
     return [
-        tfkl.Dense(math.prod(base) * 64),
+        Dense(math.prod(base) * 64),
         tfkl.Reshape((*base, 64)),
         tfkl.UpSampling2D(),
         Conv2DTranspose(64, 3, activation="relu"),
@@ -142,7 +142,7 @@ def kmnist_decoder(height: int, width: int, channels: int, use_bias: bool) -> La
     base = [max(1, math.ceil((side - 20) / 8)) for side in (height, width)]
     made = [8 * side + 20 for side in base]
     return [
-        tfkl.Dense(math.prod(base) * 224),
+        Dense(math.prod(base) * 224),
         tfkl.Reshape((*base, 224)),
         Conv2DTranspose(112, 4, use_bias=False),
         *_normalised(),
@@ -167,7 +167,7 @@ def _normalised() -> Layers:
 
 
 def _pixels(height: int, width: int, channels: int) -> Layers:
-    return [tfkl.Dense(height * width * channels), tfkl.Reshape((height, width, channels))]
+    return [Dense(height * width * channels), tfkl.Reshape((height, width, channels))]
 
 
 def _crop(made: list[int], wanted: tuple[int, int]) -> Layers:

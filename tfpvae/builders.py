@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tf_keras
 
-from tfpvae import _checks, conditioning, heads, layers
+from tfpvae import _checks, amended, conditioning, heads, layers
 from tfpvae.backbones import DECODERS, ENCODERS
 from tfpvae.layers.likelihoods import LikelihoodLayer
 from tfpvae.layers.posteriors import SCALE_FLOOR
@@ -126,7 +126,7 @@ def build_encoder(
     features = _apply(network, images)
     if len(features.shape) > 2:
         features = tf_keras.layers.Flatten()(features)
-    projection = tf_keras.layers.Dense(head.num_params, name="posterior_parameters")
+    projection = amended.Dense(head.num_params, name="posterior_parameters")
     parameters = projection(_joined([features, *code]))
     start_scale(projection, head.start_params(1.0))
     if start_images is not None:
