@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import tf_keras
 
-from tfpvae.training import Training
+from tfpvae.steps import Steps
 
 DATA = Path(os.environ.get("TFPVAE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -26,7 +26,7 @@ def _same_draws_each_time():
 def _steps_one_by_one(request, monkeypatch):
     """Has `fit` leave XLA, which compiles for seconds, to the tests that are marked `by_xla`."""
     if request.node.get_closest_marker("by_xla") is None:
-        monkeypatch.setattr(Training, "_xla_pays", lambda self: False)
+        monkeypatch.setattr(Steps, "_xla_pays", lambda self: False)
 
 
 @pytest.fixture(scope="session")

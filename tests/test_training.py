@@ -7,8 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import tfpvae
-from tfpvae import objectives
-from tfpvae.training import Training
+from tfpvae import objectives, steps
 
 pytestmark = pytest.mark.by_xla
 SHAPE = (4, 3, 1)
@@ -102,7 +101,7 @@ def test_each_step_and_each_batch_has_draws_of_its_own():
 
 def test_a_fit_with_validation_is_traced_once_each(monkeypatch):
     traced = []
-    own = Training._objective
+    own = steps.Steps._objective
 
     def counted(self, data, training, present=None):
         traced.append(training)
@@ -110,7 +109,7 @@ def test_a_fit_with_validation_is_traced_once_each(monkeypatch):
 
     vae = built()
     assert vae._runs_in_loops()
-    monkeypatch.setattr(Training, "_objective", counted)
+    monkeypatch.setattr(steps.Steps, "_objective", counted)
     for count in (10, 7):  # with a short batch, and with another
         images = IMAGES[:count]
         vae.fit(images, batch_size=4, epochs=2, validation_data=images[:5], verbose=0)
@@ -176,6 +175,24 @@ def test_a_callback_that_evaluates_changes_nothing_of_the_fit(batch_size, compil
     assert int(vae.optimizer.iterations.numpy()) == 9
     assert len({count for counts in steps for count in counts}) == 1
     assert (steps[0][0] > 1) is not by_batch
+
+
+def test_a_callback_that_evaluates_leaves_the_draws_and_the_end_of_a_fit_alone():
+    weights = []
+    for evaluates in (False, True):
+        vae = built()
+
+        def looks(epoch, logs, vae=vae, evaluates=evaluates):
+            vae._progress.is_over.assign(True)
+            if evaluates:
+                vae.evaluate(IMAGES, verbose=0)
+            assert vae._progress.is_over.numpy()
+
+        callbacks = [tf_keras.callbacks.LambdaCallback(on_epoch_end=looks)]
+        vae.fit(IMAGES, batch_size=4, epochs=3, callbacks=callbacks, verbose=0)
+        weights.append(vae.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_auto_is_the_choice_of_tfpvae():

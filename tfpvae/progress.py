@@ -1,5 +1,8 @@
 """What the backups of a training hold besides weights and optimizer."""
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 import tf_keras
 
@@ -20,6 +23,16 @@ class Progress(tf.__internal__.tracking.AutoTrackable):
         self.seed = tf.Variable(_checks.seed(None), trainable=False, name="seed")
         self.is_over = tf.Variable(False, trainable=False, name="is_over")
         self.generators: list[tf.random.Generator] = []
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Leaves a training as it was, in whose callback something else is done."""
+        seed, is_over = self.seed.read_value(), self.is_over.read_value()
+        try:
+            yield
+        finally:
+            self.seed.assign(seed)
+            self.is_over.assign(is_over)
 
     def _trackable_children(self, save_type="checkpoint", **kwargs):
         children = super()._trackable_children(save_type, **kwargs)

@@ -1,4 +1,4 @@
-"""How a VAE is trained and scored: compile, fit, evaluate, and the steps that they take."""
+"""How a VAE is trained and scored: compile, fit, evaluate, predict."""
 
 import contextlib
 import math
@@ -11,38 +11,19 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import (
-    _checks,
-    conditioning,
-    costs,
-    epochs,
-    inference,
-    loops,
-    objectives,
-    pipelines,
-    progress,
-)
-from tfpvae.answers import Answers
+from tfpvae import _checks, costs, epochs, pipelines, progress
+from tfpvae.steps import Steps, negative_log_likelihood
 
 tfd = tfp.distributions
 
 
-@tf_keras.saving.register_keras_serializable(package="tfpvae")
-def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
-    """Returns -log p(x|z) of each image, summed over its pixels: [B], nats."""
-    return -likelihood.log_prob(images)
+class Training(Steps):
+    """How `VAE` is trained on what Keras takes, its steps being those of `Steps`."""
 
-
-class Training(Answers):
-    """How `VAE` is trained; it has the parts that `Answers` asks for, and an objective."""
-
-    train_function: Callable | None  # Keras' own, made anew where they are None
-    test_function: Callable | None
     _training_state = None  # what is left when BackupAndRestore deletes Keras' own
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
-        self._has_strategy = tf.distribute.has_strategy()  # for several devices or machines
         self._order = epochs.Order()
 
     def compile(
@@ -140,7 +121,7 @@ class Training(Answers):
         given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
         if given.get("_use_cached_eval_dataset"):  # of a fit, which has prepared all
             return method(**given)
-        with self._steps_for(given, "test_function"):
+        with self._progress.kept(), self._steps_for(given, "test_function"):
             parts = pipelines.given_of(given, "x", "y", "sample_weight")
             batches, steps = self._batches(parts, given.get("batch_size"), given.get("steps"))
             if batches is not None:
@@ -161,67 +142,6 @@ class Training(Answers):
             x, batch_size = pipelines.in_order(parts, batch_size or 32), None
         x = pipelines.untuned(x)
         return super().predict(x, batch_size, verbose, steps, **kwargs)
-
-    def train_step(self, data):
-        """Returns the metrics of one step of the optimizer on -ELBO."""
-        return self._noted(*self._learn(data))
-
-    def test_step(self, data):
-        """Returns the metrics of one batch."""
-        return self._noted(*self._objective(data, training=False)[1:])
-
-    def predict_step(self, data):
-        """Returns the reconstructions of one batch."""
-        images, labels, _, _ = conditioning.unpacked(data, self.num_classes)
-        return inference.reconstruct(self, conditioning.join(inference.scaled(images), labels))
-
-    def _learn(self, data: Any, present: tf.Tensor | None = None) -> tuple[dict, tuple]:
-        share = _share(data)
-        with tf.GradientTape() as tape:
-            loss, reported, compared = self._objective(data, training=True, present=present)
-            loss = loss * tf.cast(share, loss.dtype)  # the optimizer sums over replicas
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return reported, compared
-
-    def _objective(
-        self, data: Any, training: bool, present: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, dict, tuple]:
-        """Returns the loss, what is reported of each image, and what metrics of a user compare."""
-        found = conditioning.unpacked(data, self.num_classes)
-        images, labels, targets, sample_weight = found
-        seed = self._seed(training)
-        images = inference.pixels(self, images, seed)
-        if targets is None:
-            targets = images
-        else:
-            targets = inference.pixels(self, targets, inference.fold_in(seed, 2))
-        given = conditioning.join(images, labels)
-        terms = objectives.terms(self, given, targets, training, seed, present)
-        loss, nll, kl, mean, rest = terms
-        weight = tf.ones([], nll.dtype)
-        if sample_weight is not None:  # Keras hands over [B, 1]
-            weight = tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
-        losses = weight * loss + rest
-        reported = {"loss": losses, "nll": weight * nll, "kl": weight * kl}
-        reported["elbo"] = -reported["nll"] - reported["kl"]
-        compared = images, targets, mean, sample_weight
-        return objectives.batch_mean(losses, present), reported, compared
-
-    def _noted(self, reported: dict, compared: tuple) -> dict:
-        """Returns the metrics, which have seen one more batch."""
-        for metric in self._means:
-            metric.update_state(reported[metric.name])
-        return self.compute_metrics(*compared)
-
-    def _seed(self, training: bool) -> tf.Tensor:
-        """Returns the seed of one step: of its number, so that it draws the same when resumed."""
-        seed = inference.fold_in(self._progress.seed, tf.cast(self.optimizer.iterations, tf.int32))
-        if not training:
-            seed = inference.fold_in(seed, tf.cast(self._test_counter, tf.int32))
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            seed = inference.fold_in(seed, replica)
-        return seed
 
     # In which order images come, also when training is resumed
 
@@ -275,65 +195,6 @@ class Training(Answers):
         is_over = bool(self._progress.is_over.numpy())  # a MirroredVariable itself is always true
         return (sys.maxsize, 0) if is_over else (epoch, batch)
 
-    # How steps are run
-
-    def make_train_function(self, force=False):
-        """Returns what `fit` calls: many steps compiled as one where that pays."""
-        if (self.train_function is None or force) and self._runs_in_loops():
-            self.optimizer.build(self.trainable_variables)  # not inside XLA
-            step = lambda data, present: self._learn(data, present)[0]  # noqa: E731
-            self.train_function = self._loop(step, self._train_counter)
-            self.train_tf_function = self.train_function
-        return super().make_train_function(force and not self._runs_in_loops())
-
-    def make_test_function(self, force=False):
-        """Returns what `evaluate` calls: many steps compiled as one where that pays."""
-        if (self.test_function is None or force) and self._runs_in_loops():
-            step = lambda data, present: self._objective(data, False, present)[1]  # noqa: E731
-            self.test_function = self._loop(step, self._test_counter)
-        return super().make_test_function(force and not self._runs_in_loops())
-
-    def _loop(self, step: Callable, counter: tf.Variable) -> Callable:
-        """Returns many steps as one, whose sums the metrics see once a call."""
-
-        def summed(data: Any, present: tf.Tensor) -> tf.Tensor:
-            reported = step(data, present)
-            counter.assign_add(1)
-            present = tf.cast(present, reported["loss"].dtype)
-            values = [reported[metric.name] + 0 * present for metric in self._means]
-            return tf.linalg.matvec([*values, present], present)
-
-        def results(sums: tf.Tensor) -> dict:
-            for metric, total in zip(self._means, tf.unstack(sums[:-1]), strict=True):
-                metric.update_state(total / sums[-1], sample_weight=sums[-1])
-            return self.get_metrics_result()
-
-        count = len(self._means) + 1
-        return loops.many_steps(summed, results, count, self._steps_per_execution)
-
-    def _xla_pays(self) -> bool:
-        """Returns whether XLA is known to take all that a step consists of, and pays."""
-        own = (type(self.prior).__module__ or "").split(".")[0]
-        return (
-            self._steps_are_own()
-            and self.loss is negative_log_likelihood
-            and own in ("builtins", "tensorflow_probability", "tfpvae")
-            and costs.is_dense(self)
-        )
-
-    def _steps_are_own(self) -> bool:
-        names = ("train_step", "test_step", "_learn", "_objective")
-        return (
-            not self._has_strategy
-            and not self.run_eagerly
-            and not self._has_metrics
-            and all(getattr(type(self), name) is getattr(Training, name) for name in names)
-        )
-
-    def _runs_in_loops(self) -> bool:
-        is_new = isinstance(self.optimizer, tf_keras.optimizers.Optimizer)
-        return self._by_xla and costs.is_dense(self) and is_new and self._steps_are_own()
-
     @contextlib.contextmanager
     def _steps_for(self, given: dict[str, Any], *functions: str) -> Iterator[None]:
         """Sets the draws of a `fit` or `evaluate`, and how many steps each of its calls runs."""
@@ -369,14 +230,6 @@ class Training(Answers):
         if each or self.run_eagerly or self._has_strategy or not is_known:
             return 1
         return costs.steps_a_call(self, given.get("batch_size") or 32)
-
-
-def _share(data: Any) -> tf.Tensor | float:
-    """Returns which part of a step's images one replica has: 1 of all, 0 of none."""
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return 1.0
-    mine = tf.cast(tf.shape(tf.nest.flatten(data)[0])[0], tf.float32)
-    return mine / tf.distribute.get_replica_context().all_reduce("SUM", mine)
 
 
 def _callbacks(given: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
