@@ -39,7 +39,9 @@ NETWORKS = {
 CONTESTANTS = {
     "tfpvae": ("tfpvae", ""),
     "tfpvae bfloat16": ("tfpvae", "bfloat16"),
-    "plain TFP": ("tfp", ""),
+    "TFP's tutorial": ("tfp", "tutorial"),
+    "plain TFP, arrays": ("tfp", "arrays"),
+    "plain TFP, cached": ("tfp", ""),
     "tf_keras by hand": ("keras", ""),
     "tf_keras by hand, bfloat16": ("keras", "bfloat16"),
     "torch": ("torch", ""),
@@ -62,7 +64,9 @@ def takes_part(peer: str, variant: str, network: str) -> bool:
         return is_dense
     if peer == "pythae":
         return network == "dense"
-    return not (peer == "tfp" and network == "iwae")
+    if peer == "tfp":
+        return network != "iwae" and (is_dense or not variant)
+    return True
 
 
 def described(network: str, folder: Path, data: Path | None) -> dict:

@@ -14,8 +14,8 @@ SEED = [3, 4]
 def taken(count, batch_size, number, *, epoch=0, batch=0, seed=SEED, shuffle=True):
     order = epochs.Order()
     order.begin(seed, epoch, batch)
-    batches = epochs.endless(np.arange(count), batch_size, order, shuffle=shuffle).take(number)
-    return [some.numpy().tolist() for some in batches]
+    batches = epochs.endless((np.arange(count),), batch_size, order, shuffle=shuffle).take(number)
+    return [some.numpy().tolist() for (some,) in batches]
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 4), (8, 4), (3, 5), (5, 1)])
@@ -47,11 +47,12 @@ def test_an_iterator_begins_anywhere(epoch, batch):
 def test_runs_hold_the_same_batches(epoch, batch, count, batch_size, steps):
     order = epochs.Order()
     order.begin(SEED, epoch, batch)
-    runs = epochs.endless(np.arange(count), batch_size, order, steps=steps).take(12)
+    runs = epochs.endless((np.arange(count),), batch_size, order, steps=steps).take(12)
     cut, ends = [], [0]
     for run in runs:
-        assert (run.batches.shape, run.sizes.shape) == ((steps, batch_size), (steps,))
-        rows = zip(run.batches.numpy(), run.sizes.numpy(), strict=True)
+        (batches,), sizes = run
+        assert (batches.shape, sizes.shape) == ((steps, batch_size), (steps,))
+        rows = zip(batches.numpy(), sizes.numpy(), strict=True)
         cut += [some[:size].tolist() for some, size in rows if size]
         ends.append(sum(map(len, cut)))
     assert cut == taken(count, batch_size, len(cut), epoch=epoch, batch=batch)
@@ -62,9 +63,9 @@ def test_runs_hold_the_same_batches(epoch, batch, count, batch_size, steps):
 def test_a_batch_of_more_than_all_is_all():
     order = epochs.Order()
     for steps in (None, 2):
-        found = epochs.endless(np.arange(5), 10**12, order, steps=steps)
+        found = epochs.endless((np.arange(5),), 10**12, order, steps=steps)
         first = next(iter(found))
-        rows = first if steps is None else first.batches[0]
+        (rows,) = first if steps is None else [some[0] for some in first.batches]
         assert sorted(rows.numpy()) == [0, 1, 2, 3, 4]
 
 

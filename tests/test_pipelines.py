@@ -23,6 +23,27 @@ def test_every_row_comes_once_in_order_and_the_number_of_batches_is_known(count,
     np.testing.assert_array_equal(np.concatenate([floats for _, floats in found]), arrays[1])
 
 
+@pytest.mark.parametrize("steps", [None, 3])
+def test_arrays_of_any_layout_are_read_where_they_are(tmp_path, steps):
+    wanted = np.arange(60, dtype=np.float32).reshape(10, 3, 2)
+    on_disk = np.memmap(tmp_path / "images", np.float32, "w+", shape=wanted.shape)
+    on_disk[:] = wanted
+    on_disk.flush()
+    read_only = wanted.copy()
+    read_only.setflags(write=False)
+    layouts = [wanted.astype(">f4"), np.asfortranarray(wanted), on_disk, tf.constant(wanted)]
+    arrays = (*layouts, read_only, wanted.astype("float16"), np.flip(wanted[::-1]))
+    assert np.shares_memory(pipelines.as_numpy(arrays)[2], on_disk)
+    seen = []
+    for element in pipelines.in_order(arrays, 4, steps):
+        parts = element if steps is None else [tf.reshape(x, [-1, 3, 2]) for x in element.batches]
+        seen.append([part.numpy() for part in parts])
+    *found, flipped = (np.concatenate(parts)[:10] for parts in zip(*seen, strict=True))
+    for array in found:
+        np.testing.assert_array_equal(array, wanted)
+    np.testing.assert_array_equal(flipped, np.flip(wanted[::-1]))
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_what_a_dataset_says_of_its_tuning_holds(wanted):
     options = tf.data.Options()
@@ -81,4 +102,4 @@ def test_what_is_trained_on_or_looked_at_is_not_tuned(monkeypatch, as_dataset):
 
 
 def test_the_endless_batches_are_not_tuned():
-    assert epochs.endless(tf.range(5), 2, epochs.Order()).options().autotune.enabled is False
+    assert epochs.endless((np.arange(5),), 2, epochs.Order()).options().autotune.enabled is False

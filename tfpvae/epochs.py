@@ -51,7 +51,7 @@ class Order:
 
 
 def endless(
-    arrays: Any,
+    arrays: tuple[np.ndarray, ...],
     batch_size: int,
     order: Order,
     *,
@@ -61,24 +61,22 @@ def endless(
     """Returns batches of one epoch after the other, without end.
 
     Args:
-      arrays: a nest of arrays [N, ...]; they are kept once, in their dtype.
+      arrays: [N, ...] each; they are read where they are.
       batch_size: B; the last batch of an epoch is what is left.
       order: what an iterator begins with; read when the first batch is asked for.
       shuffle: whether each epoch has an order of its own, else that of the arrays.
       steps: None for batches; else how many of them, of one epoch, one `runs.Run` has.
 
     >>> order = Order()
-    >>> batches = endless(tf.range(5), 2, order)
-    >>> first = [batch.numpy().tolist() for batch in batches.take(6)]
+    >>> batches = endless((np.arange(5),), 2, order)
+    >>> first = [batch.numpy().tolist() for (batch,) in batches.take(6)]
     >>> sorted(sum(first[:3], [])), sorted(sum(first[3:], []))
     ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     >>> order.begin([0, 0], epoch=1, batch=1)
-    >>> [batch.numpy().tolist() for batch in batches.take(2)] == first[4:]
+    >>> [batch.numpy().tolist() for (batch,) in batches.take(2)] == first[4:]
     True
     """
-    with tf.device("CPU:0"):
-        arrays = tf.nest.map_structure(tf.convert_to_tensor, arrays)
-    count = len(tf.nest.flatten(arrays)[0])
+    count = len(arrays[0])
     batch_size = min(batch_size, count)
     kept: tuple[Any, np.ndarray] = (None, np.arange(count, dtype="i4"))
 
@@ -119,9 +117,9 @@ def for_fit(
         validation_data = tuple(array[kept:] for array in arrays)
         arrays = tuple(array[:kept] for array in arrays)
     batch_size = batch_size or 32
-    tensors = pipelines.as_tensors(arrays)
+    arrays = pipelines.as_numpy(arrays)
     return {
-        "x": endless(tensors, batch_size, order, shuffle=shuffle, steps=steps),
+        "x": endless(arrays, batch_size, order, shuffle=shuffle, steps=steps),
         "y": None,
         "sample_weight": None,
         "batch_size": None,

@@ -37,7 +37,7 @@ def untuned(data: Any) -> Any:
 
 
 def of_rows(
-    arrays: Any,
+    arrays: tuple[np.ndarray, ...],
     numbers: tf.data.Dataset,
     rows: Callable[[int], np.ndarray],
     batch_size: int,
@@ -46,26 +46,30 @@ def of_rows(
     """Returns batches, or runs of them, of the rows of arrays that belong to each number.
 
     Args:
-      arrays: a nest of tensors [N, ...].
+      arrays: [N, ...] each; they are read where they are.
       numbers: int64 scalars.
-      rows: number -> rows, int32, of a batch or of the batches of a run; asked in their order.
+      rows: number -> rows, of a batch or of the batches of a run; asked in their order.
       batch_size: B, that of a batch of a run.
       steps: None for batches; else how many of them one `runs.Run` has.
     """
+    leading = [None] if steps is None else [steps, batch_size]
+    shapes = [[*leading, *array.shape[1:]] for array in arrays]
+    dtypes = [array.dtype for array in arrays]
 
-    def found(number: np.ndarray) -> Any:
+    def found(number: np.ndarray) -> list[np.ndarray]:
         some = rows(int(number))
-        return some if steps is None else runs.laid_out(some, steps, batch_size)
+        if steps is None:
+            return [np.take(array, some, axis=0) for array in arrays]
+        some, sizes = runs.laid_out(some, steps, batch_size)
+        return [*(np.take(array, some, axis=0) for array in arrays), sizes]
 
     # NumPy's, since a graph of as many operations takes some hundredths of a second to make.
     @tf.autograph.experimental.do_not_convert
     def taken(number: tf.Tensor) -> Any:
-        if steps is None:
-            some = tf.ensure_shape(tf.numpy_function(found, [number], tf.int32), [None])
-            return tf.nest.map_structure(lambda array: tf.gather(array, some), arrays)
-        some, sizes = tf.numpy_function(found, [number], [tf.int32, tf.int32])
-        some, sizes = tf.ensure_shape(some, [steps, batch_size]), tf.ensure_shape(sizes, [steps])
-        return runs.Run(tf.nest.map_structure(lambda array: tf.gather(array, some), arrays), sizes)
+        sizes = [] if steps is None else [tf.int32]
+        parts = tf.numpy_function(found, [number], [*dtypes, *sizes])
+        batches = tuple(map(tf.ensure_shape, parts[: len(shapes)], shapes))
+        return batches if steps is None else runs.Run(batches, tf.ensure_shape(parts[-1], [steps]))
 
     return untuned(as_written(numbers.map(taken)).prefetch(2))
 
@@ -78,24 +82,15 @@ def in_order(arrays: tuple, batch_size: int, steps: int | None = None) -> tf.dat
       batch_size: B.
       steps: None for batches; else how many of them one `runs.Run` has.
 
-    >>> [batch.numpy().tolist() for (batch,) in in_order((tf.range(5),), 2)]
+    >>> [batch.numpy().tolist() for (batch,) in in_order((np.arange(5),), 2)]
     [[0, 1], [2, 3], [4]]
     """
-    tensors = as_tensors(arrays)
-    count = len(tensors[0])
-    batch_size = min(batch_size, count)
-    starts = tf.data.Dataset.range(0, count, batch_size * (steps or 1))
-    if steps is not None:
-        every = np.arange(count, dtype=np.int32)
-        rows = lambda start: every[start : start + batch_size * steps]  # noqa: E731
-        return of_rows(tensors, starts, rows, batch_size, steps)
-
-    @tf.autograph.experimental.do_not_convert
-    def taken(start: tf.Tensor) -> Any:
-        return tuple(some[start : start + batch_size] for some in tensors)
-
-    batches = starts.map(taken, num_parallel_calls=tf.data.AUTOTUNE)
-    return untuned(as_written(batches).prefetch(2))
+    arrays = as_numpy(arrays)
+    every = np.arange(len(arrays[0]), dtype=np.int32)
+    batch_size = min(batch_size, len(every))
+    size = batch_size * (steps or 1)
+    starts = tf.data.Dataset.range(0, len(every), size)
+    return of_rows(arrays, starts, lambda start: every[start : start + size], batch_size, steps)
 
 
 def as_written(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -124,9 +119,17 @@ def is_sized(data: Any, steps: int | None) -> bool:
     return hasattr(data, "__len__")
 
 
-def as_tensors(arrays: Any) -> tuple:
-    """Returns arrays as Keras has them: floating-point ones of its precision."""
-    floats = tf_keras.backend.floatx()
-    with tf.device("CPU:0"):  # where tf.data runs
-        found = [tf.convert_to_tensor(array) for array in arrays]
-    return tuple(tf.cast(array, floats) if array.dtype.is_floating else array for array in found)
+def as_numpy(arrays: tuple) -> tuple[np.ndarray, ...]:
+    """Returns arrays as Keras has them: floating-point ones of its precision, others as they are.
+
+    >>> images, weights = as_numpy((tf.zeros([2, 3], tf.uint8), np.ones(2)))
+    >>> str(images.dtype), str(weights.dtype)
+    ('uint8', 'float32')
+    """
+    found = []
+    for array in map(np.asarray, arrays):
+        dtype = array.dtype.newbyteorder("=")
+        if tf.as_dtype(dtype).is_floating:
+            dtype = np.dtype(tf_keras.backend.floatx())
+        found.append(array.astype(dtype, copy=False))
+    return tuple(found)
