@@ -29,7 +29,9 @@ class Order:
 
     def of_epoch(self, epoch: int, count: int) -> np.ndarray:
         """Returns all rows in the order of an epoch."""
-        return np.random.default_rng([*self._seed, epoch]).permutation(np.arange(count, dtype="i4"))
+        return np.random.default_rng([*self._seed, epoch]).permutation(
+            np.arange(count, dtype=np.int32)
+        )
 
     def piece(self, number: int, count: int, batch_size: int, size: int) -> tuple[int, slice]:
         """Returns the epoch of a piece, and which rows of it are the piece's.
@@ -78,14 +80,15 @@ def endless(
     """
     count = len(arrays[0])
     batch_size = min(batch_size, count)
-    kept: tuple[Any, np.ndarray] = (None, np.arange(count, dtype="i4"))
+    kept: tuple[int | None, np.ndarray] = (None, np.arange(count, dtype=np.int32))
 
     def rows(number: int) -> np.ndarray:
         nonlocal kept
         epoch, some = order.piece(number, count, batch_size, batch_size * (steps or 1))
-        if shuffle and kept[0] != epoch:
-            kept = epoch, order.of_epoch(epoch, count)
-        return kept[1][some]
+        found = kept  # which the next epoch's first piece may replace meanwhile
+        if shuffle and found[0] != epoch:
+            found = kept = (epoch, order.of_epoch(epoch, count))
+        return found[1][some]
 
     numbers = tf.data.Dataset.range(sys.maxsize)  # counter() takes longer to make
     return pipelines.of_rows(arrays, numbers, rows, batch_size, steps)

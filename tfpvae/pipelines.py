@@ -48,7 +48,7 @@ def of_rows(
     Args:
       arrays: [N, ...] each; they are read where they are.
       numbers: int64 scalars.
-      rows: number -> rows, of a batch or of the batches of a run; asked in their order.
+      rows: number -> rows, of a batch or of the batches of a run; asked several at a time.
       batch_size: B, that of a batch of a run.
       steps: None for batches; else how many of them one `runs.Run` has.
     """
@@ -71,7 +71,7 @@ def of_rows(
         batches = tuple(map(tf.ensure_shape, parts[: len(shapes)], shapes))
         return batches if steps is None else runs.Run(batches, tf.ensure_shape(parts[-1], [steps]))
 
-    return untuned(as_written(numbers.map(taken)).prefetch(2))
+    return untuned(as_written(numbers.map(taken, num_parallel_calls=tf.data.AUTOTUNE)).prefetch(2))
 
 
 def in_order(arrays: tuple, batch_size: int, steps: int | None = None) -> tf.data.Dataset:
