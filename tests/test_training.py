@@ -156,9 +156,10 @@ class OwnPrior(tfp.distributions.MultivariateNormalDiag):
     """A prior that nothing is known of."""
 
 
-@pytest.mark.parametrize("by_batch", [False, True])
-@pytest.mark.parametrize("compiled", [{}, {"jit_compile": False}])
-@pytest.mark.parametrize("batch_size", [1, 100])
+@pytest.mark.parametrize(
+    ("batch_size", "compiled", "by_batch"),
+    [(1, {}, False), (100, {}, True), (1, {"jit_compile": False}, True)],
+)
 def test_a_callback_that_evaluates_changes_nothing_of_the_fit(batch_size, compiled, by_batch):
     """A call of it may take more or fewer steps than one of the fit."""
     steps = []
