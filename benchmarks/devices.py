@@ -1,8 +1,8 @@
 """Sizes, errors and times of LiteRT's encoders and decoders, beside TensorFlow's own.
 
     pip install ai-edge-litert
-    python benchmarks/litert.py                       # prints a Markdown table
-    python benchmarks/litert.py --models dense conv
+    python benchmarks/devices.py                       # prints a Markdown table
+    python benchmarks/devices.py --models dense conv
 
 Each model is trained for a few epochs on drawn digits, or on drawn flowers, saved, and converted
 from its SavedModel: for one image at a time as it is, with weights of float16, with weights of
