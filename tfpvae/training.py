@@ -123,7 +123,8 @@ class Training(Steps):
             return method(**given)
         with self._progress.kept(), self._steps_for(given, "test_function"):
             parts = pipelines.given_of(given, "x", "y", "sample_weight")
-            batches, steps = self._batches(parts, given.get("batch_size"), given.get("steps"))
+            counts = given.get("batch_size"), given.get("steps"), self._steps_a_run()
+            batches, steps = self._batches(parts, *counts)
             if batches is not None:
                 given |= {"x": batches, "y": None, "sample_weight": None, "batch_size": None}
             return method(**given | {"steps": steps})
@@ -137,10 +138,8 @@ class Training(Steps):
             _checks.whole_number("batch_size", batch_size)
         _checks.images("x", x, self.image_shape, self.num_classes)
         is_pair = self.num_classes is not None and isinstance(x, (list, tuple))
-        parts = tuple(x) if is_pair else (x,)
-        if steps is None and not self._has_strategy and pipelines.are_arrays(parts):
-            x, batch_size = pipelines.in_order(parts, batch_size or 32), None
-        x = pipelines.untuned(x)
+        batches, steps = self._batches(tuple(x) if is_pair else (x,), batch_size, steps)
+        x, batch_size = (x, batch_size) if batches is None else (batches, None)
         return super().predict(x, batch_size, verbose, steps, **kwargs)
 
     # In which order images come, also when training is resumed
@@ -161,23 +160,23 @@ class Training(Steps):
         unseen, steps = given.get("validation_data"), given.get("validation_steps")
         size = given.get("validation_batch_size") or given.get("batch_size")
         parts = tuple(unseen) if isinstance(unseen, (list, tuple)) else (unseen,)
-        batches, steps = self._batches(parts, size, steps)
+        batches, steps = self._batches(parts, size, steps, self._steps_a_run())
         seen = {} if batches is None else {"validation_data": batches}
         return given | seen | {"validation_steps": steps}
 
     def _batches(
-        self, parts: tuple, batch_size: int | None, steps: int | None
+        self, parts: tuple, batch_size: int | None, steps: int | None, a_run: int | None = None
     ) -> tuple[tf.data.Dataset | None, int | None]:
         """Returns batches to look at once, of arrays or a dataset, and how many they are to be.
 
-        None for what Keras takes as it is, and where Keras counts them.
+        None for what Keras takes as it is, and where Keras counts them. a_run is how many batches
+        of arrays come at once.
         """
         if len(parts) == 1 and isinstance(parts[0], tf.data.Dataset):
             return pipelines.untuned(parts[0]), steps
         if steps is not None or self._has_strategy or not pipelines.are_arrays(parts):
             return None, steps
-        a_run = self._steps_a_run()
-        if a_run is not None:
+        if a_run is not None:  # of which Keras would count the runs
             steps = math.ceil(len(parts[0]) / (batch_size or 32))
         return pipelines.in_order(parts, batch_size or 32, a_run), steps
 
