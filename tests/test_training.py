@@ -99,21 +99,37 @@ def test_each_step_and_each_batch_has_draws_of_its_own():
     assert len({tuple(seed) for seed in training + evaluation}) == 4
 
 
-def test_a_fit_with_validation_is_traced_once_each(monkeypatch):
-    traced = []
+@pytest.fixture
+def traced(monkeypatch) -> list[bool]:
+    """Whether it was a step of training, for each of which the graph was made."""
+    found = []
     own = steps.Steps._objective
 
     def counted(self, data, training, present=None):
-        traced.append(training)
+        found.append(training)
         return own(self, data, training, present)
 
+    monkeypatch.setattr(steps.Steps, "_objective", counted)
+    return found
+
+
+def test_a_fit_with_validation_is_traced_once_each(traced):
     vae = built()
     assert vae._runs_in_loops()
-    monkeypatch.setattr(steps.Steps, "_objective", counted)
     for count in (10, 7):  # with a short batch, and with another
         images = IMAGES[:count]
         vae.fit(images, batch_size=4, epochs=2, validation_data=images[:5], verbose=0)
         vae.evaluate(images, batch_size=4, verbose=0)
+    assert traced == [True, False]
+
+
+@pytest.mark.parametrize("batch_size", [8, 4])
+def test_single_steps_are_traced_once_each(traced, batch_size):
+    """Also, by default, where an epoch is one batch: a loop of Keras' is traced twice."""
+    vae = built(jit_compile=False, steps_per_execution=None if batch_size == 8 else 1)
+    for _ in range(2):
+        unseen = IMAGES[:batch_size]
+        vae.fit(IMAGES[:8], batch_size=batch_size, epochs=2, validation_data=unseen, verbose=0)
     assert traced == [True, False]
 
 

@@ -6,6 +6,7 @@ reaches it too early, waits for the end of its turn (seen with TensorFlow 2.21):
 3.5 seconds then takes 5.1, and what is over after 6 takes 10.2.
 """
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -110,13 +111,21 @@ def are_arrays(parts: tuple) -> bool:
     return bool(parts) and all(map(_checks.is_array, parts))
 
 
-def is_sized(data: Any, steps: int | None) -> bool:
-    """Returns whether it is known how many batches there are."""
-    if data is None or steps is not None:
-        return True
+def count(data: Any, batch_size: int, steps: int | None = None) -> int | None:
+    """Returns how many batches there are, None where that is not known.
+
+    >>> count((np.zeros(5), np.zeros(5)), 2), count(tf.data.Dataset.range(3).repeat(), 2)
+    (3, None)
+    """
+    if steps is not None:
+        return steps
     if isinstance(data, tf.data.Dataset):
-        return int(data.cardinality()) >= 0
-    return hasattr(data, "__len__")
+        batches = int(data.cardinality())
+        return batches if batches >= 0 else None
+    parts = tuple(tf.nest.flatten(data))
+    if are_arrays(parts):
+        return math.ceil(len(parts[0]) / batch_size)
+    return len(data) if hasattr(data, "__len__") else None
 
 
 def as_numpy(arrays: tuple) -> tuple[np.ndarray, ...]:

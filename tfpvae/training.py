@@ -222,13 +222,17 @@ class Training(Steps):
 
     def _steps_a_call(self, given: dict[str, Any]) -> int:
         each = any(c._implements_train_batch_hooks() for c in _callbacks(given))
-        is_known = pipelines.is_sized(
-            given.get("x"), given.get("steps_per_epoch", given.get("steps"))
-        )
-        is_known &= pipelines.is_sized(given.get("validation_data"), given.get("validation_steps"))
-        if each or self.run_eagerly or self._has_strategy or not is_known:
+        size = given.get("batch_size") or 32
+        wanted = given.get("steps_per_epoch", given.get("steps"))
+        counts = [pipelines.count(given.get("x"), size, wanted)]
+        if given.get("validation_data") is not None:
+            unseen = given["validation_data"], given.get("validation_batch_size") or size
+            counts.append(pipelines.count(*unseen, given.get("validation_steps")))
+        if each or self.run_eagerly or self._has_strategy or None in counts:
             return 1
-        return costs.steps_a_call(self, given.get("batch_size") or 32)
+        if set(counts) == {1} and not self._runs_in_loops():
+            return 1  # Keras' loop is traced twice
+        return costs.steps_a_call(self, size)
 
 
 def _callbacks(given: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
