@@ -145,10 +145,12 @@ def test_a_file_and_a_folder_that_may_not_be_read(open_folder):
             load(open_folder)
         with pytest.raises(PermissionError, match=r"mnist\.npz"):
             datasets.load_mnist(source=npz)
-        with pytest.raises((tf.errors.PermissionDeniedError, SystemError)) as raised:
+        # h5py reads on with the error still set: Python 3.13 makes a SystemError of that, and 3.12,
+        # now and then, an AttributeError, which say no more.
+        unsaid = (SystemError, AttributeError)
+        with pytest.raises((tf.errors.PermissionDeniedError, *unsaid)) as raised:
             tf_keras.models.load_model(npz)
-        # On Python 3.13 h5py makes a SystemError of it that says no more.
-        assert isinstance(raised.value, SystemError) or "mnist.npz" in str(raised.value)
+        assert isinstance(raised.value, unsaid) or "mnist.npz" in str(raised.value)
     open_folder.chmod(0o111)
     with another_user(), pytest.raises(PermissionError, match=str(open_folder)):
         load(open_folder)
