@@ -102,10 +102,11 @@ class Steps(Answers):
 
     def make_train_function(self, force=False):
         """Returns what `fit` calls: many steps compiled as one where that pays."""
-        if isinstance(self.optimizer, tf_keras.optimizers.Optimizer):
+        is_made = self.train_function is None or force
+        if is_made and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):
             # Variables made inside would have the step traced twice; XLA takes none at all.
             self.optimizer.build(self.trainable_variables)
-        if (self.train_function is None or force) and self._runs_in_loops():
+        if is_made and self._runs_in_loops():
             step = lambda data, present: self._learn(data, present)[0]  # noqa: E731
             self.train_function = self._loop(step, self._train_counter)
             self.train_tf_function = self.train_function
