@@ -74,7 +74,7 @@ def described(network: str, folder: Path, data: Path | None) -> dict:
     import tf_keras
 
     import tfpvae
-    from tfpvae import costs, datasets
+    from tfpvae import costs, datasets, parts
 
     batch_size, count, num_samples = NETWORKS[network]
     options: dict = {}
@@ -97,7 +97,7 @@ def described(network: str, folder: Path, data: Path | None) -> dict:
         images = np.resize(datasets.draw_digits(2000, seed=0).images, (count, 28, 28, 1))
     path = folder / f"{network}.npy"
     np.save(path, images)
-    encoder, decoder = costs.layers_of(vae.encoder), costs.layers_of(vae.decoder)
+    encoder, decoder = parts.layers_of(vae.encoder), parts.layers_of(vae.decoder)
     tril = any("TriL" in type(layer).__name__ for layer in encoder)
     both = costs.operations(vae.encoder) + num_samples * costs.operations(vae.decoder)
     return {

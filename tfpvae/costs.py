@@ -4,6 +4,7 @@ import math
 
 import tf_keras
 
+from tfpvae import parts
 from tfpvae.layers.distribution_layer import DistributionLayer
 from tfpvae.layers.labels import OneHot
 
@@ -27,12 +28,6 @@ _DENSE = (
 )
 
 
-def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
-    """Returns the layers of a network that are no networks themselves, however deep."""
-    parts = network._flatten_layers(include_self=False)
-    return [layer for layer in parts if not isinstance(layer, tf_keras.Model)]
-
-
 def is_dense(network: tf_keras.Model) -> bool:
     """Returns whether all layers are known to be free of convolutions, and to keep rows apart.
 
@@ -46,7 +41,7 @@ def is_dense(network: tf_keras.Model) -> bool:
         isinstance(layer, _DENSE)
         # Keras divides the loss of an activity by the size of the batch.
         and (isinstance(layer, DistributionLayer) or layer.activity_regularizer is None)
-        for layer in layers_of(network)
+        for layer in parts.layers_of(network)
     )
 
 
@@ -62,7 +57,7 @@ def operations(network: tf_keras.Model) -> int:
     """
     return sum(
         2 * math.prod(layer.kernel.shape) * _positions(layer)
-        for layer in layers_of(network)
+        for layer in parts.layers_of(network)
         if hasattr(layer, "kernel")
     )
 

@@ -52,9 +52,16 @@ def probe(
     return image_shape, num_classes, posterior
 
 
+def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
+    """Returns the layers of a network that are no networks themselves, however deep."""
+    found = network._flatten_layers(include_self=False)
+    return [layer for layer in found if not isinstance(layer, tf_keras.Model)]
+
+
 def distribution_layers(encoder: tf_keras.Model) -> list[tfp.layers.DistributionLambda]:
     """Returns the distribution layers of an encoder, however deep; their losses are KL terms."""
-    return [part for part in encoder.submodules if isinstance(part, tfp.layers.DistributionLambda)]
+    own = layers_of(encoder)
+    return [layer for layer in own if isinstance(layer, tfp.layers.DistributionLambda)]
 
 
 def scores(decoder: tf_keras.Model) -> str | None:
@@ -193,5 +200,5 @@ def input_shape(argument: str, model: tf_keras.Model) -> tuple[int, ...]:
 
 
 def _num_classes(model: tf_keras.Model) -> int | None:
-    layers = (part for part in model.submodules if isinstance(part, OneHot))
+    layers = (part for part in layers_of(model) if isinstance(part, OneHot))
     return next((layer.num_classes for layer in layers), None)
