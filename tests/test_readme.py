@@ -16,7 +16,7 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 )
 PYTHON = r"```python\n(.*?)```"
-# Those that a test of their own runs, in a process of their own.
+# Those that a test of their own runs.
 ALONE = ("README.md", "docs/choices.md", "docs/evaluation.md", "docs/own_pictures.md")
 
 # What a page needs beside the package; without it the page is skipped.
@@ -27,21 +27,22 @@ def blocks_of(page: str) -> list[str]:
     return re.findall(PYTHON, (ROOT / page).read_text(), re.DOTALL)
 
 
-def run(page: str, folder: Path, *, epochs: str = "") -> str:
-    """Returns what the page's blocks print; `epochs` is written where the page has more of them."""
-    blocks = blocks_of(page)
-    assert blocks
-    program = re.sub(r"epochs=\d+", f"epochs={epochs}", "\n".join(blocks)) if epochs else None
-    done = subprocess.run(
-        [sys.executable, "-c", program or "\n".join(blocks)],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty folder, in which the test runs."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(page: str, *, epochs: int | None = None) -> None:
+    """Runs a page in this process, where TensorFlow is imported already."""
+    text = (ROOT / page).read_text()
+    if epochs:  # in the place of as many as the page says
+        text = re.sub(r"epochs=\d+", f"epochs={epochs}", text)
+    parts = re.split(PYTHON, text, flags=re.DOTALL)
+    # What is no Python leaves its lines behind, so that an error names the line of the page.
+    parts = ["\n" + part if i % 2 else "\n" * part.count("\n") for i, part in enumerate(parts)]
+    exec(compile("".join(parts), ROOT / page, "exec"), {"__name__": "page"})
 
 
 def write_pictures(folder: Path, *, size: tuple[int, int], mode: str = "RGB") -> None:
@@ -53,7 +54,16 @@ def write_pictures(folder: Path, *, size: tuple[int, int], mode: str = "RGB") ->
 @pytest.mark.slow
 def test_the_readme_runs(tmp_path):
     write_pictures(tmp_path / "pictures", size=(80, 80))
-    printed = run("README.md", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks_of("README.md"))],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout
     for name in ("reconstructions.png", "samples.png"):
         Image.open(tmp_path / name).verify()
     plain, ours = re.findall(r"KL ([\d.]+), in the loss ([\d.]+)", printed)
@@ -63,52 +73,49 @@ def test_the_readme_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_data_set_of_ones_own_takes_under_forty_lines(tmp_path):
+def test_a_data_set_of_ones_own_takes_under_forty_lines(here, capsys):
     (block,) = blocks_of("docs/own_pictures.md")
     assert len(block.splitlines()) < 40
-    write_pictures(tmp_path / "grey_pictures", size=(36, 50), mode="L")
-    printed = run("docs/own_pictures.md", tmp_path, epochs="6")
-    assert "'nll'" in printed
-    made = {path.name for path in (tmp_path / "results").iterdir()}
+    write_pictures(here / "grey_pictures", size=(36, 50), mode="L")
+    run("docs/own_pictures.md", epochs=6)
+    assert "'nll'" in capsys.readouterr().out
+    made = {path.name for path in (here / "results").iterdir()}
     assert made == {"mosaics", "history.png", "reconstructions.png", "samples.png", "model"}
     # Early stopping waits for five epochs, so that this one is there in any case.
-    Image.open(tmp_path / "results" / "mosaics" / "epoch_0005.png").verify()
+    Image.open(here / "results" / "mosaics" / "epoch_0005.png").verify()
 
 
 @pytest.mark.slow
-def test_the_page_on_choices_runs(tmp_path):
-    printed = run("docs/choices.md", tmp_path)
+def test_the_page_on_choices_runs(here, capsys):
+    run("docs/choices.md")
+    printed = capsys.readouterr().out
     (bits,) = re.findall(r"^monte_carlo ([\d.]+)$", printed, re.MULTILINE)
     assert 7 < float(bits) < 9  # noise has 8, which nothing can compress
-    assert (tmp_path / "chosen").is_dir()
+    assert (here / "chosen").is_dir()
     assert re.search(r"^most likely: \[\d \d \d\]$", printed, re.MULTILINE)
 
 
 @pytest.mark.slow
-def test_the_page_on_evaluation_runs(tmp_path):
-    printed = run("docs/evaluation.md", tmp_path)
+def test_the_page_on_evaluation_runs(here, capsys):
+    run("docs/evaluation.md")
+    printed = capsys.readouterr().out
     curve = [float(bound) for bound in re.findall(r"^L_\d+: (-[\d.]+)", printed, re.MULTILINE)]
     assert len(curve) == 4 and curve == sorted(curve)
     assert "active units" in printed and "of 8" in printed
     low, high = map(float, re.findall(r"between (-[\d.]+) and (-[\d.]+)", printed)[0])
     assert low < high + 1  # of four images either is half a nat off, and the gap may be less
     assert re.search(r"gain: [\d.]+ nats", printed)  # no minus
-    assert (tmp_path / "with_fitted_prior").is_dir()
-    Image.open(tmp_path / "units.png").verify()
+    assert (here / "with_fitted_prior").is_dir()
+    Image.open(here / "units.png").verify()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ALONE and blocks_of(page)])
-def test_every_other_page_runs(page, tmp_path, monkeypatch):
-    # In this process, where TensorFlow is imported already: a page then takes a second or two. What
-    # its text claims it asserts itself.
+def test_every_other_page_runs(page, here):
+    """What its text claims it asserts itself."""
     if page in NEEDS:
         pytest.importorskip(NEEDS[page])
-    monkeypatch.chdir(tmp_path)
-    parts = re.split(PYTHON, (ROOT / page).read_text(), flags=re.DOTALL)
-    # What is no Python leaves its lines behind, so that an error names the line of the page.
-    parts = ["\n" + part if i % 2 else "\n" * part.count("\n") for i, part in enumerate(parts)]
-    exec(compile("".join(parts), ROOT / page, "exec"), {"__name__": "page"})
+    run(page)
 
 
 def test_the_readme_has_the_two_commands_on_a_line_each():

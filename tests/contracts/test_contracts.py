@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tests.contracts.registry import CASES, IMAGE_SHAPE, LATENT_DIM, images, parameters
+from tests.contracts.registry import CASES, IMAGE_SHAPE, LATENT_DIM, Case, images, parameters
 from tfpvae.regularizers import KLDivergenceRegularizer
 
 tfd = tfp.distributions
@@ -17,10 +17,13 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 VARIATIONAL_CASES = [case for case in CASES if case.posterior != "deterministic"]
 every_variational_case = pytest.mark.parametrize("case", VARIATIONAL_CASES, ids=str)
 
+# One a case for all contracts that leave a VAE as it is.
+built = functools.cache(Case.build)
+
 
 @every_case
 def test_every_part_is_a_distribution_for_any_batch_size(case):
-    vae = case.build()
+    vae = built(case)
     for batch in (1, 5):
         x, z = images(batch), np.zeros([batch, LATENT_DIM], "float32")
         for part, event_shape in (
@@ -62,7 +65,7 @@ def test_a_step_down_the_gradient_lowers_the_loss_by_what_it_says(case):
 
 @every_variational_case
 def test_the_losses_of_the_encoder_are_the_weighted_kl_and_nothing_twice(case):
-    vae = case.build()
+    vae = built(case)
     tf_keras.utils.set_random_seed(1)
     posterior = vae.encoder(case.given(images(7)))
     if case.prior == "vampprior":  # the VAE holds the term
@@ -76,7 +79,7 @@ def test_the_losses_of_the_encoder_are_the_weighted_kl_and_nothing_twice(case):
 
 @every_variational_case
 def test_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
-    vae = case.build()
+    vae = built(case)
     x, labels = images(4), case.labels(4)
     elbo, log_likelihood = (
         functools.partial(method, x, **labels) for method in (vae.elbo, vae.log_likelihood)
@@ -96,7 +99,7 @@ def test_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
 
 @every_case
 def test_config_round_trip(case):
-    vae = case.build()
+    vae = built(case)
     copy = type(vae).from_config(vae.get_config())
     copy.set_weights(vae.get_weights())
     assert copy.get_config() == vae.get_config()
@@ -111,7 +114,7 @@ def test_config_round_trip(case):
 
 @every_case
 def test_xla_computes_the_same_loss_and_trains(case):
-    vae = case.build()
+    vae = built(case)
     x = images(8)
     latents = tf.convert_to_tensor(vae.encoder(case.given(x)))
 
