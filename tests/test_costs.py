@@ -60,6 +60,36 @@ def test_a_vae_is_dense_where_both_its_networks_are(architecture):
     assert costs.is_dense(half) is (architecture in ("dense", "deep"))
 
 
+@pytest.fixture
+def a_gpu(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+
+
+@pytest.mark.parametrize("architecture", tfpvae.list_architectures())
+def test_xla_pays_for_dense_networks_and_on_a_gpu_for_more(architecture, request):
+    vae = tfpvae.build_vae(architecture, image_shape=(49, 50, 1))
+    assert costs.xla_pays(vae) is (architecture in ("dense", "deep"))
+    request.getfixturevalue("a_gpu")
+    assert costs.xla_pays(vae) is (architecture not in ("conv", "cnn"))  # which repeat pixels
+
+
+def test_xla_does_not_pay_for_what_is_not_known_or_where_it_is_missing(a_gpu, monkeypatch):
+    network = [
+        tf_keras.Sequential([tf_keras.Input([6, 8, 2]), layer]) for layer in (Own(), tfkl.ReLU())
+    ]
+    assert [costs.xla_pays(one) for one in network] == [False, True]
+    monkeypatch.setattr(costs, "has_xla", costs.has_xla.__wrapped__)
+
+    def compiled(function, **options):
+        def called(*arguments):
+            raise tf.errors.UnimplementedError(None, None, "Could not find compiler for METAL")
+
+        return called
+
+    monkeypatch.setattr(tf, "function", compiled)
+    assert not costs.xla_pays(network[1])
+
+
 def test_large_steps_are_run_by_themselves_and_small_ones_by_the_dozen():
     assert costs.steps_a_call(tfpvae.build_vae("flowers"), 20) == 1
     assert costs.steps_a_call(tfpvae.build_vae("dense"), 128) == 50

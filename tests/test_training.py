@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import tfpvae
-from tfpvae import objectives, steps
+from tfpvae import costs, objectives, steps
 
 pytestmark = pytest.mark.by_xla
 SHAPE = (4, 3, 1)
@@ -249,6 +249,26 @@ def test_what_is_not_known_is_left_to_keras():
         vae.compile()
     for vae in others:
         assert not vae._by_xla and not vae._runs_in_loops()
+
+
+def test_on_a_gpu_convolutions_are_compiled_too(monkeypatch):
+    """Compiled for the processor, in the place of a GPU, each kind of layer learns."""
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    layers = tf_keras.layers
+    down = [
+        *(layers.ZeroPadding2D(), layers.Conv2D(3, 2), layers.BatchNormalization()),
+        *(layers.MaxPool2D(), layers.AveragePooling2D(2, 1, "same"), layers.Flatten()),
+    ]
+    up = [
+        *(layers.Dense(6), layers.Reshape((3, 2, 1)), layers.Conv2DTranspose(1, 4)),
+        layers.Cropping2D(1),
+    ]
+    assert {*costs._ON_A_GPU} <= {type(layer) for layer in [*down, *up]}
+    networks = {"encoder_backbone": down, "decoder_backbone": up}
+    vae = built({key: tf_keras.Sequential(value) for key, value in networks.items()})
+    assert vae.jit_compile and not vae._runs_in_loops()
+    losses = vae.fit(IMAGES, batch_size=5, epochs=20, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize(

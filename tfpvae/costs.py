@@ -1,7 +1,9 @@
 """What a step costs, and so how it is best run: by XLA or not, and how many of them a call."""
 
+import functools
 import math
 
+import tensorflow as tf
 import tf_keras
 
 from tfpvae import parts
@@ -12,8 +14,7 @@ from tfpvae.layers.labels import OneHot
 _OPERATIONS_A_CALL = 3e10
 _STEPS_A_CALL = 50
 
-# Layers that give an image the same whatever the images beside it, and no convolutions, which XLA
-# runs on a CPU at a fraction of oneDNN's speed.
+# Layers that give an image the same whatever the images beside it, and no convolutions.
 _DENSE = (
     DistributionLayer,
     OneHot,
@@ -26,6 +27,31 @@ _DENSE = (
         )
     ),
 )
+# XLA runs convolutions on a CPU at a fraction of oneDNN's speed; on a GPU either calls cuDNN. Of
+# UpSampling2D it has no gradient.
+_ON_A_GPU = tuple(
+    getattr(tf_keras.layers, name)
+    for name in (
+        *("AveragePooling2D", "BatchNormalization", "Conv2D", "Conv2DTranspose", "Cropping2D"),
+        *("MaxPooling2D", "ZeroPadding2D"),
+    )
+)
+
+
+def xla_pays(network: tf_keras.Model) -> bool:
+    """Returns whether all layers are known to run faster by XLA, which is there."""
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    return (is_dense(network) or (on_gpu and _are(network, _DENSE + _ON_A_GPU))) and has_xla()
+
+
+@functools.cache
+def has_xla() -> bool:
+    """Returns whether XLA compiles for this machine: GPUs of Apple's and of DirectML have none."""
+    try:
+        tf.function(tf.exp, jit_compile=True)(tf.ones([1]))
+    except tf.errors.OpError:
+        return False
+    return True
 
 
 def is_dense(network: tf_keras.Model) -> bool:
@@ -37,8 +63,12 @@ def is_dense(network: tf_keras.Model) -> bool:
     >>> [is_dense(build_vae(architecture)) for architecture in ("dense", "conv")]
     [True, False]
     """
+    return _are(network, _DENSE)
+
+
+def _are(network: tf_keras.Model, kinds: tuple) -> bool:
     return all(
-        isinstance(layer, _DENSE)
+        isinstance(layer, kinds)
         # Keras divides the loss of an activity by the size of the batch.
         and (isinstance(layer, DistributionLayer) or layer.activity_regularizer is None)
         for layer in parts.layers_of(network)

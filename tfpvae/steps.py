@@ -144,7 +144,7 @@ class Steps(Answers):
             self._steps_are_own()
             and self.loss is negative_log_likelihood
             and own in ("builtins", "tensorflow_probability", "tfpvae")
-            and costs.is_dense(self)
+            and costs.xla_pays(self)
         )
 
     def _steps_are_own(self) -> bool:

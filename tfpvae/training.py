@@ -41,7 +41,7 @@ class Training(Steps):
           optimizer: a `tf_keras` optimizer or its name.
           loss: (images, p(x|z)) -> [B]; None for the negative log likelihood.
           jit_compile: whether steps are compiled by XLA; None to do so where it pays: for layers
-            that are known to be dense.
+            that are known to be dense, and on a GPU for convolutions too.
           steps_per_execution: steps of one call from Python; None, or Keras' "auto", for so many as
             take about a tenth of a second, and for one where a callback asks for each.
           **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
@@ -67,6 +67,8 @@ class Training(Steps):
         self._progress = progress.Progress()  # not before: a SavedModel that is loaded brings none
         self._has_metrics = bool(kwargs.get("metrics") or kwargs.get("weighted_metrics"))
         self._by_xla = self._xla_pays() if jit_compile is None else bool(jit_compile)
+        if self._by_xla and not costs.is_dense(self):
+            self.jit_compile = True  # for Keras, whose own functions run these
         self._chooses_steps = steps_per_execution is None
         # Whether Keras' functions are loops, and of several steps; not for Keras to track.
         object.__setattr__(self, "_made", {})
