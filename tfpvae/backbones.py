@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import tf_keras
 
-from tfpvae.amended import Conv2D, Conv2DTranspose, Cropping2D, Dense
+from tfpvae.amended import Conv2D, Conv2DTranspose, Cropping2D, Dense, leaky_relu
 
 Layers = list[tf_keras.layers.Layer]
 tfkl = tf_keras.layers
@@ -74,7 +74,7 @@ def flowers_encoder() -> Layers:
     """Returns five strided convolutions: 80x80 becomes 8x8x128."""
     layers = ((32, 5, 1), (32, 5, 2), (64, 5, 1), (64, 5, 2), (128, 7, 1))
     return [
-        Conv2D(filters, kernel, strides, activation="leaky_relu")
+        Conv2D(filters, kernel, strides, activation=leaky_relu)
         for filters, kernel, strides in layers
     ]
 
@@ -88,7 +88,7 @@ def flowers_decoder(height: int, width: int, channels: int, use_bias: bool) -> L
         Dense(math.prod(base) * 128, activation="relu"),
         tfkl.Reshape((*base, 128)),
         *(
-            Conv2DTranspose(filters, kernel, strides, activation="leaky_relu", use_bias=False)
+            Conv2DTranspose(filters, kernel, strides, activation=leaky_relu, use_bias=False)
             for filters, kernel, strides in layers
         ),
         Conv2DTranspose(channels, 4, use_bias=use_bias),
