@@ -129,8 +129,12 @@ def _plain(layers) -> list:
 
 
 def _config(layer) -> dict:
-    """Returns the config without what is another in another model: its name and precision."""
-    return {k: v for k, v in layer.get_config().items() if k not in ("name", "dtype")}
+    """Returns the config without what is another in another model: its name and precision.
+
+    Nor is tfpvae's leaky rectifier in it, but Keras' of that name.
+    """
+    config = {k: v for k, v in layer.get_config().items() if k not in ("name", "dtype")}
+    return config | ({"activation": layer.activation.__name__} if "activation" in config else {})
 
 
 class Contestant:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tf_keras
 
 from tfpvae.datasets import draw_digits
 
@@ -21,14 +22,24 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module")
-def reproduce():
+def module(name):
     before = set(sys.modules)
     sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("reproduce")
+    yield importlib.import_module(name)
     sys.path.remove(str(BENCHMARKS))
-    for name in {name for name in set(sys.modules) - before if name.startswith(("re", "rows"))}:
-        del sys.modules[name]
+    for made in set(sys.modules) - before:
+        if made.startswith(("re", "rows", "throughput")):
+            del sys.modules[made]
+
+
+@pytest.fixture(scope="module")
+def reproduce():
+    yield from module("reproduce")
+
+
+@pytest.fixture
+def throughput():
+    yield from module("throughput")
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +157,14 @@ def test_an_unknown_run_is_told(reproduce, data, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(reproduce, data, tmp_path, "C", "--only", "k7")
     assert "--only: wanted some of k1, k5, k50, got k7." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("network", ["conv", "cnn", "kmnist", "flowers"])
+def test_the_plain_recipe_is_given_nothing_of_tfpvae(throughput, monkeypatch, tmp_path, network):
+    monkeypatch.setitem(throughput.NETWORKS, network, (2, 2, 1))
+    task = throughput.described(network, tmp_path, None)["task"]
+    for name, config, _ in task["encoder"] + task["decoder"]:
+        layer = getattr(tf_keras.layers, name).from_config(config)
+        assert type(layer).__module__.startswith("tf_keras.")
+        activation = getattr(layer, "activation", tf_keras.activations.linear)
+        assert activation.__module__.startswith(("tf_keras.", "tensorflow."))
