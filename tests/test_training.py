@@ -266,7 +266,7 @@ def test_on_a_gpu_convolutions_are_compiled_too(monkeypatch):
     assert {*costs._ON_A_GPU} <= {type(layer) for layer in [*down, *up]}
     networks = {"encoder_backbone": down, "decoder_backbone": up}
     vae = built({key: tf_keras.Sequential(value) for key, value in networks.items()})
-    assert vae.jit_compile and not vae._runs_in_loops()
+    assert vae._compiles_each_step() and not vae._runs_in_loops()
     losses = vae.fit(IMAGES, batch_size=5, epochs=20, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
 

@@ -1,6 +1,7 @@
 """Checks of arguments: every message names the argument, what was wanted and what came."""
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeGuard
 
@@ -132,6 +133,9 @@ def training_arguments(
             given[name] = whole_number(name, given[name])
     if given.get("_use_cached_eval_dataset"):  # the validation of a fit, which has checked it
         return given
+    for name in ("x", "validation_data"):
+        if name in given:
+            given[name] = peeked(name, given[name], vae)
     shape, num_classes, x, y = vae.image_shape, vae.num_classes, given.get("x"), given.get("y")
     if num_classes is not None:
         if y is None and isinstance(x, (list, tuple)) and len(x) == 2:
@@ -159,12 +163,24 @@ def training_arguments(
     return given
 
 
+def peeked(argument: str, data: Any, vae: tf_keras.Model) -> Any:
+    """Returns data, of which the first batch of a generator was looked at."""
+    if not isinstance(data, Iterator) or isinstance(data, tf.data.Iterator):
+        return data
+    first = next(data, None)
+    if first is None:
+        raise ValueError(
+            f"{argument}: wanted at least one batch of images, got an empty generator."
+        )
+    images(argument, first, vae.image_shape, vae.num_classes)
+    return itertools.chain([first], data)
+
+
 def images(argument: str, data: Any, shape: Sequence[int], num_classes: int | None = None) -> None:
     """Raises unless `data` holds images [B, H, W, C] of `shape` with pixels in range.
 
     With `num_classes` they have to be pairs of images and labels. Arrays are looked at whole. Of a
-    tf.data.Dataset and a Sequence the first batch is; what cannot be looked at without using it
-    up, a Python generator, is left to training.
+    tf.data.Dataset and a Sequence the first batch is; `peeked` does so for a generator.
     """
     if isinstance(data, tf.data.Dataset):
         _dataset(argument, data, shape, num_classes)
@@ -220,10 +236,13 @@ def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
                 "Pass binary images as floats: images.astype('float32')."
             )
     elif not (low >= 0 and high <= 1):  # NaN fails both
-        hint = " Divide by 255, or pass uint8." if high > 1 else ""
-        raise ValueError(
-            f"{argument}: wanted pixels in [0, 1], got values from {low} to {high}.{hint}"
-        )
+        raise ValueError(out_of_range(argument, low, high))
+
+
+def out_of_range(argument: str, low: float, high: float) -> str:
+    """Returns the message for pixels that are not in [0, 1]."""
+    hint = " Divide by 255, or pass uint8." if high > 1 else ""
+    return f"{argument}: wanted pixels in [0, 1], got values from {low} to {high}.{hint}"
 
 
 def form(argument: str, pixels: Any, shape: Sequence[int]) -> tf.DType:

@@ -70,6 +70,8 @@ class Answers(tf_keras.Model):
         if _checks.is_array(images):
             _checks.array("images", images, self.image_shape)
             images = conditioning.join(images, conditioning.labels_of(self, labels, images))
+            if tf.is_symbolic_tensor(conditioning.split(images)[0]):
+                return inference.reconstruct(self, images)
             batch_size = batch_size or _BATCH_SIZE
         elif labels is not None:
             raise ValueError(f"labels: wanted none beside batches that have them, got {labels!r}.")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 import tf_keras
 
-from tfpvae import conditioning
+from tfpvae import conditioning, inputs
 
 # Images decoded at a time, in pixels: 16 MiB of them, and some times that inside the networks.
 _PIXELS_A_PASS = 2**22
@@ -79,6 +79,8 @@ def _log_likelihood(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) 
 
 def decode(vae: tf_keras.Model, latents: tf.Tensor) -> tf.Tensor:
     """Returns the mean of p(x|z) at latents [S, D]: images [S, H, W, C]."""
+    if tf.is_symbolic_tensor(conditioning.split(latents)[0]):  # of how many rows is not known
+        return vae.decoder(latents).mean()
     step = images_a_pass(vae)
     starts = range(0, len(conditioning.split(latents)[0]), step)
     pieces = [_decode(vae, conditioning.rows(latents, i, i + step)) for i in starts]
@@ -124,6 +126,9 @@ def _in_passes(
 
     The decoder is given so many images and draws at a time as memory allows.
     """
+    if tf.is_symbolic_tensor(conditioning.split(images)[0]):  # in a graph of the user's own
+        yield [(num_samples, score(vae, images, tf.constant(num_samples), tf.constant(0), seed))]
+        return
     rows = images_a_pass(vae)
     step = max(1, rows // num_samples)
     rows = math.ceil(num_samples / math.ceil(num_samples / rows))  # passes of about one size
@@ -172,16 +177,9 @@ def fold_in(seed: tf.Tensor, number: int) -> tf.Tensor:
     return tf.random.fold_in(seed, number)
 
 
-def scaled(images: tf.Tensor) -> tf.Tensor:
-    """Returns pixels as floats in [0, 1]: uint8 ones are divided by 255."""
-    images = tf.convert_to_tensor(images)
-    pixels = tf.cast(images, tf_keras.backend.floatx())
-    return pixels / 255 if images.dtype == tf.uint8 else pixels
-
-
 def pixels(vae: tf_keras.Model, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
     """Returns what a VAE is trained on and scored with: images as they are, or dequantized."""
-    images = scaled(images)
+    images = inputs.scaled(images)
     if not vae.dequantize:
         return images
     if seed is None:

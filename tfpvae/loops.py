@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from tfpvae import runs
+from tfpvae import inputs, runs
 
 
 def many_steps(
@@ -20,6 +20,8 @@ def many_steps(
     results: Callable[[tf.Tensor], dict],
     sums: int,
     steps: tf.Variable,
+    whole_spec: Callable[[Any], Any] = lambda spec: spec,
+    fault: Callable[[Any], tf.Tensor] = lambda batch: tf.constant(""),
 ) -> Callable[[Any], dict]:
     """Returns what takes a run from an iterator, takes its steps and returns the results.
 
@@ -30,6 +32,9 @@ def many_steps(
       sums: how many numbers.
       steps: how many to run in a call; read at each where the iterator is of batches. Where it is
         of `runs.Run`, each has as many as there are.
+      whole_spec: spec of a batch -> the same with all that is known of its shapes.
+      fault: batch -> a string that says what is wrong with it, "" for nothing. Steps end before
+        such a batch, and then the call fails with that string.
     """
     most, rows = tf.Variable(1), tf.Variable(0)  # steps of a full run, rows of a full batch
 
@@ -48,12 +53,16 @@ def many_steps(
     @tf.function(reduce_retracing=True)
     def call(iterator: Any) -> dict:
         if isinstance(iterator.element_spec, runs.Run):
-            batches, sizes = next(iterator)
-            count = tf.math.count_nonzero(sizes, dtype=tf.int32)
+            (batches, sizes), text = next(iterator), tf.constant("")
         else:
+            spec = whole_spec(iterator.element_spec)
             count = tf.cast(steps, tf.int32)
-            batches, sizes = runs.of_batches(iterator, count, most, rows)
-        return run(batches, sizes, count)
+            (batches, sizes), text = runs.of_batches(iterator, spec, count, most, rows, fault)
+        result = run(batches, sizes, tf.math.count_nonzero(sizes, dtype=tf.int32))
+        with tf.control_dependencies(list(result.values())):
+            check = inputs.refuse(text)
+        with tf.control_dependencies([check]):
+            return tf.nest.map_structure(tf.identity, result)
 
     # One trace a model is meant; TensorFlow counts them over all models and warns.
     call._omit_frequent_tracing_warning = True

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import conditioning, costs, inference, loops, objectives, progress
+from tfpvae import conditioning, costs, inference, inputs, loops, objectives, progress
 from tfpvae.answers import Answers
 
 tfd = tfp.distributions
@@ -20,6 +20,13 @@ tfd = tfp.distributions
 def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
     """Returns -log p(x|z) of each image, summed over its pixels: [B], nats."""
     return -likelihood.log_prob(images)
+
+
+class Mean(tf_keras.metrics.Mean):
+    """Mean that is NaN, not 0, of no value at all."""
+
+    def result(self) -> tf.Tensor:
+        return self.total / self.count
 
 
 class Steps(Answers):
@@ -41,16 +48,31 @@ class Steps(Answers):
 
     def train_step(self, data):
         """Returns the metrics of one step of the optimizer on -ELBO."""
-        return self._noted(*self._learn(data))
+        return self._noted(*self._run(self._learn, data))
 
     def test_step(self, data):
         """Returns the metrics of one batch."""
-        return self._noted(*self._objective(data, training=False)[1:])
+        return self._noted(*self._run(self._score, data))
 
     def predict_step(self, data):
         """Returns the reconstructions of one batch."""
-        images, labels, _, _ = conditioning.unpacked(data, self.num_classes)
-        return inference.reconstruct(self, conditioning.join(inference.scaled(images), labels))
+        images, labels, _, _ = self._checked(data)
+        return inference.reconstruct(self, conditioning.join(images, labels))
+
+    def _checked(self, data: Any) -> tuple:
+        batch = conditioning.unpacked(data, self.num_classes)
+        return inputs.checked(batch, self.image_shape, self.num_classes)
+
+    def _run(self, step: Callable, data: Any) -> tuple[dict, tuple]:
+        """Runs one step on a batch that is checked outside of XLA."""
+        images, labels, targets, sample_weight = self._checked(data)
+        data = images, targets if labels is None else labels, sample_weight
+        if self._compiles_each_step():
+            step = tf.function(step, jit_compile=True, reduce_retracing=True)
+        return step(data)
+
+    def _score(self, data: Any) -> tuple[dict, tuple]:
+        return self._objective(data, training=False)[1:]
 
     def _learn(self, data: Any, present: tf.Tensor | None = None) -> tuple[dict, tuple]:
         share = _share(data)
@@ -134,8 +156,29 @@ class Steps(Answers):
                 metric.update_state(total / sums[-1], sample_weight=sums[-1])
             return self.get_metrics_result()
 
+        def fault(data: Any) -> tf.Tensor:
+            batch = conditioning.unpacked(data, self.num_classes)
+            return inputs.fault(batch, self.image_shape, self.num_classes)
+
         count = len(self._means) + 1
-        return loops.many_steps(summed, results, count, self._steps_per_execution)
+        return loops.many_steps(
+            summed, results, count, self._steps_per_execution, self._spec, fault
+        )
+
+    def _spec(self, spec: Any) -> Any:
+        """Returns the spec of a batch with the shape that all images have."""
+        images, _, targets, _ = conditioning.unpacked(spec, self.num_classes)
+        shape = [None, *self.image_shape]
+        of_images = {id(part) for part in (images, targets) if part is not None}
+
+        def whole(part: Any) -> Any:
+            if id(part) in of_images:
+                return tf.TensorSpec(shape, part.dtype)
+            if isinstance(part, tf.TensorSpec) and part.shape.rank is None:
+                return tf.TensorSpec([None], part.dtype)
+            return part
+
+        return tf.nest.map_structure(whole, spec)
 
     def _xla_pays(self) -> bool:
         """Returns whether XLA is known to take all that a step consists of, and pays."""
@@ -147,14 +190,18 @@ class Steps(Answers):
             and costs.xla_pays(self)
         )
 
+    def _compiles_each_step(self) -> bool:
+        is_own = self._has_own_steps() and not self.run_eagerly
+        return self._by_xla and is_own and not self._runs_in_loops()
+
     def _steps_are_own(self) -> bool:
+        return self._has_own_steps() and not self.run_eagerly and not self._has_metrics
+
+    def _has_own_steps(self) -> bool:
+        """Returns whether no subclass and no strategy changes what a step is."""
         names = ("train_step", "test_step", "_learn", "_objective")
-        return (
-            not self._has_strategy
-            and not self.run_eagerly
-            and not self._has_metrics
-            and all(getattr(type(self), name) is getattr(Steps, name) for name in names)
-        )
+        is_same = all(getattr(type(self), name) is getattr(Steps, name) for name in names)
+        return is_same and not self._has_strategy
 
     def _runs_in_loops(self) -> bool:
         is_new = isinstance(self.optimizer, tf_keras.optimizers.Optimizer)

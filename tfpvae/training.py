@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, costs, epochs, pipelines, progress
+from tfpvae import _checks, costs, endings, epochs, inputs, monitors, pipelines, progress
 from tfpvae.steps import Steps, negative_log_likelihood
 
 tfd = tfp.distributions
@@ -67,8 +67,8 @@ class Training(Steps):
         self._progress = progress.Progress()  # not before: a SavedModel that is loaded brings none
         self._has_metrics = bool(kwargs.get("metrics") or kwargs.get("weighted_metrics"))
         self._by_xla = self._xla_pays() if jit_compile is None else bool(jit_compile)
-        if self._by_xla and not costs.is_dense(self):
-            self.jit_compile = True  # for Keras, whose own functions run these
+        if self._has_own_steps():
+            self.jit_compile = False  # XLA leaves out checks, which `_run` has outside of it
         self._chooses_steps = steps_per_execution is None
         # Whether Keras' functions are loops, and of several steps; not for Keras to track.
         object.__setattr__(self, "_made", {})
@@ -106,8 +106,17 @@ class Training(Steps):
         """
         method = super().fit
         given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
-        with self._steps_for(given, "train_function", "test_function"):
-            history = method(**self._ordered(given))
+        for callback in _callbacks(given):
+            monitors.let_elbo_rise(callback)
+        given = self._ordered(given)
+        counter = endings.EpochCounter()
+        given["callbacks"] = endings.with_counter(given.get("callbacks"), counter)
+        with (
+            self._steps_for(given, "train_function", "test_function"),
+            inputs.faults_named("x", self._train_counter),
+        ):
+            history = method(**given)
+        counter.leave_out_empty_epoch(history)
         step = int(self.optimizer.iterations.numpy())  # also of a MirroredVariable
         if step < self.warmup_steps:
             warnings.warn(
@@ -122,8 +131,13 @@ class Training(Steps):
         method = super().evaluate
         given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
         if given.get("_use_cached_eval_dataset"):  # of a fit, which has prepared all
-            return method(**given)
-        with self._progress.kept(), self._steps_for(given, "test_function"):
+            if getattr(self, "_eval_data_handler", None) is not None:
+                # Keras takes data that once were fewer than said for data that are at an end.
+                self._eval_data_handler._insufficient_data = False
+            with inputs.faults_named("validation_data", self._test_counter):
+                return method(**given)
+        named = inputs.faults_named("x", self._test_counter)
+        with self._progress.kept(), self._steps_for(given, "test_function"), named:
             parts = pipelines.given_of(given, "x", "y", "sample_weight")
             counts = given.get("batch_size"), given.get("steps"), self._steps_a_run()
             batches, steps = self._batches(parts, *counts)
@@ -142,7 +156,23 @@ class Training(Steps):
         is_pair = self.num_classes is not None and isinstance(x, (list, tuple))
         batches, steps = self._batches(tuple(x) if is_pair else (x,), batch_size, steps)
         x, batch_size = (x, batch_size) if batches is None else (batches, None)
-        return super().predict(x, batch_size, verbose, steps, **kwargs)
+        with inputs.faults_named("x", self._predict_counter):
+            return super().predict(x, batch_size, verbose, steps, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        """Returns the metrics of one step on a batch; as `tf_keras.Model.train_on_batch`."""
+        with inputs.faults_named("x"):
+            return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        """Returns the metrics of one batch; as `tf_keras.Model.test_on_batch`."""
+        with inputs.faults_named("x"):
+            return super().test_on_batch(x, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        """Returns the reconstructions of one batch; as `tf_keras.Model.predict_on_batch`."""
+        with inputs.faults_named("x"):
+            return super().predict_on_batch(x)
 
     # In which order images come, also when training is resumed
 
@@ -156,18 +186,29 @@ class Training(Steps):
             x = pipelines.untuned(given.get("x"))
             self._order.dataset = x if isinstance(x, tf.data.Dataset) else None
             given |= {"x": x}
+            steps = given.get("steps_per_epoch")
+            if steps and self._order.dataset is not None and not self._has_strategy:
+                first = given.get("initial_epoch", 0)
+                left = endings.epochs_of(x, steps, given.get("epochs", 1) - first)
+                given["epochs"] = first + left
         else:
             self._order.dataset = None
             given |= epochs.for_fit(self._order, steps=self._steps_a_run(), **given)
         unseen, steps = given.get("validation_data"), given.get("validation_steps")
         size = given.get("validation_batch_size") or given.get("batch_size")
         parts = tuple(unseen) if isinstance(unseen, (list, tuple)) else (unseen,)
-        batches, steps = self._batches(parts, size, steps, self._steps_a_run())
+        a_run = self._steps_a_run()
+        batches, steps = self._batches(parts, size, steps, a_run, "validation_steps")
         seen = {} if batches is None else {"validation_data": batches}
         return given | seen | {"validation_steps": steps}
 
     def _batches(
-        self, parts: tuple, batch_size: int | None, steps: int | None, a_run: int | None = None
+        self,
+        parts: tuple,
+        batch_size: int | None,
+        steps: int | None,
+        a_run: int | None = None,
+        argument: str = "steps",
     ) -> tuple[tf.data.Dataset | None, int | None]:
         """Returns batches to look at once, of arrays or a dataset, and how many they are to be.
 
@@ -175,7 +216,8 @@ class Training(Steps):
         of arrays come at once.
         """
         if len(parts) == 1 and isinstance(parts[0], tf.data.Dataset):
-            return pipelines.untuned(parts[0]), steps
+            known = steps if steps is None else endings.steps_of(argument, parts[0], steps)
+            return pipelines.untuned(parts[0]), known
         if steps is not None or self._has_strategy or not pipelines.are_arrays(parts):
             return None, steps
         if a_run is not None:  # of which Keras would count the runs

@@ -7,9 +7,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import atomic, conditioning, finite, inference, objectives, parts, strangers
+from tfpvae import atomic, conditioning, finite, inputs, objectives, parts, strangers
 from tfpvae.regularizers import KLDivergenceRegularizer
 from tfpvae.signatures import build_signatures
+from tfpvae.steps import Mean
 from tfpvae.training import Training
 
 tfd = tfp.distributions
@@ -85,6 +86,8 @@ class VAE(Training):
         self.free_bits, self.target_rate = free_bits, target_rate
         self.dequantize = dequantize
         self.image_shape, self.num_classes, posterior = parts.probe(encoder, decoder)
+        inputs.adapt_encoder(encoder, self.image_shape)
+        inputs.adapt_decoder(decoder)
         self.encoder = encoder
         self.decoder = decoder
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
@@ -94,7 +97,7 @@ class VAE(Training):
         self._prior_variables = [] if prior is None else list(self.prior.variables)
         # Past it too, since Keras counts the metrics it tracks among the weights.
         names = ("loss", "nll", "kl") if self._kl is None else ("loss", "nll", "kl", "elbo")
-        object.__setattr__(self, "_means", [tf_keras.metrics.Mean(name) for name in names])
+        object.__setattr__(self, "_means", [Mean(name) for name in names])
         # Keras calls a model built once it was called.
         self(conditioning.blank(self.image_shape, self.num_classes))
 
@@ -129,10 +132,10 @@ class VAE(Training):
     def call(self, images: Any, training: bool | None = None) -> tfd.Distribution:
         """Returns p(x|z) for one z ~ q(z|x) an image; of a conditional VAE for [images, labels]."""
         images, labels = conditioning.split(images)
-        given = conditioning.join(inference.scaled(images), labels)
-        posterior = self.encoder(given, training=training)
-        given = conditioning.join(tf.convert_to_tensor(posterior), labels)
-        return self.decoder(given, training=training)
+        training = False if training is None else training
+        posterior = self.encoder(conditioning.join(images, labels), training=training)
+        latents = conditioning.join(tf.convert_to_tensor(posterior), labels)
+        return self.decoder(latents, training=training)
 
     # Saving
 

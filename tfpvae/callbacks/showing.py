@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras
 from PIL import Image
 
-from tfpvae import _checks, conditioning, inference
+from tfpvae import _checks, conditioning, inference, inputs
 from tfpvae.figures import tiles
 from tfpvae.vae import VAE
 
@@ -176,7 +176,7 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
         _wants_pictures("TensorBoard", self.model)
         _checks.array("images", self.images, self.model.image_shape)
         labels = conditioning.labels_of(self.model, self.labels, self.images)
-        self._given = conditioning.join(inference.scaled(self.images), labels)
+        self._given = conditioning.join(inputs.scaled(self.images), labels)
         self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, "vae"))
         super().on_train_begin(logs)
 

@@ -111,6 +111,7 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
     def __init__(self, images: Any = None, labels: Any = None):
         super().__init__()
         self.images, self.labels = images, labels
+        self._batches = -1
 
     def on_train_begin(self, logs=None):
         """Keeps the weights that training begins with."""
@@ -120,11 +121,17 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
             self.model.optimizer.build(self.model.trainable_variables)
         self._keep("the beginning of training")
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the number of batches before an epoch."""
+        self._batches = int(self.model._train_counter.numpy())
+
     def on_epoch_end(self, epoch, logs=None):
         """Keeps good weights; for bad ones says why, puts the good ones back and raises."""
         logs = {name: float(value) for name, value in (logs or {}).items()}
         bad = {name: value for name, value in logs.items() if not np.isfinite(value)}
         bad = {name: value for name, value in bad.items() if not name.startswith("val_")}
+        if int(self.model._train_counter.numpy()) == self._batches:
+            bad = {}  # means of no batch, since the data ran out
         weight = finite.bad_weight(self.model)
         if not bad and weight is None:
             self._keep(f"the end of epoch {epoch + 1}")

@@ -14,7 +14,14 @@ import tensorflow_probability as tfp
 
 from tfpvae import _checks
 from tfpvae.layers.distribution_layer import register, shape_of, to_events
-from tfpvae.layers.likelihoods import DENSITY, LikelihoodLayer, channels_last, positive
+from tfpvae.layers.likelihoods import (
+    DENSITY,
+    LikelihoodLayer,
+    PixelDistribution,
+    UnboundedPixelDistribution,
+    channels_last,
+    positive,
+)
 
 tfd = tfp.distributions
 
@@ -87,7 +94,7 @@ class NormalLikelihood(LikelihoodLayer):
         else:
             scale = tf.constant(self._scale, params.dtype)
         normal = tfd.Normal(tf.sigmoid(params), scale, validate_args=self._validate_args)
-        return tfd.Independent(normal, len(shape))
+        return UnboundedPixelDistribution(normal, len(shape))
 
     def params_size(self, event_shape: int | Sequence[int]) -> int:
         """Returns the number of parameters an example, one or two a value of the event."""
@@ -160,7 +167,7 @@ class BetaLikelihood(LikelihoodLayer):
             total * tf.sigmoid(-logits),
             validate_args=self._validate_args,
         )
-        return tfd.Independent(beta, len(shape))
+        return PixelDistribution(beta, len(shape))
 
     @staticmethod
     def params_size(event_shape: int | Sequence[int]) -> int:

@@ -13,7 +13,13 @@ import tensorflow_probability as tfp
 
 from tfpvae import _checks
 from tfpvae.layers.distribution_layer import register, shape_of, to_events
-from tfpvae.layers.likelihoods import MASS, LikelihoodLayer, channels_last, positive
+from tfpvae.layers.likelihoods import (
+    MASS,
+    LikelihoodLayer,
+    PixelDistribution,
+    channels_last,
+    positive,
+)
 
 tfd = tfp.distributions
 
@@ -181,7 +187,8 @@ class DiscretizedLogisticLikelihood(_LogisticLayer):
     def _new(self, params: tf.Tensor) -> tfd.Distribution:
         shape = self.event_shape
         params = to_events(params, (*shape[:-1], 2 * shape[-1]))
-        return tfd.Independent(self._logistic(*tf.split(params, 2, axis=-1)), len(shape))
+        logistic = self._logistic(*tf.split(params, 2, axis=-1))
+        return PixelDistribution(logistic, len(shape))
 
     @staticmethod
     def params_size(event_shape: int | Sequence[int]) -> int:
@@ -241,7 +248,7 @@ class LogisticMixtureLikelihood(_LogisticLayer):
             tfd.Independent(self._logistic(logits, raw), 1),
             validate_args=self._validate_args,
         )
-        return tfd.Independent(mixture, len(sides))
+        return PixelDistribution(mixture, len(sides))
 
     def params_size(self, event_shape: int | Sequence[int]) -> int:
         """Returns the number of parameters an example, K (2 C + 1) a pixel."""

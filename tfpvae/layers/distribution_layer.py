@@ -1,5 +1,6 @@
 """What every distribution layer shares: the KL added once, and a config of plain arguments."""
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ tfd = tfp.distributions
 tfpl = tfp.layers
 
 register = tf_keras.saving.register_keras_serializable(package="tfpvae")
+
+_entered = threading.local()  # ids of the layers whose __call__ this thread is in
 
 
 class DistributionLayer(tfpl.DistributionLambda):
@@ -53,6 +56,18 @@ class DistributionLayer(tfpl.DistributionLambda):
             self._prior_variables = list(activity_regularizer.distribution_b.variables)
 
     @property
+    def _enter_dunder_call(self) -> bool:
+        """Whether `call` returns the tensor too; a flag of each thread, as threads share layers."""
+        return id(self) in vars(_entered)
+
+    @_enter_dunder_call.setter
+    def _enter_dunder_call(self, is_entered: bool) -> None:
+        if is_entered:
+            vars(_entered)[id(self)] = True
+        else:
+            vars(_entered).pop(id(self), None)
+
+    @property
     def activity_regularizer(self) -> KLDivergenceRegularizer | None:
         """The KL term that this layer adds to the loss."""
         return self._kl_regularizer
@@ -64,7 +79,10 @@ class DistributionLayer(tfpl.DistributionLambda):
 
     def __call__(self, inputs, *args, **kwargs):
         _checks.not_keras_3("inputs", inputs)
-        return super().__call__(inputs, *args, **kwargs)
+        try:
+            return super().__call__(inputs, *args, **kwargs)
+        finally:
+            self._enter_dunder_call = False  # after an error too
 
     def call(self, inputs, *args, **kwargs):
         outputs = super().call(inputs, *args, **kwargs)

@@ -4,9 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
+from tensorflow_probability.python.layers.internal import distribution_tensor_coercible
 
+from tfpvae import _checks
 from tfpvae.layers.distribution_layer import DistributionLayer, register, shape_of, to_events
 
 tfd = tfp.distributions
@@ -41,6 +45,27 @@ class LikelihoodLayer(DistributionLayer):
     def event_shape(self) -> tuple[int, ...]:
         return shape_of(self._event_shape)
 
+    def call(self, inputs, *args, **kwargs):
+        outputs = super().call(inputs, *args, **kwargs)
+        distribution = outputs[0] if isinstance(outputs, tuple) else outputs
+        distribution.__class__ = _CoerciblePixels
+        return outputs
+
+
+class _CoerciblePixels(distribution_tensor_coercible._TensorCoercible):
+    """What tfp.layers returns, which does not turn uint8 pixels into floats of 0 to 255."""
+
+    def _call_log_prob(self, value, name, **kwargs):
+        return super()._call_log_prob(_keep_bytes(value), name, **kwargs)
+
+    def _call_prob(self, value, name, **kwargs):
+        return super()._call_prob(_keep_bytes(value), name, **kwargs)
+
+
+def _keep_bytes(value: Any) -> Any:
+    is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8
+    return tf.convert_to_tensor(value) if is_bytes else value
+
 
 def channels_last(event_shape: int | Sequence[int]) -> tuple[int, ...]:
     """Returns an event shape as a tuple; raises unless it has an axis of channels."""
@@ -74,7 +99,52 @@ def _sum_log1p_exp(logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     return total, gradient
 
 
-class Bernoullis(tfd.Independent):
+class PixelDistribution(tfd.Independent):
+    """Independent distributions of pixels in [0, 1], whose log_prob takes images as a VAE does.
+
+    uint8 pixels are divided by 255. Images of another shape, which would be broadcast, raise an
+    error, and so do pixels outside [0, 1]; inside a graph these are not looked at.
+    """
+
+    has_bounds = True  # whether pixels outside [0, 1] are impossible
+
+    def _log_prob(self, x, **kwargs):
+        return super()._log_prob(self._pixels(x), **kwargs)
+
+    def _pixels(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns images as floats; raises unless they are what this distribution is of."""
+        self._check_shape(x.shape)
+        if x.dtype == tf.uint8 and self.dtype != tf.uint8:
+            return tf.cast(x, _float_of(self.dtype)) / 255
+        if self.has_bounds and not tf.is_symbolic_tensor(x) and tf.size(x) > 0:
+            low, high = tf.reduce_min(x).numpy(), tf.reduce_max(x).numpy()
+            if not (low >= 0 and high <= 1):
+                raise ValueError(_checks.out_of_range("value", low, high))
+        return x
+
+    def _check_shape(self, shape: tf.TensorShape) -> None:
+        event = self.event_shape
+        if not event.rank or not shape.rank:  # one number stands for all pixels
+            return
+        if not shape[-event.rank :].is_compatible_with(event):
+            hint = " Add the channel axis: images[..., None]." if event[-1] == 1 else ""
+            raise ValueError(
+                f"value: wanted images [..., {', '.join(map(str, event))}], got shape "
+                f"{tuple(shape)}.{hint}"
+            )
+
+
+class UnboundedPixelDistribution(PixelDistribution):
+    """The same of distributions whose draws may lie outside [0, 1]."""
+
+    has_bounds = False
+
+
+def _float_of(dtype: tf.DType) -> tf.DType:
+    return dtype if dtype.is_floating else tf.as_dtype(tf_keras.backend.floatx())
+
+
+class Bernoullis(PixelDistribution):
     """Independent Bernoullis, given by finite logits, whose log_prob takes a third of the time.
 
     More than half of the time of a dense VAE goes into the logarithms and exponentials of that of
@@ -84,7 +154,7 @@ class Bernoullis(tfd.Independent):
 
     def _log_prob(self, x):
         logits = self.distribution.logits
-        x = tf.cast(x, logits.dtype)
+        x = tf.cast(self._pixels(x), logits.dtype)
         event = len(self.event_shape)
         flat = tf.concat([self.batch_shape_tensor(), [self.event_shape.num_elements()]], axis=0)
         logits = tf.reshape(logits, flat)
@@ -226,7 +296,7 @@ class IndependentContinuousBernoulli(LikelihoodLayer):
         with tf.name_scope(name or "IndependentContinuousBernoulli"):
             logits = to_events(params, event_shape)
             bernoulli = ContinuousBernoulli(logits, dtype=logits.dtype, validate_args=validate_args)
-            return tfd.Independent(bernoulli, len(shape_of(event_shape)))
+            return PixelDistribution(bernoulli, len(shape_of(event_shape)))
 
     @staticmethod
     def params_size(event_shape: int | Sequence[int] = (), name: str | None = None) -> int:

@@ -1,0 +1,223 @@
+"""Inputs of a VAE's networks: pixels scaled and checked, and inference unless told to train.
+
+`checked` holds every batch of a step to what the VAE was built for, inside the graph. XLA leaves
+out assertions, so that programs of XLA are given batches that were checked before.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from tf_keras.src.engine import base_layer_utils
+
+from tfpvae import _checks, conditioning
+
+_RANGE = "images: wanted pixels in [0, 1], got values from"
+_SHAPE = "images: wanted shape"
+_LABELS = "labels: wanted whole numbers from 0 to"
+_WEIGHTS = "sample_weight: wanted finite numbers"
+
+
+def scaled(images: Any) -> tf.Tensor:
+    """Returns pixels as floats in [0, 1]; uint8 is divided by 255.
+
+    >>> scaled(tf.constant([0, 255], tf.uint8)).numpy().tolist()
+    [0.0, 1.0]
+    """
+    images = tf.convert_to_tensor(images)
+    pixels = tf.cast(images, tf_keras.backend.floatx())
+    return pixels / 255 if images.dtype == tf.uint8 else pixels
+
+
+def adapt_encoder(encoder: tf_keras.Model, image_shape: tuple[int, ...]) -> None:
+    """Has an encoder take all forms of images that a VAE takes, and refuse others.
+
+    Pixels of uint8 are divided by 255, a missing axis of one channel is added, and pixels outside
+    [0, 1] raise an error. Without `training` the encoder runs as in inference.
+    """
+
+    def prepared(inputs: Any) -> Any:
+        images, labels = conditioning.split(inputs)
+        return conditioning.join(_pixels(images, image_shape), labels)
+
+    _adapt(encoder, prepared)
+
+
+def adapt_decoder(decoder: tf_keras.Model) -> None:
+    """Has a decoder run as in inference unless it is told to train."""
+    _adapt(decoder, lambda inputs: inputs)
+
+
+def _adapt(network: tf_keras.Model, prepared: Callable[[Any], Any]) -> None:
+    if hasattr(network, "_is_adapted"):  # by another VAE that shares it
+        return
+    call = network.call
+
+    def adapted(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        # Without a mode, layers such as RandomFlip train: their own default is True.
+        if base_layer_utils.call_context().get_call_context_arg("training") is None:
+            return network(inputs, *args, **kwargs | {"training": False})
+        return call(prepared(inputs), *args, **kwargs)
+
+    # Past Keras' tracking of attributes. On the network itself, which keeps its class and config.
+    object.__setattr__(network, "call", adapted)
+    object.__setattr__(network, "_is_adapted", True)
+
+
+def _pixels(images: Any, image_shape: tuple[int, ...]) -> tf.Tensor:
+    """Returns images as an encoder takes them.
+
+    Raises:
+      ValueError, TypeError: for images of another shape, range or kind.
+    """
+    images = tf.convert_to_tensor(images)
+    if images.shape.rank == len(image_shape) and image_shape[-1] == 1:
+        images = images[..., tf.newaxis]
+    if images.shape.rank is not None and 0 not in images.shape:
+        _checks.form("images", images, image_shape)
+    if tf.is_symbolic_tensor(images):
+        return scaled(_in_range(images))
+    low, high = _ends(images)
+    if not _is_in_range(images, low, high):
+        raise ValueError(_checks.out_of_range("images", low.numpy(), high.numpy()))
+    return scaled(images)
+
+
+def _in_range(images: tf.Tensor) -> tf.Tensor:
+    """Returns symbolic images behind an assertion, which XLA, having no strings, can leave out."""
+    low, high = _ends(images)
+    data = [_RANGE, low, "to", high]
+    with tf.control_dependencies([tf.debugging.Assert(_is_in_range(images, low, high), data)]):
+        return tf.identity(images)
+
+
+def checked(batch: tuple, image_shape: tuple[int, ...], num_classes: int | None) -> tuple:
+    """Returns the four parts of a batch, as tensors that exist only if all of them are valid.
+
+    Args:
+      batch: images, labels, targets and sample weights, as `conditioning.unpacked` returns them.
+      image_shape: (H, W, C).
+      num_classes: of a conditional VAE; else None.
+
+    Raises:
+      tf.errors.InvalidArgumentError: as the graph runs; `faults_named` puts it into words.
+    """
+    text = fault(batch, image_shape, num_classes)
+    with tf.control_dependencies([refuse(text)]):
+        images, labels, targets, weights = (
+            None if part is None else tf.identity(part) for part in batch
+        )
+    shape = [None, *image_shape]
+    images = tf.ensure_shape(images, shape)
+    targets = None if targets is None else tf.ensure_shape(targets, shape)
+    return images, labels, targets, weights
+
+
+def refuse(text: tf.Tensor) -> tf.Operation | None:
+    """Returns an operation that fails unless the fault of a batch is ""."""
+    if tf.executing_eagerly():
+        if text != "":
+            raise tf.errors.InvalidArgumentError(None, None, f"[{text.numpy().decode()}]")
+        return tf.no_op()
+    return tf.debugging.Assert(tf.equal(text, ""), [text])
+
+
+def fault(batch: tuple, image_shape: tuple[int, ...], num_classes: int | None) -> tf.Tensor:
+    """Returns what is wrong with a batch, a scalar string, "" for nothing; see `checked`.
+
+    >>> batch = tf.fill([2, 1, 1, 1], 255.0), None, None, None
+    >>> fault(batch, (1, 1, 1), None).numpy().decode()
+    'images: wanted pixels in [0, 1], got values from 255 to 255.'
+    """
+    images, labels, targets, weights = batch
+    text = _fault_of_images(images, image_shape)
+    if targets is not None:
+        text = _first(text, lambda: _fault_of_images(targets, image_shape))
+    if num_classes is not None:
+        text = _first(text, lambda: _fault_of_labels(labels, num_classes))
+    if weights is not None:
+        text = _first(text, lambda: _fault_of_weights(weights))
+    return text
+
+
+def _first(text: tf.Tensor, other: Callable[[], tf.Tensor]) -> tf.Tensor:
+    return tf.cond(tf.equal(text, ""), other, lambda: text)
+
+
+def _unless(is_valid: tf.Tensor, text: str, *values: tf.Tensor) -> tf.Tensor:
+    return tf.cond(is_valid, lambda: "", lambda: tf.strings.format(text, values))
+
+
+def _fault_of_images(images: tf.Tensor, image_shape: tuple[int, ...]) -> tf.Tensor:
+    images = tf.convert_to_tensor(images)
+    if images.shape.rank == 1 + len(image_shape) and images.shape[1:].is_fully_defined():
+        return _fault_of_range(images)  # Keras compares the shapes as it makes the graph
+    shape = tf.shape(images)
+    has_rank = tf.equal(tf.size(shape), 1 + len(image_shape))
+    has_shape = tf.cond(
+        has_rank, lambda: tf.reduce_all(tf.equal(shape[1:], image_shape)), lambda: False
+    )
+    sides = ", ".join(map(str, image_shape))
+    text = _unless(has_shape, f"{_SHAPE} [B, {sides}], got {{}}.", shape)
+    return _first(text, lambda: _fault_of_range(images))
+
+
+def _fault_of_range(images: tf.Tensor) -> tf.Tensor:
+    low, high = _ends(images)
+    return _unless(_is_in_range(images, low, high), _RANGE + " {} to {}.", low, high)
+
+
+def _is_in_range(images: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+    if images.dtype == tf.uint8:
+        return tf.constant(True)
+    return ((low >= 0) & (high <= 1)) | tf.equal(tf.size(images), 0)  # both are NaN if a pixel is
+
+
+def _fault_of_labels(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+    low, high = _ends(labels)
+    is_valid = ((low >= 0) & (high < num_classes)) | tf.equal(tf.size(labels), 0)
+    return _unless(is_valid, f"{_LABELS} {num_classes - 1}, got {{}} to {{}}.", low, high)
+
+
+def _fault_of_weights(weights: tf.Tensor) -> tf.Tensor:
+    weights = tf.cast(weights, tf_keras.backend.floatx())
+    is_valid = tf.reduce_all(tf.math.is_finite(weights))
+    return _unless(is_valid, _WEIGHTS + ", got from {} to {}.", *_ends(weights))
+
+
+def _ends(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.reduce_min(values), tf.reduce_max(values)
+
+
+@contextlib.contextmanager
+def faults_named(argument: str, batches: tf.Variable | None = None) -> Iterator[None]:
+    """Raises in words, with the number of the batch, what `checked` finds in a step.
+
+    Args:
+      argument: the name under which the user passed the batches.
+      batches: the number of batches that were run before; None for a batch by itself.
+
+    Raises:
+      ValueError: in the place of TensorFlow's error, which names an operation of the graph.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        text = re.search(r"\[((images|labels|sample_weight): wanted .*?\.)\]", error.message)
+        if text is None:
+            raise
+        number = None if batches is None else int(batches.numpy()) + 1
+        raise ValueError(_in_words(argument, text[1], number)) from None
+
+
+def _in_words(argument: str, text: str, number: int | None) -> str:
+    values = re.match(re.escape(_RANGE) + r" (\S+) to (\S+)\.", text)
+    if values:
+        text = _checks.out_of_range(argument, float(values[1]), float(values[2]))
+    text = text.replace("images: ", f"{argument}: ", 1)
+    if number is None:
+        return text
+    return f"{text} This is batch {number}; the weights are those before it."
