@@ -15,6 +15,15 @@ _PIXELS_A_PIECE = 2**24
 _COUNTS = ("batch_size", "epochs", "validation_batch_size")
 
 
+def eager() -> None:
+    """Raises where TensorFlow 2's eager execution was switched off for the whole program."""
+    if not tf.compat.v1.executing_eagerly_outside_functions():
+        raise RuntimeError(
+            "tf.compat.v1.disable_eager_execution: wanted eager execution, which tfpvae needs, "
+            "got a program that disabled it. Remove that call, or tf.compat.v1.disable_v2_behavior()."
+        )
+
+
 def one_of(argument: str, name: Any, known: Iterable[str]) -> None:
     """Raises unless `name` is one of the `known` names."""
     known = sorted(known)
@@ -190,13 +199,14 @@ def images(argument: str, data: Any, shape: Sequence[int], num_classes: int | No
         _pair(argument, data, shape, num_classes)
 
 
-def labels(given: Any, num_classes: int, count: int) -> None:
+def labels(given: Any, num_classes: int, count: int | None) -> None:
     """Raises unless labels are whole numbers [count], 0 <= label < num_classes."""
-    wanted = f"labels: wanted whole numbers [{count}], 0 <= label < {num_classes}, got"
+    length = "B" if count is None else count
+    wanted = f"labels: wanted whole numbers [{length}], 0 <= label < {num_classes}, got"
     if not is_array(given):
         raise TypeError(f"{wanted} {type(given).__name__}.")
     shape, dtype = tuple(given.shape), _dtype(wanted, given)
-    if shape != (count,):
+    if not tf.TensorShape(shape).is_compatible_with([count]):
         hint = ""
         if len(shape) == 2:
             hint = " labels[:, 0]?" if shape[1] == 1 else " Of one-hot ones: labels.argmax(axis=1)."

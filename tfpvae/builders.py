@@ -96,6 +96,7 @@ def build_encoder(
     >>> encoder.count_params(), encoder(np.zeros([3, 28, 28, 1])).mean().shape
     (201988, TensorShape([3, 2]))
     """
+    _checks.eager()
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
     if heads.is_made_of_the_encoder(prior):
@@ -181,6 +182,7 @@ def build_decoder(
     >>> decoder.count_params(), decoder(np.zeros([3, 2])).mean().shape
     (202256, TensorShape([3, 28, 28, 1]))
     """
+    _checks.eager()
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
     head = heads.likelihood_layer(likelihood, image_shape)

@@ -8,6 +8,7 @@ module is either. Nothing else has to know which of the two a VAE is.
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -99,6 +100,49 @@ def labels_of(vae: tf_keras.Model, labels: Any, rows: Any) -> tf.Tensor | None:
     if labels is None:
         raise _checks.no_labels(vae.num_classes)
     labels = _checks.as_tensor("labels", labels)
-    labels = tf.fill([len(rows)], labels) if labels.shape.rank == 0 else labels
-    _checks.labels(labels, vae.num_classes, len(rows))
+    labels = tf.fill([tf.shape(rows)[0]], labels) if labels.shape.rank == 0 else labels
+    _checks.labels(labels, vae.num_classes, rows.shape[0])
     return tf.cast(labels, tf.int32)
+
+
+def weighed_by_class(arguments: dict[str, Any], num_classes: int | None) -> dict[str, Any]:
+    """Returns the arguments of `fit` with the weights of classes as weights of images.
+
+    Raises:
+      ValueError, TypeError: for a VAE without classes, or weights that are no such dict.
+    """
+    weights = arguments.pop("class_weight", None)
+    if weights is None:
+        return arguments
+    if num_classes is None:
+        raise ValueError(
+            "class_weight: wanted a VAE with labels, which build_vae(..., num_classes=...) makes, "
+            "got one without. sample_weight weighs images one by one."
+        )
+    classes = set(range(num_classes))
+    if not isinstance(weights, dict) or not set(weights) <= classes:
+        raise ValueError(
+            f"class_weight: wanted a dict of classes, from 0 to {num_classes - 1}, to numbers, got "
+            f"{weights!r}."
+        )
+    factors = [
+        _checks.finite_number("class_weight", weights.get(label, 1.0), minimum=0)
+        for label in sorted(classes)
+    ]
+    table = tf.constant(factors, tf_keras.backend.floatx())
+
+    def weighed(images: Any, labels: Any, weight: Any = 1.0) -> tuple:
+        of_class = tf.gather(table, tf.cast(labels, tf.int32))
+        return images, labels, of_class * tf.cast(weight, of_class.dtype)
+
+    if isinstance(arguments["x"], tf.data.Dataset):
+        return arguments | {"x": arguments["x"].map(weighed)}
+    if not _checks.is_array(arguments["x"]):
+        raise TypeError(
+            "class_weight: wanted arrays or a tf.data.Dataset, got "
+            f"{type(arguments['x']).__name__}. Let its batches be (images, labels, sample_weight)."
+        )
+    weight = arguments.get("sample_weight")
+    weight = 1.0 if weight is None else np.asarray(weight).reshape(-1)
+    *_, weight = weighed(arguments["x"], arguments["y"], weight)
+    return arguments | {"sample_weight": weight.numpy()}

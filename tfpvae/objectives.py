@@ -1,5 +1,6 @@
 """What a VAE is trained on: bounds on log p(x), and what holds the KL to a rate."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -12,6 +13,12 @@ from tfpvae.layers.likelihoods import DENSITY
 tfd = tfp.distributions
 
 OBJECTIVES = ("elbo", "iwae", "dreg")
+
+
+@tf_keras.saving.register_keras_serializable(package="tfpvae")
+def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
+    """Returns -log p(x|z) of each image, summed over its pixels: [B], nats."""
+    return -likelihood.log_prob(images)
 
 
 class Terms(NamedTuple):
@@ -57,6 +64,25 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
         doubly_reparameterized(posterior, tf.zeros([1, 1, posterior.event_shape[0]]))
 
 
+def check_loss(vae: tf_keras.Model, loss: Callable) -> None:
+    """Raises unless a loss of the user's own returns one number for each image.
+
+    Raises:
+      ValueError: for a loss of each pixel, or of a whole batch.
+    """
+    labels = None if vae.num_classes is None else tf.zeros([2], tf.int32)
+    latents = tf.zeros([2, parts.input_shape("decoder", vae.decoder)[0]])
+    likelihood = vae.decoder(conditioning.join(latents, labels))
+    shape = tf.shape(loss(likelihood.mean(), likelihood)).numpy().tolist()
+    if shape not in ([2], [2, 1]):
+        raise ValueError(
+            "loss: wanted a function of (images, likelihood) that returns one number per image, [B], "
+            f"got one that returns shape {shape} for 2 images. Of a loss of pixels take the sum: "
+            "lambda x, p: tf.reduce_sum(loss(x, p.mean()), axis=[1, 2]), where a Keras loss has "
+            "reduction='none'."
+        )
+
+
 def terms(
     vae: tf_keras.Model,
     given: Any,
@@ -85,7 +111,8 @@ def terms(
     shape = tf.shape(latents)[:2]
     labels = conditioning.split(given)[1]
     likelihood = vae.decoder(conditioning.draws(latents, labels), training=training)
-    nll = vae.loss(tf.tile(targets, [vae.num_samples, 1, 1, 1]), likelihood)
+    loss_fn = getattr(vae, "loss", None) or negative_log_likelihood  # None before `compile`
+    nll = loss_fn(tf.tile(targets, [vae.num_samples, 1, 1, 1]), likelihood)
     nll = tf.reshape(nll, shape)
     # Read before the KL: a prior made of the encoder runs it again, with losses of its own.
     rest = tf.add_n(

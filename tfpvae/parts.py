@@ -89,9 +89,17 @@ def bits_of_a_level(vae: tf_keras.Model) -> int:
 
 
 def other_losses(vae: tf_keras.Model) -> list[tf.Tensor]:
-    """Returns the losses of a VAE's layers but for those of the heads, which are its KL."""
-    heads = {id(loss) for head in distribution_layers(vae.encoder) for loss in head.losses}
-    return [loss for loss in vae.losses if id(loss) not in heads]
+    """Returns the losses of a VAE's layers other than KL terms, those of its last pass."""
+    own = {
+        id(loss) for loss in vae._eager_losses
+    }  # of a call of the VAE, which a step makes none of
+    return [loss for loss in vae.losses if id(loss) not in own]
+
+
+def without_kl_terms(losses: list[tf.Tensor], encoder: tf_keras.Model) -> list[tf.Tensor]:
+    """Returns losses but for those of an encoder's distribution layers, which are KL terms."""
+    kl = {id(loss) for layer in distribution_layers(encoder) for loss in layer.losses}
+    return [loss for loss in losses if id(loss) not in kl]
 
 
 def kl_term(

@@ -44,3 +44,27 @@ def generators(vae: tf_keras.Model) -> list[tf.random.Generator]:
     own = [getattr(layer, "_random_generator", None) for layer in vae.submodules]
     found = [getattr(generator, "_generator", None) for generator in own]
     return [generator for generator in found if generator is not None]
+
+
+def build_optimizer(vae: tf_keras.Model) -> None:
+    """Makes the variables of a VAE's optimizer, if they were not made yet."""
+    optimizer = vae.optimizer
+    if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
+        optimizer._create_all_weights(vae.trainable_variables)
+    else:
+        optimizer.build(vae.trainable_variables)
+
+
+def restore_optimizer(vae: tf_keras.Model, saved: tf_keras.optimizers.Optimizer) -> None:
+    """Gives the optimizer of a VAE the state of a saved one."""
+    build_optimizer(vae)
+    vae.optimizer.iterations.assign(saved.iterations)
+    # Not strict: an optimizer that has not stepped yet was saved without its slots.
+    for variable, value in zip(_slots(vae.optimizer), _slots(saved), strict=False):
+        variable.assign(value)
+
+
+def _slots(optimizer: tf_keras.optimizers.Optimizer) -> list[tf.Variable]:
+    variables = optimizer.variables
+    variables = variables() if callable(variables) else variables
+    return [variable for variable in variables if variable is not optimizer.iterations]

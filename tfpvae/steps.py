@@ -16,17 +16,14 @@ from tfpvae.answers import Answers
 tfd = tfp.distributions
 
 
-@tf_keras.saving.register_keras_serializable(package="tfpvae")
-def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
-    """Returns -log p(x|z) of each image, summed over its pixels: [B], nats."""
-    return -likelihood.log_prob(images)
-
-
 class Mean(tf_keras.metrics.Mean):
     """Mean that is NaN, not 0, of no value at all."""
 
     def result(self) -> tf.Tensor:
         return self.total / self.count
+
+    def load_own_variables(self, store: Any) -> None:
+        """Does nothing: sums begin anew, and Keras cannot assign them under a strategy."""
 
 
 class Steps(Answers):
@@ -185,7 +182,7 @@ class Steps(Answers):
         own = (type(self.prior).__module__ or "").split(".")[0]
         return (
             self._steps_are_own()
-            and self.loss is negative_log_likelihood
+            and self.loss is objectives.negative_log_likelihood
             and own in ("builtins", "tensorflow_probability", "tfpvae")
             and costs.xla_pays(self)
         )

@@ -11,8 +11,20 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, costs, endings, epochs, inputs, monitors, pipelines, progress
-from tfpvae.steps import Steps, negative_log_likelihood
+from tfpvae import (
+    _checks,
+    conditioning,
+    costs,
+    endings,
+    epochs,
+    inputs,
+    monitors,
+    objectives,
+    pipelines,
+    progress,
+)
+from tfpvae.objectives import negative_log_likelihood
+from tfpvae.steps import Steps
 
 tfd = tfp.distributions
 
@@ -46,6 +58,7 @@ class Training(Steps):
             take about a tenth of a second, and for one where a callback asks for each.
           **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
         """
+        _checks.eager()
         _checks.not_keras_3("optimizer", optimizer)
         for argument in ("metrics", "weighted_metrics"):
             for metric in tf.nest.flatten(kwargs.get(argument)):
@@ -55,6 +68,8 @@ class Training(Steps):
             raise TypeError(
                 f"loss: wanted a function of (images, likelihood) that returns [B], got {loss!r}."
             )
+        if loss is not negative_log_likelihood:
+            objectives.check_loss(self, loss)
         steps_per_execution = None if steps_per_execution == "auto" else steps_per_execution
         restored = getattr(self, "optimizer", None) if kwargs.get("from_serialized") else None
         super().compile(
@@ -73,10 +88,7 @@ class Training(Steps):
         # Whether Keras' functions are loops, and of several steps; not for Keras to track.
         object.__setattr__(self, "_made", {})
         if restored is not None:  # Keras restores an optimizer from SavedModel and drops it here
-            self.optimizer.build(self.trainable_variables)
-            # Not strict: an optimizer that has not stepped yet was saved without its slots.
-            for variable, saved in zip(self.optimizer.variables, restored.variables, strict=False):
-                variable.assign(saved)
+            progress.restore_optimizer(self, restored)
 
     def get_compile_config(self) -> dict | None:
         """Returns what `compile` was given as plain data; Keras asks for it to save a `.keras`."""
@@ -106,6 +118,7 @@ class Training(Steps):
         """
         method = super().fit
         given = _checks.training_arguments(method, self, x, y, *args, **kwargs)
+        given = conditioning.weighed_by_class(given, self.num_classes)
         for callback in _callbacks(given):
             monitors.let_elbo_rise(callback)
         given = self._ordered(given)

@@ -7,7 +7,18 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import atomic, conditioning, finite, inputs, objectives, parts, strangers
+from tfpvae import (
+    _checks,
+    atomic,
+    conditioning,
+    finite,
+    inference,
+    inputs,
+    objectives,
+    parts,
+    progress,
+    strangers,
+)
 from tfpvae.regularizers import KLDivergenceRegularizer
 from tfpvae.signatures import build_signatures
 from tfpvae.steps import Mean
@@ -81,6 +92,7 @@ class VAE(Training):
         dequantize: bool = False,
         **kwargs: Any,
     ):
+        _checks.eager()
         super().__init__(name=name, **kwargs)
         self.objective, self.num_samples = objective, num_samples
         self.free_bits, self.target_rate = free_bits, target_rate
@@ -129,13 +141,65 @@ class VAE(Training):
         """The means of loss, nll, kl and elbo, and the metrics given to `compile`."""
         return [*self._means, *super().metrics]
 
+    def build_from_config(self, config: dict) -> None:
+        """Does nothing: a VAE is built as soon as it is made."""
+
     def call(self, images: Any, training: bool | None = None) -> tfd.Distribution:
         """Returns p(x|z) for one z ~ q(z|x) an image; of a conditional VAE for [images, labels]."""
         images, labels = conditioning.split(images)
         training = False if training is None else training
         posterior = self.encoder(conditioning.join(images, labels), training=training)
+        if self._kl is not None:
+            self.add_loss(self.kl_weight * tf.reduce_mean(self.kl_divergence(posterior)))
         latents = conditioning.join(tf.convert_to_tensor(posterior), labels)
         return self.decoder(latents, training=training)
+
+    @property
+    def losses(self) -> list[tf.Tensor]:
+        """The losses besides the nll of the last call, `vae(images)`: kl_weight * KL and others.
+
+        The KL is that of this VAE's prior, at the present kl_weight, as in `fit`; the terms that
+        the encoder's own layers add, against another prior perhaps, are left out. `free_bits`,
+        `target_rate` and the objectives "iwae" and "dreg" change more than a term of the loss: with
+        them, train on `loss_terms(images).loss`.
+        """
+        return parts.without_kl_terms(super().losses, self.encoder)
+
+    def loss_terms(
+        self, images: Any, labels: Any = None, *, seed: Any = None, training: bool = True
+    ) -> objectives.Terms:
+        """Returns what `fit` trains on, for a training loop of your own.
+
+        Args:
+          images: [B, H, W, C], float in [0, 1] or uint8.
+          labels: of a conditional VAE, whole numbers [B], or one for all images.
+          seed: of the draws of z; None for new draws each time, else an int or two of them.
+          training: whether layers such as dropout run as in training.
+
+        Returns:
+          `objectives.Terms`: `loss`, `nll` and `kl` of each image, [B] nats; `mean`, the mean of
+          p(x|z), [B, H, W, C]; `rest`, what the layers' own regularizers add, a scalar. The loss of
+          a batch is the mean of `loss`, plus `rest`.
+
+        Raises:
+          ValueError, TypeError: for images or labels that are wrong.
+
+        >>> import tfpvae
+        >>> vae = tfpvae.build_vae("dense")
+        >>> with tf.GradientTape() as tape:
+        ...     terms = vae.loss_terms(tf.zeros([8, 28, 28, 1]), seed=0)
+        ...     loss = tf.reduce_mean(terms.loss) + terms.rest
+        >>> gradients = tape.gradient(loss, vae.trainable_variables)
+        >>> all(gradient is not None for gradient in gradients)
+        True
+        """
+        images = _checks.as_tensor("images", images)
+        _checks.array("images", images, self.image_shape)
+        labels = conditioning.labels_of(self, labels, images)
+        seed = _checks.seed(seed)
+        targets = inference.pixels(self, images, seed)
+        given = conditioning.join(targets, labels)
+        return objectives.terms(self, given, targets, training, seed)
 
     # Saving
 
@@ -237,7 +301,7 @@ class VAE(Training):
         """Compiles as the saved model was; loading calls it, and then restores the optimizer."""
         with strangers.guarding(config):
             self.compile(**tf_keras.saving.deserialize_keras_object(config))
-            self.optimizer.build(self.trainable_variables)
+            progress.build_optimizer(self)
 
     def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
         """Prints the layers of the two networks; as `tf_keras.Model.summary`."""

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from tfpvae import finite
+from tfpvae import finite, progress
 from tfpvae.vae import VAE, state
 
 
@@ -117,8 +117,7 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
         """Keeps the weights that training begins with."""
         if not isinstance(self.model, VAE):
             raise TypeError(f"StopOnNonFinite: wanted a tfpvae.VAE to train, got {self.model!r}.")
-        if hasattr(self.model.optimizer, "build"):  # its slots, to be kept too
-            self.model.optimizer.build(self.model.trainable_variables)
+        progress.build_optimizer(self.model)  # its slots are kept too
         self._keep("the beginning of training")
 
     def on_epoch_begin(self, epoch, logs=None):
