@@ -101,3 +101,9 @@ def test_a_conditional_vae_is_refused_in_words(ask):
     vae = tfpvae.build_vae("dense", image_shape=(4, 4, 1), num_classes=4)
     with pytest.raises(ValueError, match="ex_post take no conditional VAE"):
         ask(vae, np.zeros([4, 4, 4, 1], "float32"))
+
+
+@pytest.mark.parametrize("found", [None, [], {}, {"loss": [1.0]}], ids=str)
+def test_a_table_of_something_else_is_refused(found):
+    with pytest.raises(TypeError, match="found: wanted the dict that report returns, got"):
+        evaluation.table(found)

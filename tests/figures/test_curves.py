@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import tf_keras
 
 from tests.figures import drawing
 from tfpvae import figures
@@ -63,10 +64,54 @@ def test_history_draws_only_what_is_there():
         ({"loss": [1.0, 2.0], "kl": [1.0]}, r"history\['kl'\]: wanted 2 epochs .*, got 1"),
         ({"loss": [1.0, np.nan]}, r"wanted finite numbers, got nan in epoch 2"),
         ({"val_nll": [np.inf]}, r"history\['val_nll'\]: .* got inf in epoch 1"),
+        ({"loss": ["low"]}, r"history\['loss'\]: wanted one number for each epoch, got \['low'\]"),
+        ({"loss": [[1.0], [1.0, 2.0]]}, r"history\['loss'\]: wanted one number for each epoch"),
+        (tf_keras.callbacks.History(), r"history: wanted some of \['loss'.*, got \[\]"),
     ],
 )
 def test_history_refuses(history, message):
     with pytest.raises(ValueError, match=message):
+        figures.history(history)
+
+
+def _fitted(epochs: int) -> tf_keras.callbacks.History:
+    model = tf_keras.Sequential([tf_keras.layers.Dense(1)])
+    model.compile(loss="mse")
+    unseen = np.ones([2, 1]), np.zeros([2, 1])
+    return model.fit(*unseen, epochs=epochs, validation_data=unseen, verbose=0)
+
+
+def test_history_takes_what_fit_returns():
+    fitted = _fitted(3)
+    (axes,) = figures.history(fitted).axes
+    training, validation = axes.lines
+    np.testing.assert_array_equal(training.get_ydata(), fitted.history["loss"])
+    np.testing.assert_array_equal(validation.get_ydata(), fitted.history["val_loss"])
+
+
+def test_history_says_what_to_do_with_one_dict_an_epoch():
+    history = [{"loss": 3.0, "kl": 1.0}, {"loss": 2.0, "kl": 1.5}]
+    with pytest.raises(TypeError, match="history: wanted the History .* got 2 dicts") as caught:
+        figures.history(history)
+    _, _, line = str(caught.value).partition("each: ")
+    lists = eval(line[:-1], {"history": history})  # as the message says
+    assert lists == {"loss": [3.0, 2.0], "kl": [1.0, 1.5]}
+    assert len(figures.history(lists).axes) == 2
+
+
+def test_history_says_what_to_do_with_one_run_after_the_other():
+    history = [_fitted(2), _fitted(1)]
+    with pytest.raises(TypeError, match="history: wanted the History .* got 2 of them") as caught:
+        figures.history(history)
+    _, _, line = str(caught.value).partition("other: ")
+    lists = eval(line[:-1], {"history": history})  # as the message says
+    assert lists["loss"] == history[0].history["loss"] + history[1].history["loss"]
+    assert len(figures.history(lists).axes[0].lines[0].get_ydata()) == 3
+
+
+@pytest.mark.parametrize("history", [None, [], [1.0, 2.0], "loss", 3.0], ids=str)
+def test_history_refuses_what_has_no_names(history):
+    with pytest.raises(TypeError, match="history: wanted the History that fit returns"):
         figures.history(history)
 
 

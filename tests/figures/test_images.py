@@ -17,6 +17,13 @@ def _drawn(figure: Figure) -> list[np.ndarray]:
 # --- images -------------------------------------------------------------------------------------
 
 
+def test_a_row_may_be_labelled_by_a_number():
+    images = np.zeros([2, 4, 4, 1])
+    figure = figures.reconstructions(images, {2: images, 10: images})
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["original", "2", "10"]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8])
 def test_images_are_drawn_as_they_are(channels, dtype):

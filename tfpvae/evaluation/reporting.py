@@ -97,7 +97,14 @@ def report(
 
 
 def table(found: dict[str, Any]) -> str:
-    """Returns a report as a table of text."""
+    """Returns a report as a table of text.
+
+    Raises:
+      TypeError: for something that is not what `report` returns.
+    """
+    if not isinstance(found, dict) or not {"log_likelihood", "elbo", "trouble"} <= set(found):
+        content = sorted(map(str, found)) if isinstance(found, dict) else type(found).__name__
+        raise TypeError(f"found: wanted the dict that report returns, got {content}.")
     bounds, elbo, shared = found["log_likelihood"], found["elbo"], found["information"]
     latent, samples = found["latent"], found["log_likelihood"]["num_samples"]
     rows = [

@@ -11,19 +11,20 @@ import numpy.typing as npt
 from tfpvae.figures import classes, page
 
 if TYPE_CHECKING:
+    import tf_keras
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _TITLES = {"loss": "loss", "nll": "negative log-likelihood", "kl": "KL divergence"}
 
 
-def history(history: Mapping[str, Sequence[float]]) -> Figure:
+def history(history: Mapping[str, Sequence[float]] | tf_keras.callbacks.History) -> Figure:
     """Curves of the loss and its two terms over the epochs, one panel each.
 
     Args:
-      history: Lists of one number an epoch, in nats an image, under any of the keys "loss", "nll"
-        and "kl" for training and "val_loss", "val_nll" and "val_kl" for validation.  Keys of
-        other quantities are left out.
+      history: The `History` that `fit` returns. Or lists of one number an epoch, in nats an image,
+        under any of the keys "loss", "nll" and "kl" for training and "val_loss", "val_nll" and
+        "val_kl" for validation. Keys of other quantities are left out.
 
     Returns:
       A figure with a panel for each of the quantities present.
@@ -31,6 +32,7 @@ def history(history: Mapping[str, Sequence[float]]) -> Figure:
     Raises:
       ValueError: If none of the quantities is there, if the lists differ in length or are empty,
         or if a number is not finite.
+      TypeError: For something that is neither a `History` nor such lists.
 
     Example:
       >>> figure = history({"loss": [210.0, 180.0], "val_loss": [205.0, 178.0]})
@@ -115,12 +117,13 @@ def error_by_class(
     return figure
 
 
-def _curves(history: Mapping[str, Sequence[float]]) -> dict[str, np.ndarray]:
+def _curves(history: Any) -> dict[str, np.ndarray]:
     """The curves to draw, checked."""
+    lists = _lists(history)
     keys = [prefix + name for name in _TITLES for prefix in ("", "val_")]
-    curves = {key: np.asarray(history[key], dtype=float) for key in keys if key in history}
+    curves = {key: _numbers(key, lists[key]) for key in keys if key in lists}
     if not curves:
-        raise ValueError(f"history: wanted some of {keys}, got {list(history)}.")
+        raise ValueError(f"history: wanted some of {keys}, got {list(lists)}.")
     first, epochs = next((key, curve.size) for key, curve in curves.items())
     for key, curve in curves.items():
         if curve.ndim != 1 or curve.size == 0:
@@ -138,6 +141,31 @@ def _curves(history: Mapping[str, Sequence[float]]) -> dict[str, np.ndarray]:
                 f"history[{key!r}]: wanted finite numbers, got {curve[epoch]} in epoch {epoch + 1}."
             )
     return curves
+
+
+def _lists(history: Any) -> Mapping[str, Any]:
+    """The dict of lists that a `History` has, or that came in its place."""
+    lists = getattr(history, "history", history)
+    if hasattr(lists, "keys") and hasattr(lists, "__getitem__"):  # a DataFrame is no Mapping
+        return lists
+    wanted = "history: wanted the History that fit returns, or its dict of lists, got"
+    if isinstance(history, (list, tuple)) and history:
+        if all(isinstance(part, Mapping) for part in history):
+            fix = "{name: [epoch[name] for epoch in history] for name in history[0]}"
+            raise TypeError(f"{wanted} {len(history)} dicts. If they are an epoch each: {fix}.")
+        if all(hasattr(part, "history") for part in history):
+            fix = "{'loss': sum((part.history['loss'] for part in history), [])}"
+            raise TypeError(f"{wanted} {len(history)} of them. One after the other: {fix}.")
+    raise TypeError(f"{wanted} {type(history).__name__}.")
+
+
+def _numbers(key: str, values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"history[{key!r}]: wanted one number for each epoch, got {str(values)[:50]}."
+        ) from None
 
 
 def _panel(axes: Axes, epochs: np.ndarray, curves: Mapping[str, np.ndarray], name: str) -> None:

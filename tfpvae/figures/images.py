@@ -52,7 +52,7 @@ def reconstructions(
             raise ValueError(
                 f"reconstructions: wanted the images' shape {originals.shape}, got {copies.shape}."
             )
-        rows[label] = copies[:max_images]
+        rows[str(label)] = copies[:max_images]
     return tiles.grid([*rows.values()], row_labels=[*rows])
 
 
