@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -79,10 +80,11 @@ def palette_picture():
 )
 def test_every_mode_of_png(tmp_path, mode, colour, rgb):
     path = save(tmp_path / "a.png", mode, colour)
+    white = {"max_value": 65535}  # also of the one that is nearly black
     # Blending on white rounds once, hence one level.
-    np.testing.assert_allclose(load_one(path), np.broadcast_to(rgb, SHAPE), atol=1)
+    np.testing.assert_allclose(load_one(path, **white), np.broadcast_to(rgb, SHAPE), atol=1)
     grey = round(np.dot(rgb, (0.299, 0.587, 0.114)))
-    np.testing.assert_allclose(load_one(path, (16, 16, 1)), grey, atol=1)
+    np.testing.assert_allclose(load_one(path, (16, 16, 1), **white), grey, atol=1)
 
 
 @pytest.mark.parametrize("channels, colour", [(1, ORANGE_GREY), (3, ORANGE)])
@@ -126,6 +128,167 @@ def test_exif_orientation_is_applied(tmp_path, name, orientation, side):
     means = {name: half.mean() for name, half in halves.items()}
     assert max(means, key=means.get) == side
     assert means[side] > 245
+
+
+# Files of 16 bits a value, with values of fewer.
+
+
+def write_16_bits(path, values):
+    """Writes values [H, W, C] as a PNG: grey, grey and alpha, RGB or RGBA by C."""
+    path.write_bytes(tf.io.encode_png(values.astype(np.uint16)).numpy())
+    return path
+
+
+def values_of(bits, channels=1, seed=0):
+    """Values [16, 16, channels] from 0 to the last of so many bits."""
+    values = np.random.default_rng(seed).integers(0, 2**bits, [16, 16, channels])
+    values[0, 0], values[0, 1] = 0, 2**bits - 1
+    return values
+
+
+ADVICE = r"files: .*16-bit .* '.*{name}', whose brightest value is {value}; .* max_value={white} "
+
+
+def advised(path, name, value, white):
+    """Loads what is warned of, and returns the argument of the advice."""
+    message = ADVICE.format(name=name, value=value, white=white)
+    with pytest.warns(UserWarning, match=message) as caught:
+        load_pictures(path, image_shape=(16, 16, 1))
+    assert len(caught) == 1 and caught[0].filename == __file__
+    return int(str(caught[0].message).split("max_value=")[1].split()[0])
+
+
+@pytest.mark.parametrize("bits", [1, 8, 10, 12, 14])
+def test_pictures_of_fewer_bits_are_warned_of_and_the_advice_gives_their_pixels(tmp_path, bits):
+    values, white = values_of(bits), 2**bits - 1
+    write_16_bits(tmp_path / "a.png", values)
+    max_value = advised(tmp_path, "a.png", white, white)
+    image = load_one(tmp_path / "a.png", (16, 16, 1), max_value=max_value)
+    np.testing.assert_array_equal(image, np.rint(values / white * 255))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_colours_of_16_bits_are_read_whole(tmp_path, channels, bits):
+    values, white = values_of(bits, channels), 2**bits - 1
+    if channels in (2, 4):
+        values[..., -1] = white
+    colours = 1 if channels < 3 else 3
+    write_16_bits(tmp_path / "a.png", values)
+    image = load_one(tmp_path / "a.png", (16, 16, colours), max_value=white)
+    np.testing.assert_array_equal(image, np.rint(values[..., :colours] / white * 255))
+
+
+@pytest.mark.parametrize("opaque", [4095, 65535])
+def test_transparency_of_12_or_of_16_bits_is_laid_on_white(tmp_path, opaque):
+    values = np.full([16, 16, 2], 0)
+    values[:8, :, 1] = opaque
+    write_16_bits(tmp_path / "a.png", values)
+    image = load_one(tmp_path / "a.png", (16, 16, 1), max_value=4095)
+    assert (image[:8] == 0).all() and (image[8:] == 255).all()
+
+
+def test_colours_of_16_bits_are_turned_upright(tmp_path):
+    stored = np.zeros([16, 16, 3])
+    stored[:, :8] = 4095  # stored with its left half white
+    path = write_16_bits(tmp_path / "a.png", stored)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    length, check = (number.to_bytes(4, "big") for number in (len(body) - 4, zlib.crc32(body)))
+    whole, header = path.read_bytes(), 33  # the signature and the first chunk
+    path.write_bytes(whole[:header] + length + body + check + whole[header:])
+    image = load_one(path, max_value=4095)
+    assert (image[:8] == 255).all() and (image[8:] == 0).all()
+
+
+def test_the_first_dark_picture_is_named_and_the_brightest_of_all_advised(tmp_path):
+    for i, brightest in enumerate((500, 3000, 900)):
+        write_16_bits(tmp_path / f"{i}.png", values_of(8) / 255 * brightest)
+    save(tmp_path / "a.png", "L", 3)  # of 8 bits, about which nothing is said
+    assert advised(tmp_path, "0.png", 500, 4095) == 4095
+
+
+def test_one_bright_picture_says_that_the_others_are_meant_dark(tmp_path):
+    write_16_bits(tmp_path / "a.png", values_of(12))
+    write_16_bits(tmp_path / "b.png", values_of(16))
+    assert load_pictures(tmp_path, image_shape=(16, 16, 1)).images[0].max() == 16
+
+
+@pytest.mark.parametrize("name", ["black", "eight bits"])
+def test_no_warning_of_black_or_of_8_bits(tmp_path, name):
+    if name == "black":
+        write_16_bits(tmp_path / "a.png", np.zeros([16, 16, 1]))
+    else:
+        save(tmp_path / "a.png", "L", 10)
+    assert load_one(tmp_path / "a.png", (16, 16, 1)).max() == (0 if name == "black" else 10)
+
+
+def test_what_is_brighter_than_white_is_white_and_8_bits_stay(tmp_path):
+    write_16_bits(tmp_path / "a.png", np.array([0, 1000, 2000, 60000]).reshape([2, 2, 1]))
+    save(tmp_path / "b.png", "L", 100, (2, 2))
+    deep, plain = load_pictures(tmp_path, image_shape=(2, 2, 1), max_value=2000).images
+    np.testing.assert_array_equal(deep.ravel(), [0, 128, 255, 255])
+    assert (plain == 100).all()
+
+
+def test_a_broken_picture_among_dark_ones_is_skipped_and_both_are_said(tmp_path):
+    write_16_bits(tmp_path / "b.png", values_of(12))
+    (tmp_path / "a.png").write_text("no picture")
+    with pytest.warns(UserWarning) as caught:
+        load_pictures(tmp_path, image_shape=(16, 16, 1), on_error="skip")
+    messages = sorted(str(warning.message)[:5] for warning in caught)
+    assert messages == ["files", "skipp"]
+
+
+def stream_16_bits(folder, **options):
+    return stream_pictures(folder, image_shape=(16, 16, 1), batch_size=2, **options)
+
+
+def test_a_stream_warns_once_and_reads_as_loading_does(tmp_path):
+    for i in range(3):
+        write_16_bits(tmp_path / f"{i}.png", values_of(12, seed=i))
+    message = ADVICE.format(name="0.png", value=4095, white=4095)
+    with pytest.warns(UserWarning, match=message) as caught:
+        batches = stream_16_bits(tmp_path)
+        assert np.concatenate([*batches, *batches]).max() == 16
+    assert len(caught) == 1 and caught[0].filename == __file__
+    loaded = load_pictures(tmp_path, image_shape=(16, 16, 1), max_value=4095).images
+    streamed = np.concatenate([*stream_16_bits(tmp_path, max_value=4095)])
+    np.testing.assert_array_equal(streamed, loaded)
+    assert loaded.max() == 255
+
+
+def test_a_stream_looks_at_no_more_than_some_files_before_it_begins(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pictures_of_files, "brightest_value", lambda path: asked.append(path))
+    path = str(save(tmp_path / "a.png"))
+    for count in (1, 64, 65, 1000):
+        asked.clear()
+        stream_pictures([path] * count, image_shape=SHAPE, batch_size=2)
+        assert min(count, 32) <= len(asked) <= 64
+
+
+def test_a_stream_of_a_broken_file_says_so_when_it_comes_to_it(tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    batches = stream_16_bits(tmp_path)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"wanted pictures, got '.*a\.png'"):
+        list(batches)
+
+
+@pytest.mark.parametrize(
+    "max_value, error, message",
+    [
+        (0, ValueError, "max_value: wanted a whole number, at least 1, got 0"),
+        (4095.0, TypeError, "max_value: wanted a whole number, .* got 4095.0"),
+        (65536, ValueError, "max_value: wanted a value of 16 bits, at most 65535, got 65536"),
+    ],
+)
+@pytest.mark.parametrize("function", [load_pictures, stream_pictures])
+def test_wants_a_value_that_is_white(folder, function, max_value, error, message):
+    options = {"batch_size": 2} if function is stream_pictures else {}
+    with pytest.raises(error, match=message):
+        function(folder, image_shape=SHAPE, max_value=max_value, **options)
 
 
 # Size.

@@ -1,14 +1,27 @@
 """One picture from its file: any format, mode, size and orientation to pixels of one shape."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from tfpvae import _checks
 
 # Pillow looks at the content, not the suffix; it may only try these decoders.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
+_LAST_OF_16_BITS = 65535
+# How Pillow reads colours of 16 bits, the first byte of each alone; and how both bytes are read.
+_BOTH_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
+
+
+class Picture(NamedTuple):
+    """The uint8 `pixels` [H, W, C] of a picture, and of one of 16 bits its `brightest` value."""
+
+    pixels: np.ndarray
+    brightest: int | None
 
 
 def check_image_shape(image_shape: tuple[int, int, int]) -> None:
@@ -20,35 +33,110 @@ def check_image_shape(image_shape: tuple[int, int, int]) -> None:
         )
 
 
-def read_picture(path: str, image_shape: tuple[int, int, int]) -> np.ndarray:
-    """Returns a picture as uint8 [H, W, C], scaled to cover the shape and cropped at its centre.
+def check_max_value(max_value: int | None) -> None:
+    """Raises unless this is a value that 16 bits can have, or None."""
+    if max_value is not None and _checks.whole_number("max_value", max_value) > _LAST_OF_16_BITS:
+        raise ValueError(
+            f"max_value: wanted a value of 16 bits, at most {_LAST_OF_16_BITS}, got {max_value!r}."
+        )
+
+
+def read_picture(
+    path: str, image_shape: tuple[int, int, int], max_value: int | None = None
+) -> Picture:
+    """Returns a picture, scaled to cover the shape and cropped at its centre.
+
+    Args:
+      path: of the file.
+      image_shape: (height, width, channels).
+      max_value: the value of 16 bits that is white; None for 65535.
 
     Raises:
       ValueError: naming the file, if it is broken.
     """
     height, width, channels = image_shape
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise OSError("no plain file")  # of a pipe nothing may ever come
-        with Image.open(path, formats=_FORMATS) as picture:
+    with _naming(path):
+        with _opened(path) as picture:
             # JPEG can decode at 1/2, 1/4 or 1/8 size; twice the target keeps it sharp.
             side = 2 * max(height, width)
             picture.draft(None, (side, side))
-            upright = ImageOps.exif_transpose(picture)
+            values = _values_of_16_bits(picture, path)
+            upright = (
+                ImageOps.exif_transpose(picture)
+                if values is None
+                else Image.fromarray(_to_bytes(values, max_value or _LAST_OF_16_BITS))
+            )
             flat = _flatten(upright).convert("L" if channels == 1 else "RGB")
         fitted = ImageOps.fit(flat, (width, height), Image.Resampling.BICUBIC)
+    return Picture(np.asarray(fitted).reshape(image_shape), _brightest(values))
+
+
+def brightest_value(path: str) -> int | None:
+    """Returns the brightest value of a picture of 16 bits, None for one of fewer.
+
+    Raises:
+      ValueError: naming the file, if it is broken.
+    """
+    with _naming(path), _opened(path) as picture:
+        return _brightest(_values_of_16_bits(picture, path))
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Makes every error one that names the file."""
+    try:
+        yield
     except Exception as error:  # a broken file makes Pillow raise a dozen kinds
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"files: wanted pictures, got '{path}', broken ({reason}).") from error
-    return np.asarray(fitted).reshape(image_shape)
+
+
+def _opened(path: str) -> ImageFile.ImageFile:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError("no plain file")  # of a pipe nothing may ever come
+    return Image.open(path, formats=_FORMATS)
+
+
+def _values_of_16_bits(picture: ImageFile.ImageFile, path: str) -> np.ndarray | None:
+    """The values [H, W] or [H, W, C] of a picture of 16 bits, upright; None for one of fewer."""
+    if picture.mode.startswith("I"):
+        return np.clip(np.asarray(ImageOps.exif_transpose(picture)), 0, _LAST_OF_16_BITS)
+    both = _BOTH_BYTES.get(str(picture.tile[0][3])) if picture.tile else None
+    if both is None:
+        return None
+    with _opened(path) as again:
+        again.tile = [(*again.tile[0][:3], both)]  # type: ignore[list-item]
+        last = np.asarray(ImageOps.exif_transpose(again)).astype(np.uint16)
+    if both == "RGBA":  # grey and transparency, two bytes each
+        return 256 * last[..., ::2] + last[..., 1::2]
+    return 256 * np.asarray(ImageOps.exif_transpose(picture)).astype(np.uint16) + last
+
+
+def _brightest(values: np.ndarray | None) -> int | None:
+    if values is None:
+        return None
+    return int(_split(values)[0].max())
+
+
+def _split(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The colours, and the transparency of a picture that has one."""
+    if values.ndim == 3 and values.shape[-1] in (2, 4):
+        return values[..., :-1], values[..., -1:]
+    return values, None
+
+
+def _to_bytes(values: np.ndarray, white: int) -> np.ndarray:
+    """Values of 16 bits as 8 bits; Pillow would clip them."""
+    colours, alpha = _split(values)
+    scaled = np.rint(np.minimum(colours, white) * (255 / white)).astype(np.uint8)
+    if alpha is None:
+        return scaled
+    opaque = white if alpha.max() <= white else _LAST_OF_16_BITS
+    return np.concatenate([scaled, np.rint(alpha * (255 / opaque)).astype(np.uint8)], axis=-1)
 
 
 def _flatten(picture: Image.Image) -> Image.Image:
-    """The same picture without transparency (laid on white) and with 8 bits a channel."""
-    if picture.mode.startswith("I"):
-        # Pillow would clip 16 bits to 8; 65535 = 257 * 255.
-        deep = np.clip(np.asarray(picture, np.float64), 0, 65535)
-        return Image.fromarray(np.rint(deep / 257).astype(np.uint8))
+    """The same picture without transparency, laid on white."""
     if picture.has_transparency_data:
         clear = picture.convert("RGBA")
         white = Image.new("RGBA", clear.size, "white")

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tfpvae import _checks
-from tfpvae.datasets.decoding import check_image_shape, read_picture
+from tfpvae.datasets.decoding import (
+    brightest_value,
+    check_image_shape,
+    check_max_value,
+    read_picture,
+)
 from tfpvae.datasets.folders import Files, PictureFiles, as_files, take
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 _ON_ERROR = ("raise", "skip")
+# The last values of 1, 8, 10, 12 and 14 bits, which cameras and masks write into files of 16.
+_LAST_VALUES = (1, 255, 1023, 4095, 16383)
+_MOST_LOOKED_AT = 64  # of a stream, before it begins
 
 
 class Pictures(NamedTuple):
@@ -34,7 +42,11 @@ class Pictures(NamedTuple):
 
 
 def load_pictures(
-    files: Files, *, image_shape: tuple[int, int, int], on_error: str = "raise"
+    files: Files,
+    *,
+    image_shape: tuple[int, int, int],
+    on_error: str = "raise",
+    max_value: int | None = None,
 ) -> Pictures:
     """All pictures in memory, each scaled to cover the shape and cropped at its centre.
 
@@ -42,6 +54,9 @@ def load_pictures(
         files: a folder, the answer of `list_pictures`, or a sequence of paths.
         image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
         on_error: "raise" an error for a broken picture, or "skip" it with a warning.
+        max_value: the value that is white in files of 16 bits, such as 4095 for pictures of 12
+            bits; brighter ones are white too. None for 65535, with a warning if all are so dark
+            that they seem to have 14 bits or fewer. Files of 8 bits are read as ever.
 
     Returns:
         `Pictures` with uint8 images [N, height, width, channels].
@@ -63,11 +78,14 @@ def load_pictures(
     known = as_files(files)
     check_image_shape(image_shape)
     _checks.one_of("on_error", on_error, _ON_ERROR)
+    check_max_value(max_value)
     images = np.empty((len(known.paths), *image_shape), np.uint8)
+    brightest: list[int | None] = [None] * len(images)
 
     def read(index: int) -> str:
         try:
-            images[index] = read_picture(known.paths[index], image_shape)
+            picture = read_picture(known.paths[index], image_shape, max_value)
+            images[index], brightest[index] = picture
         except ValueError as error:
             if on_error == "raise":
                 raise
@@ -79,6 +97,8 @@ def load_pictures(
     good = np.array([not error for error in errors])
     if not good.any():
         raise _none_left(known)
+    if max_value is None:
+        _warn_dark(zip(known.paths, brightest, strict=True))
     if not good.all():
         _warn_skipped([error for error in errors if error], len(errors))
         known, images = take(known, np.flatnonzero(good)), images[good]
@@ -94,6 +114,7 @@ def stream_pictures(
     seed: int | None = None,
     on_error: str = "raise",
     cache_bytes: int = 2**30,
+    max_value: int | None = None,
 ) -> tf.data.Dataset:
     """Batches of pictures decoded from disk as they are asked for.
 
@@ -108,6 +129,7 @@ def stream_pictures(
         seed: integer >= 0 that makes the orders reproducible.
         on_error: "raise" an error for a broken picture, or "skip" it with a warning.
         cache_bytes: the most memory that decoded pictures may take, >= 0.
+        max_value: as in `load_pictures`; the warning looks at 64 pictures, spread over all.
 
     Returns:
         Dataset of uint8 images [batch, height, width, channels], the same images
@@ -139,7 +161,11 @@ def stream_pictures(
         _checks.whole_number("seed", seed, minimum=0)
     _checks.one_of("on_error", on_error, _ON_ERROR)
     _checks.whole_number("cache_bytes", cache_bytes, minimum=0)
-    read = _stream_reader(known, image_shape, on_error)
+    check_max_value(max_value)
+    if max_value is None:
+        spread = known.paths[:: math.ceil(len(known.paths) / _MOST_LOOKED_AT)]
+        _warn_dark((path, _brightest_value(path)) for path in spread)
+    read = _stream_reader(known, image_shape, on_error, max_value)
     if len(known.paths) * math.prod(image_shape) <= cache_bytes:
         read = _kept(read, len(known.paths), image_shape)
 
@@ -159,14 +185,14 @@ def stream_pictures(
 
 
 def _stream_reader(
-    files: PictureFiles, image_shape: tuple[int, int, int], on_error: str
+    files: PictureFiles, image_shape: tuple[int, int, int], on_error: str, max_value: int | None
 ) -> Callable[[int], tuple[np.ndarray, np.bool_]]:
     """A function from an index to an image and whether it could be read."""
     skipped: set[int] = set()
 
     def read(index: int) -> tuple[np.ndarray, np.bool_]:
         try:
-            return read_picture(files.paths[index], image_shape), np.True_
+            return read_picture(files.paths[index], image_shape, max_value).pixels, np.True_
         except ValueError as error:
             if on_error == "raise":
                 raise
@@ -211,3 +237,32 @@ def _none_left(files: PictureFiles) -> ValueError:
 def _warn_skipped(errors: list[str], count: int) -> None:
     shown = " ".join(errors[:5]) + (" ..." if len(errors) > 5 else "")
     warnings.warn(f"skipped {len(errors)} of {count} pictures. {shown}", stacklevel=3)
+
+
+def _brightest_value(path: str) -> int | None:
+    try:
+        return brightest_value(path)
+    except ValueError:  # broken, which the stream says
+        return None
+
+
+def _warn_dark(brightest: Iterable[tuple[str, int | None]]) -> None:
+    """Warns if there are pictures of 16 bits, and none uses more than the first 14 of them."""
+    dark = {}
+    for path, value in brightest:
+        if value is not None and value > _LAST_VALUES[-1]:
+            return
+        if value is not None:
+            dark[path] = value
+    if not dark or not any(dark.values()):  # black ones say nothing
+        return
+    first, value = next(iter(dark.items()))
+    peak = max(dark.values())
+    white = next(last for last in _LAST_VALUES if last >= peak)
+    warnings.warn(
+        f"files: wanted 16-bit pictures whose white is 65535, got '{first}', whose brightest value "
+        f"is {value}; that of all {len(dark)} is {peak}. They come out dark: pass "
+        f"max_value={white} for {white.bit_length()}-bit pictures, or max_value=65535 if they are "
+        "that dark.",
+        stacklevel=3,
+    )
