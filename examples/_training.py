@@ -168,7 +168,7 @@ def build(args, **more):
         likelihood=args.likelihood,
         prior=args.prior,
         kl_weight=args.kl_weight,
-        precision=args.precision,
+        precision=None if args.precision == "float32" else args.precision,  # Keras' own
         **more,
     )
 

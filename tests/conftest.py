@@ -1,7 +1,6 @@
 """Fixtures of the whole suite."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -37,14 +36,20 @@ def real_data() -> Path:
     return DATA
 
 
-@pytest.fixture(params=["float32", "float64"])
-def floatx(request) -> Iterator[str]:
-    """A dtype that is Keras' own as long as the test runs."""
-    tf_keras.backend.set_floatx(request.param)
-    tf_keras.mixed_precision.set_global_policy(request.param)  # once set, it no longer follows
-    yield request.param
+@pytest.fixture(autouse=True)
+def _keras_as_it_comes():
+    """Takes back what a test sets for all of Keras; a policy that is not set follows floatx."""
+    yield
     tf_keras.backend.set_floatx("float32")
-    tf_keras.mixed_precision.set_global_policy("float32")
+    tf_keras.backend.set_image_data_format("channels_last")
+    tf_keras.mixed_precision.set_global_policy(None)
+
+
+@pytest.fixture(params=["float32", "float64"])
+def floatx(request) -> str:
+    """A dtype that is Keras' own as long as the test runs; its layers follow."""
+    tf_keras.backend.set_floatx(request.param)
+    return request.param
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
+import contextlib
 import inspect
+import re
 
 import keras  # Keras 3, which comes along with tensorflow; here only to be refused
 import numpy as np
@@ -368,3 +370,67 @@ def test_precision_is_the_backbones_alone_and_leaves_no_trace():
     with pytest.raises(ValueError, match="precision: wanted one of 'bfloat16', 'float32', got 'f"):
         tfpvae.build_vae("dense", precision="float16")
     assert tf_keras.mixed_precision.global_policy().name == "float32"
+
+
+@pytest.mark.parametrize("precision", [None, "float32", "bfloat16"])
+@pytest.mark.parametrize("latent_dim", [2, 0])
+def test_a_policy_that_was_never_set_still_follows_floatx(precision, latent_dim):
+    with contextlib.suppress(ValueError):  # a build that fails leaves no policy behind either
+        tfpvae.build_vae("dense", precision, image_shape=(4, 3, 1), latent_dim=latent_dim)
+    tf_keras.backend.set_floatx("float64")
+    assert tfkl.Dense(1).dtype == "float64"
+
+
+@pytest.mark.parametrize("precision", [None, "float32", "bfloat16"])
+def test_a_policy_that_was_set_stays(precision):
+    tf_keras.mixed_precision.set_global_policy("mixed_float16")
+    tfpvae.build_vae("dense", precision, image_shape=(4, 3, 1))
+    assert tf_keras.mixed_precision.global_policy().name == "mixed_float16"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_precision_is_refused_where_floatx_is_float64(precision):
+    tf_keras.backend.set_floatx("float64")
+    with pytest.raises(ValueError, match=rf"precision: wanted None .*'float64', got '{precision}'"):
+        tfpvae.build_vae("dense", precision)
+
+
+def build_all():
+    tfpvae.build_encoder(image_shape=(4, 3, 1), latent_dim=2, backbone="dense")
+    tfpvae.build_decoder(image_shape=(4, 3, 1), latent_dim=2, backbone="dense")
+    return tfpvae.build_vae("dense", image_shape=(4, 3, 1))
+
+
+def test_no_vae_of_float16():
+    tf_keras.backend.set_floatx("float16")
+    for build in (tfpvae.build_encoder, tfpvae.build_decoder):
+        with pytest.raises(ValueError, match="floatx: wanted 'float32' or 'float64'.*'float16'"):
+            build(image_shape=(4, 3, 1), latent_dim=2, backbone="dense")
+    with pytest.raises(ValueError, match=r"set_floatx\('float32'\)"):
+        tfpvae.build_vae("dense")
+
+
+@pytest.mark.parametrize(
+    "floatx, policy",
+    [
+        ("float32", "float64"),
+        ("float64", "float32"),
+        ("float64", "mixed_bfloat16"),
+        ("float32", "float16"),
+        ("float32", "bfloat16"),
+    ],
+)
+def test_a_policy_beside_floatx_is_refused_and_either_line_helps(floatx, policy):
+    tf_keras.backend.set_floatx(floatx)
+    tf_keras.mixed_precision.set_global_policy(policy)
+    message = f"policy: wanted layers .*'{floatx}', got the global policy '{policy}'"
+    with pytest.raises(ValueError, match=message) as caught:
+        build_all()
+    lines = re.findall(r"tf_keras[\w.]*\(.*?\)", str(caught.value))
+    assert len(lines) == 2
+    for line in lines:
+        tf_keras.backend.set_floatx(floatx)
+        tf_keras.mixed_precision.set_global_policy(policy)
+        eval(line)  # as the message says
+        vae = build_all()
+        assert vae.sample(1).dtype == tf_keras.backend.floatx()

@@ -237,7 +237,7 @@ def test_heads_stay_in_float32_under_a_mixed_policy(policy):
             [tfkl.InputLayer((4,)), tfkl.Dense(6), layers.IndependentNormal(3)]
         )
     finally:
-        tf_keras.mixed_precision.set_global_policy("float32")
+        tf_keras.mixed_precision.set_global_policy(None)
     assert model.layers[0].compute_dtype == policy.removeprefix("mixed_")
     assert model(np.ones([2, 4])).dtype == tf.float32
 

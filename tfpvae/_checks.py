@@ -11,6 +11,8 @@ import tf_keras
 
 # Arrays are scanned in pieces so that the check never doubles the memory of a large data set.
 _PIXELS_A_PIECE = 2**24
+# Of Keras' floatx, those in which densities are computed.
+_FLOATX = ("float32", "float64")
 # Arguments of Keras that are counts.
 _COUNTS = ("batch_size", "epochs", "validation_batch_size")
 
@@ -104,6 +106,44 @@ def model(argument: str, candidate: Any) -> None:
         raise TypeError(f"{argument}: wanted a tf_keras model, got {candidate!r}.")
 
 
+def floatx() -> None:
+    """Raises unless Keras' floatx, and the policy of its layers, are those that a VAE can have."""
+    dtype, policy = tf_keras.backend.floatx(), tf_keras.mixed_precision.global_policy()
+    if dtype not in _FLOATX:
+        raise ValueError(
+            f"floatx: wanted 'float32' or 'float64' as Keras' floatx, got {dtype!r}, of which "
+            "densities overflow. Write tf_keras.backend.set_floatx('float32'); "
+            "build_vae(..., precision='bfloat16') computes the networks in 16 bits."
+        )
+    if policy.variable_dtype != dtype:
+        fix = f"tf_keras.backend.set_floatx({policy.variable_dtype!r})"
+        if policy.variable_dtype not in _FLOATX:
+            fix = f"tf_keras.mixed_precision.set_global_policy('mixed_{policy.name}')"
+        raise ValueError(
+            f"policy: wanted layers whose weights are of Keras' floatx, {dtype!r}, got the global "
+            f"policy {policy.name!r}. Write {fix}, or "
+            "tf_keras.mixed_precision.set_global_policy(None) for layers that follow floatx."
+        )
+
+
+def weights_of_floatx(vae: tf_keras.Model) -> None:
+    """Raises if the weights of a VAE are of another dtype than Keras' floatx, that of its images.
+
+    It may have changed since the VAE was built, or be another where it is loaded.
+    """
+    dtypes = [weight.dtype.name for weight in vae.decoder.weights if weight.dtype.is_floating]
+    dtype = tf_keras.backend.floatx()
+    if not dtypes or dtype in dtypes:
+        return
+    fix = "Build it of layers with dtype='float32'"
+    if dtypes[-1] in _FLOATX:
+        fix = f"Write tf_keras.backend.set_floatx({dtypes[-1]!r}), or build it again"
+    raise ValueError(
+        f"floatx: wanted {dtypes[-1]!r}, the dtype of this VAE's weights, as Keras' floatx, got "
+        f"{dtype!r}. {fix}."
+    )
+
+
 def seed(value: Any) -> tf.Tensor:
     """Returns a stateless seed, int32 [2]: fresh for None, else fixed by the int or pair given."""
     if value is None:
@@ -145,6 +185,7 @@ def training_arguments(
     for name in ("x", "validation_data"):
         if name in given:
             given[name] = peeked(name, given[name], vae)
+    weights_of_floatx(vae)
     shape, num_classes, x, y = vae.image_shape, vae.num_classes, given.get("x"), given.get("y")
     if num_classes is not None:
         if y is None and isinstance(x, (list, tuple)) and len(x) == 2:

@@ -163,6 +163,7 @@ class Answers(tf_keras.Model):
         self, method: str, images: Any, num_samples: Any, seed: Any, labels: Any = None
     ) -> tuple:
         self._wants_prior(method)
+        _checks.weights_of_floatx(self)
         images = _checks.as_tensor("images", images)
         _checks.array("images", images, self.image_shape)
         num_samples, seed = _checks.whole_number("num_samples", num_samples), _checks.seed(seed)

@@ -2,11 +2,12 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 import tf_keras
+from tf_keras.src.mixed_precision.policy import policy_scope
 
 from tfpvae import _checks, amended, conditioning, heads, layers
 from tfpvae.backbones import DECODERS, ENCODERS
@@ -97,6 +98,7 @@ def build_encoder(
     (201988, TensorShape([3, 2]))
     """
     _checks.eager()
+    _checks.floatx()
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
     if heads.is_made_of_the_encoder(prior):
@@ -183,6 +185,7 @@ def build_decoder(
     (202256, TensorShape([3, 28, 28, 1]))
     """
     _checks.eager()
+    _checks.floatx()
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
     head = heads.likelihood_layer(likelihood, image_shape)
@@ -219,8 +222,9 @@ def build_vae(architecture: str, precision: str | None = None, **overrides: Any)
       architecture: a name of `list_architectures()`.
       precision: "float32", or "bfloat16" for the arithmetic of the two backbones, where weights,
         heads and losses stay in float32: faster on processors that have it (python -m tfpvae says
-        so), for convolutions above all. None for the global policy of `tf_keras.mixed_precision`.
-        A backbone that is a model already keeps its own.
+        so), for convolutions above all. None for the global policy of `tf_keras.mixed_precision`,
+        which follows `tf_keras.backend.floatx()`, float32 or float64, unless it was set. A backbone
+        that is a model already keeps its own.
       **overrides: arguments of `build_encoder`, `build_decoder` and `VAE` in place of the
         architecture's own; `encoder_backbone` and `decoder_backbone` for the two backbones.
 
@@ -236,6 +240,12 @@ def build_vae(architecture: str, precision: str | None = None, **overrides: Any)
     _checks.one_of("architecture", architecture, ARCHITECTURES)
     if precision is not None:
         _checks.one_of("precision", precision, _POLICIES)
+        if (floatx := tf_keras.backend.floatx()) == "float64":
+            raise ValueError(
+                f"precision: wanted None where Keras' floatx is {floatx!r}, got {precision!r}, "
+                "whose weights are float32. Leave it out, or write "
+                "tf_keras.backend.set_floatx('float32')."
+            )
     unknown = sorted(set(overrides) - _ENCODER_OVERRIDES - _DECODER_OVERRIDES - _VAE_OVERRIDES)
     if unknown:
         known = ", ".join(sorted(_ENCODER_OVERRIDES | _DECODER_OVERRIDES | _VAE_OVERRIDES))
@@ -255,16 +265,9 @@ def build_vae(architecture: str, precision: str | None = None, **overrides: Any)
     return VAE(encoder, decoder, prior=prior, name=architecture, **vae_options)
 
 
-@contextlib.contextmanager
-def _policy(precision: str | None) -> Iterator[None]:
-    """Sets the global policy of Keras for a while."""
-    before = tf_keras.mixed_precision.global_policy()
-    if precision is not None:
-        tf_keras.mixed_precision.set_global_policy(_POLICIES[precision])
-    try:
-        yield
-    finally:
-        tf_keras.mixed_precision.set_global_policy(before)
+def _policy(precision: str | None) -> contextlib.AbstractContextManager:
+    """Returns a scope of Keras' global policy, which is left unset if it was never set."""
+    return contextlib.nullcontext() if precision is None else policy_scope(_POLICIES[precision])
 
 
 def list_architectures() -> list[str]:

@@ -145,6 +145,11 @@ def kl_term(
             f"prior: wanted event shape {posterior.event_shape} and batch shape (), got "
             f"{prior.event_shape} and {prior.batch_shape}."
         )
+    if prior.dtype != posterior.dtype:
+        raise ValueError(
+            f"prior: wanted dtype {posterior.dtype.name}, that of the posterior, got "
+            f"{prior.dtype.name}. Each has the tf_keras.backend.floatx() that it was built with."
+        )
     if isinstance(prior, VampPrior):
         _bind(prior, encoder)
     term.kl_divergence(posterior)  # a closed form that is demanded and missing is said here

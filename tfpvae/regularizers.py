@@ -139,7 +139,7 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
     def weight_at(self, step: Any) -> Any:
         """Returns the weight at a step of the optimizer: a float, or a scalar of a schedule."""
         if is_schedule(self.weight):
-            return self.weight(step)
+            return tf.cast(self.weight(step), self.distribution_b.dtype)  # Keras' own is float32
         return 1.0 if self.weight is None else self.weight
 
     def with_prior(self, prior: tfd.Distribution) -> "KLDivergenceRegularizer":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from tfpvae import conditioning, inference, parts
+from tfpvae import _checks, conditioning, inference, parts
 
 
 def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -19,7 +19,11 @@ def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.Con
 
     A plain autoencoder has no prior, and so neither of the last two. Those of a conditional VAE all
     take labels (int32 [B]) as well.
+
+    Raises:
+      ValueError: if Keras' floatx is another than that of the weights.
     """
+    _checks.weights_of_floatx(vae)
     floatx = tf_keras.backend.floatx()
     latent_dim = parts.input_shape("decoder", vae.decoder)[0]
     specs = {

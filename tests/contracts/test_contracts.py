@@ -143,7 +143,7 @@ def test_xla_computes_the_same_loss_and_trains(case):
 def mixed_bfloat16():
     tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
     yield
-    tf_keras.mixed_precision.set_global_policy("float32")
+    tf_keras.mixed_precision.set_global_policy(None)
 
 
 @every_case
@@ -162,7 +162,7 @@ def test_mixed_bfloat16_computes_about_the_same_with_finite_gradients(case, mixe
         assert np.isfinite(number).all()
     np.testing.assert_allclose(reported["loss"], reported["nll"] + reported["kl"], rtol=1e-5)
 
-    tf_keras.mixed_precision.set_global_policy("float32")
+    tf_keras.mixed_precision.set_global_policy(None)
     tf_keras.utils.set_random_seed(0)  # as before every test: the weights are those from before
     plain = case.build()
     wanted = [plain.encoder(case.given(x)).mean(), plain.decoder(case.given(z)).log_prob(x)]

@@ -204,7 +204,7 @@ def test_bfloat16_is_the_precision_of_the_networks_but_not_of_the_distributions(
         training.start(None, args)
         vae = flowers.build(flowers.drawn(args)[0], args)
     finally:
-        tf_keras.mixed_precision.set_global_policy("float32")
+        tf_keras.mixed_precision.set_global_policy(None)
     assert vae.decoder.layers[1].compute_dtype == "bfloat16"
     assert vae.decoder(np.zeros([1, 2])).dtype == tf.float32
 

@@ -351,7 +351,7 @@ def test_it_stays_in_float32_under_a_mixed_policy():
         dense = tf_keras.layers.Dense(head.num_params)
         posterior = tf_keras.Sequential([tf_keras.Input((4,)), dense, head])(np.ones([2, 4]))
     finally:
-        tf_keras.mixed_precision.set_global_policy("float32")
+        tf_keras.mixed_precision.set_global_policy(None)
     assert dense.compute_dtype == "bfloat16"
     assert posterior.dtype == posterior.mean().dtype == tf.float32
     assert {weight.dtype for weight in head.weights} == {tf.float32}

@@ -205,7 +205,7 @@ def test_a_mixed_policy_leaves_the_layer_and_its_weights_in_float32(name):
         likelihood = model(np.ones([2, 2], "float32"))
         assert likelihood.log_prob(tf.zeros([2, *SHAPE])).dtype == tf.float32
     finally:
-        tf_keras.mixed_precision.set_global_policy("float32")
+        tf_keras.mixed_precision.set_global_policy(None)
     assert model.layers[0].compute_dtype == "bfloat16"
     assert likelihood.dtype == tf.float32
     assert all(weight.dtype == tf.float32 for weight in head.weights)

@@ -168,7 +168,7 @@ def test_heads_stay_in_float32_under_a_mixed_policy(name):
         density = mixed.log_prob(z)
         policy = tf_keras.mixed_precision.global_policy().name
     finally:
-        tf_keras.mixed_precision.set_global_policy("float32")
+        tf_keras.mixed_precision.set_global_policy(None)
     assert policy == "mixed_bfloat16"
     assert density.dtype == tf.float32
     if name != "vampprior":  # whose networks are the encoder's

@@ -6,6 +6,7 @@ import tf_keras
 import tfpvae
 from tests import reference
 from tests.priors.test_building import stir
+from tfpvae import priors
 
 every_flow = pytest.mark.parametrize("flow", ["maf", "realnvp"])
 
@@ -139,3 +140,13 @@ def test_coupling_keeps_and_changes_every_number(latent_dim):
     z = tf.constant(np.random.default_rng(0).normal(size=(5, latent_dim)), "float32")
     changed = np.abs(prior._delegate().bijector.inverse(z) - z)  # reversed twice
     assert changed.min() > 1e-6
+
+
+@every_flow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_policy_that_was_never_set_still_follows_floatx(flow, dtype):
+    prior = priors.Flow(2, flow=flow, dtype=dtype)
+    assert prior.dtype == prior.sample(3).dtype == dtype
+    for floatx in ("float64", "float32"):
+        tf_keras.backend.set_floatx(floatx)
+        assert tf_keras.layers.Dense(1).dtype == floatx

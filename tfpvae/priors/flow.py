@@ -1,11 +1,11 @@
 """A prior that is a normalizing flow: a standard normal, bent by learned bijectors."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
+from tf_keras.src.mixed_precision.policy import policy_scope
 
 from tfpvae import _checks, serialization
 from tfpvae.priors.delegating import DelegatingPrior
@@ -123,7 +123,7 @@ def _autoregressive(
     number: int, latent_dim: int, hidden_units: list[int], seed: int, dtype: str
 ) -> _Layer:
     del number  # they are all alike
-    with _policy(dtype):
+    with policy_scope(dtype):  # AutoregressiveNetwork leaves its activations to it
         network = tfb.AutoregressiveNetwork(
             params=2,
             event_shape=latent_dim,
@@ -153,17 +153,3 @@ def _coupling(
 
 
 _LAYERS: dict[str, Callable[..., _Layer]] = {"maf": _autoregressive, "realnvp": _coupling}
-
-
-@contextlib.contextmanager
-def _policy(dtype: str) -> Iterator[None]:
-    """Makes `dtype` Keras' policy: AutoregressiveNetwork leaves its activations to that."""
-    policy = tf_keras.mixed_precision.global_policy()
-    if policy.compute_dtype == dtype:  # and never set what nobody has: it would no longer follow
-        yield
-        return
-    tf_keras.mixed_precision.set_global_policy(dtype)
-    try:
-        yield
-    finally:
-        tf_keras.mixed_precision.set_global_policy(policy)
