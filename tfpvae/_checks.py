@@ -21,8 +21,8 @@ def eager() -> None:
     """Raises where TensorFlow 2's eager execution was switched off for the whole program."""
     if not tf.compat.v1.executing_eagerly_outside_functions():
         raise RuntimeError(
-            "tf.compat.v1.disable_eager_execution: wanted eager execution, which tfpvae needs, "
-            "got a program that disabled it. Remove that call, or tf.compat.v1.disable_v2_behavior()."
+            "eager execution: wanted it enabled, got a program that disabled it. Remove "
+            "tf.compat.v1.disable_eager_execution() or disable_v2_behavior()."
         )
 
 
@@ -165,6 +165,7 @@ def is_array(value: Any) -> TypeGuard[Any]:
 
 def as_tensor(argument: str, value: Any) -> tf.Tensor:
     """Returns `value` as a tensor; raises unless one can be made of it."""
+    unmasked(argument, value)
     try:
         return tf.convert_to_tensor(value)
     except (TypeError, ValueError, OverflowError) as error:
@@ -243,6 +244,7 @@ def images(argument: str, data: Any, shape: Sequence[int], num_classes: int | No
 def labels(given: Any, num_classes: int, count: int | None) -> None:
     """Raises unless labels are whole numbers [count], 0 <= label < num_classes."""
     length = "B" if count is None else count
+    unmasked("labels", given)
     wanted = f"labels: wanted whole numbers [{length}], 0 <= label < {num_classes}, got"
     if not is_array(given):
         raise TypeError(f"{wanted} {type(given).__name__}.")
@@ -291,14 +293,48 @@ def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
 
 
 def out_of_range(argument: str, low: float, high: float) -> str:
-    """Returns the message for pixels that are not in [0, 1]."""
-    hint = " Divide by 255, or pass uint8." if high > 1 else ""
-    return f"{argument}: wanted pixels in [0, 1], got values from {low} to {high}.{hint}"
+    """Returns the message for float pixels that are not in [0, 1].
+
+    >>> out_of_range("x", 0, 257)[40:]
+    'from 0 to 257. These look like 16 bits divided by 255: divide the original pixels by 65535.'
+    """
+    return (
+        f"{argument}: wanted pixels in [0, 1], got values from {low} to {high}.{_hint(low, high)}"
+    )
+
+
+def _hint(low: float, high: float) -> str:
+    """Returns the line that makes pixels of such a range right, if one is known."""
+    if np.isnan(low) or np.isnan(high):
+        return " Find them with np.isnan(images); np.nan_to_num(images) makes zeros of them."
+    if low < 0:
+        return " Pixels from -1 to 1: (images + 1) / 2." if low >= -1 and high <= 1 else ""
+    if 1 < high <= 1.01 or 255 < high <= 257:
+        return " These look like 16 bits divided by 255: divide the original pixels by 65535."
+    return _hint_of_levels(high)
+
+
+def _hint_of_levels(high: float) -> str:
+    if high <= 1:
+        return " These are 0 and 1: images.astype('float32')."
+    if high <= 255:
+        return " Divide by 255, or pass uint8."
+    for bits in (10, 12, 14, 16):
+        if high < 2**bits:
+            return f" Divide by {2**bits - 1}, the white of {bits} bits."
+    return " Divide by the value that is white."
 
 
 def form(argument: str, pixels: Any, shape: Sequence[int]) -> tf.DType:
     """Returns the dtype of an array of images; raises as `array`, but for what values they have."""
-    dtype = _dtype(f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got", pixels)
+    unmasked(argument, pixels)
+    wanted = f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got"
+    dtype = _dtype(wanted, pixels)
+    if (dtype.is_integer or dtype.is_bool) and dtype != tf.uint8:
+        _shape(argument, tuple(pixels.shape), shape)
+        has_values = 0 not in tuple(pixels.shape) and not tf.is_symbolic_tensor(pixels)
+        hint = _hint_of_levels(int(np.max(pixels))) if has_values else ""
+        raise TypeError(f"{wanted} {dtype.name}.{hint}")
     _spec(argument, tuple(pixels.shape), dtype, shape)
     if 0 in tuple(pixels.shape):
         raise ValueError(f"{argument}: wanted at least one image, got shape {tuple(pixels.shape)}.")
@@ -318,6 +354,7 @@ def _dtype(wanted: str, array: Any) -> tf.DType:
 
 
 def _sample_weight(given: Any, count: int) -> None:
+    unmasked("sample_weight", given)
     wanted = f"sample_weight: wanted finite numbers [{count}], got"
     if not is_array(given):
         raise TypeError(f"{wanted} {type(given).__name__}.")
@@ -363,6 +400,7 @@ def _images_of(argument: str, element: Any, num_classes: int | None) -> list[Any
         raise no_labels(num_classes)
     parts = parts[:1] + [part for part in parts[1:2] if part is not None and num_classes is None]
     for part in parts:
+        unmasked(argument, part)
         if not is_array(part):
             raise TypeError(
                 f"{argument}: wanted an array or tf.data.Dataset of images, "
@@ -371,7 +409,29 @@ def _images_of(argument: str, element: Any, num_classes: int | None) -> list[Any
     return parts
 
 
+def unmasked(argument: str, values: Any) -> None:
+    """Raises for values whose mask, or whose gaps, would play no part."""
+    kind = None
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        kind, fix = "a masked array", f"{argument}.filled(0) gives the masked pixels a value"
+    elif isinstance(values, (tf.RaggedTensor, tf.RaggedTensorSpec)):
+        kind, fix = "a RaggedTensor", f"{argument}.to_tensor() fills it up"
+    elif isinstance(values, (tf.SparseTensor, tf.SparseTensorSpec)):
+        kind, fix = "a SparseTensor", f"tf.sparse.to_dense({argument}) makes an array of it"
+    if kind:
+        raise TypeError(f"{argument}: wanted an array without gaps, got {kind}; {fix}.")
+
+
 def _spec(argument: str, came: tuple, dtype: tf.DType, shape: Sequence[int]) -> None:
+    _shape(argument, came, shape)
+    if not (dtype.is_floating or dtype == tf.uint8):
+        hint = " Divide those from 0 to 255 by 255, or pass uint8." if dtype.is_integer else ""
+        raise TypeError(
+            f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got {dtype.name}.{hint}"
+        )
+
+
+def _shape(argument: str, came: tuple, shape: Sequence[int]) -> None:
     wanted = ", ".join(map(str, shape))
     hint = ""
     if len(came) == 3 and (*came[1:], 1) == tuple(shape):
@@ -380,8 +440,3 @@ def _spec(argument: str, came: tuple, dtype: tf.DType, shape: Sequence[int]) -> 
         hint = " Were these labels? build_vae(..., num_classes=...) makes a VAE that takes some."
     if len(came) != 4 or any(c not in (None, w) for c, w in zip(came[1:], shape, strict=True)):
         raise ValueError(f"{argument}: wanted images [B, {wanted}], got shape {came}.{hint}")
-    if not (dtype.is_floating or dtype == tf.uint8):
-        hint = " Divide those from 0 to 255 by 255, or pass uint8." if dtype.is_integer else ""
-        raise TypeError(
-            f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got {dtype.name}.{hint}"
-        )

@@ -5,20 +5,33 @@ parameters of the likelihood. Decoders whose strides make another size than aske
 `use_bias` asks for a bias in the last layer, for those that have none; the others have one anyway.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
 import tf_keras
 
-from tfpvae.amended import Conv2D, Conv2DTranspose, Cropping2D, Dense, leaky_relu
+from tfpvae import amended
+from tfpvae.amended import Dense, leaky_relu
 
 Layers = list[tf_keras.layers.Layer]
 tfkl = tf_keras.layers
 
 
+def _channels_last(layer: Callable[..., tf_keras.layers.Layer]) -> Callable:
+    """Returns a layer class that does not ask Keras' image_data_format, which a user may set."""
+    return functools.partial(layer, data_format="channels_last")
+
+
+Conv2D, Conv2DTranspose = map(_channels_last, (amended.Conv2D, amended.Conv2DTranspose))
+Cropping2D, ZeroPadding2D = map(_channels_last, (amended.Cropping2D, tfkl.ZeroPadding2D))
+MaxPool2D, UpSampling2D = map(_channels_last, (tfkl.MaxPool2D, tfkl.UpSampling2D))
+Flatten = _channels_last(tfkl.Flatten)
+
+
 def dense_encoder() -> Layers:
     """Returns one hidden layer of 256."""
-    return [tfkl.Flatten(), Dense(256, activation="relu")]
+    return [Flatten(), Dense(256, activation="relu")]
 
 
 def dense_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
@@ -28,7 +41,7 @@ def dense_decoder(height: int, width: int, channels: int, use_bias: bool) -> Lay
 
 def deep_encoder() -> Layers:
     """Returns two hidden layers, of 100 and 20."""
-    return [tfkl.Flatten(), Dense(100, activation="relu"), Dense(20, activation="relu")]
+    return [Flatten(), Dense(100, activation="relu"), Dense(20, activation="relu")]
 
 
 def deep_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
@@ -47,7 +60,7 @@ def conv_encoder() -> Layers:
         for filters in (16, 8, 8)
         for layer in (
             Conv2D(filters, 3, padding="same", activation="relu"),
-            tfkl.MaxPool2D(padding="same"),
+            MaxPool2D(padding="same"),
         )
     ]
 
@@ -60,11 +73,11 @@ def conv_decoder(height: int, width: int, channels: int, use_bias: bool) -> Laye
         Dense(math.prod(base) * 8, activation="relu"),
         tfkl.Reshape((*base, 8)),
         Conv2D(8, 3, padding="same", activation="relu"),
-        tfkl.UpSampling2D(),
+        UpSampling2D(),
         Conv2D(8, 3, padding="same", activation="relu"),
-        tfkl.UpSampling2D(),
+        UpSampling2D(),
         Conv2D(16, 3, activation="relu"),
-        tfkl.UpSampling2D(),
+        UpSampling2D(),
         Conv2D(channels, 3, padding="same"),
         *_crop(made, (height, width)),
     ]
@@ -100,10 +113,10 @@ def cnn_encoder() -> Layers:
     """Returns two convolutions, each halved by max pooling, and dropout: 28x28 becomes 1600."""
     return [
         Conv2D(32, 3, activation="relu"),
-        tfkl.MaxPool2D(),
+        MaxPool2D(),
         Conv2D(64, 3, activation="relu"),
-        tfkl.MaxPool2D(),
-        tfkl.Flatten(),
+        MaxPool2D(),
+        Flatten(),
         tfkl.Dropout(0.5, rng_type="stateful"),  # which a backup of a training holds
     ]
 
@@ -115,9 +128,9 @@ def cnn_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layer
     return [
         Dense(math.prod(base) * 64),
         tfkl.Reshape((*base, 64)),
-        tfkl.UpSampling2D(),
+        UpSampling2D(),
         Conv2DTranspose(64, 3, activation="relu"),
-        tfkl.UpSampling2D(),
+        UpSampling2D(),
         Conv2DTranspose(32, 3, activation="relu"),
         Conv2DTranspose(channels, 3),
         *_crop(made, (height, width)),
@@ -130,7 +143,7 @@ def kmnist_encoder() -> Layers:
         layer
         for filters in (28, 56, 112, 224)
         for layer in (
-            tfkl.ZeroPadding2D(1),  # "same" would pad an even side at its end alone
+            ZeroPadding2D(1),  # "same" would pad an even side at its end alone
             Conv2D(filters, 3, 2),
             *_normalised(),
         )

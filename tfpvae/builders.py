@@ -128,7 +128,7 @@ def build_encoder(
     network = ENCODERS[_known(backbone, ENCODERS)]() if isinstance(backbone, str) else [backbone]
     features = _apply(network, images)
     if len(features.shape) > 2:
-        features = tf_keras.layers.Flatten()(features)
+        features = tf_keras.layers.Flatten("channels_last")(features)
     projection = amended.Dense(head.num_params, name="posterior_parameters")
     parameters = projection(_joined([features, *code]))
     start_scale(projection, head.start_params(1.0))
@@ -211,7 +211,7 @@ def build_decoder(
         network = tf_keras.Model(inputs, params)
         start_last_bias(network, pixel_mean, image_shape, values, head.locations)
     if len(params.shape) > 2:
-        params = tf_keras.layers.Flatten()(params)
+        params = tf_keras.layers.Flatten("channels_last")(params)
     return tf_keras.Model(inputs, head(params), name=name)
 
 

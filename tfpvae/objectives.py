@@ -76,8 +76,8 @@ def check_loss(vae: tf_keras.Model, loss: Callable) -> None:
     shape = tf.shape(loss(likelihood.mean(), likelihood)).numpy().tolist()
     if shape not in ([2], [2, 1]):
         raise ValueError(
-            "loss: wanted a function of (images, likelihood) that returns one number per image, [B], "
-            f"got one that returns shape {shape} for 2 images. Of a loss of pixels take the sum: "
+            "loss: wanted a function of (images, likelihood) that returns one number per image, "
+            f"[B], got one that returns shape {shape} for 2 images. Sum a loss of pixels: "
             "lambda x, p: tf.reduce_sum(loss(x, p.mean()), axis=[1, 2]), where a Keras loss has "
             "reduction='none'."
         )

@@ -17,7 +17,15 @@ tfpl = tfp.layers
 
 register = tf_keras.saving.register_keras_serializable(package="tfpvae")
 
-_entered = threading.local()  # ids of the layers whose __call__ this thread is in
+
+class _Entered(threading.local):
+    """The ids of the layers whose __call__ this thread is in."""
+
+    def __init__(self):
+        self.layers: set[int] = set()
+
+
+_entered = _Entered()
 
 
 class DistributionLayer(tfpl.DistributionLambda):
@@ -58,14 +66,14 @@ class DistributionLayer(tfpl.DistributionLambda):
     @property
     def _enter_dunder_call(self) -> bool:
         """Whether `call` returns the tensor too; a flag of each thread, as threads share layers."""
-        return id(self) in vars(_entered)
+        return id(self) in _entered.layers
 
     @_enter_dunder_call.setter
     def _enter_dunder_call(self, is_entered: bool) -> None:
         if is_entered:
-            vars(_entered)[id(self)] = True
+            _entered.layers.add(id(self))
         else:
-            vars(_entered).pop(id(self), None)
+            _entered.layers.discard(id(self))
 
     @property
     def activity_regularizer(self) -> KLDivergenceRegularizer | None:

@@ -152,7 +152,8 @@ class Bernoullis(PixelDistribution):
     log p(x) = sum [x l - max(l, 0)] + log prod sigmoid(|l|).
     """
 
-    def _log_prob(self, x):
+    def _log_prob(self, x, **kwargs):
+        del kwargs  # of other distributions
         logits = self.distribution.logits
         x = tf.cast(self._pixels(x), logits.dtype)
         event = len(self.event_shape)
