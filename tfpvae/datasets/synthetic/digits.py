@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfpvae.datasets.brushes import Array, Canvas, Rng, bezier, direction, rotation
-from tfpvae.datasets.drawing import draw_pictures
 from tfpvae.datasets.pictures import Pictures
+from tfpvae.datasets.synthetic.canvas import Array, Canvas, Rng, bezier, direction, rotation
+from tfpvae.datasets.synthetic.dataset import draw_pictures
 
 _OVERSAMPLING = 4
 

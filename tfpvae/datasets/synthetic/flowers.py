@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfpvae.datasets.brushes import (
+from tfpvae.datasets.pictures import Pictures
+from tfpvae.datasets.synthetic.backgrounds import light_field, paint_ground
+from tfpvae.datasets.synthetic.canvas import (
     CIRCLE,
     Array,
     Canvas,
@@ -30,9 +32,7 @@ from tfpvae.datasets.brushes import (
     rotation,
     to_bytes,
 )
-from tfpvae.datasets.drawing import draw_pictures
-from tfpvae.datasets.grounds import light_field, paint_ground
-from tfpvae.datasets.pictures import Pictures
+from tfpvae.datasets.synthetic.dataset import draw_pictures
 
 _OVERSAMPLING = 4
 _STEM = np.array([78, 128, 58])

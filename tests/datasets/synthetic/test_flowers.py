@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfpvae.datasets import draw_flowers
-from tfpvae.datasets.drawn_flowers import SPECIES
+from tfpvae.datasets.synthetic.flowers import SPECIES
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from tfpvae import _checks
-from tfpvae.datasets.brushes import Array, Rng
 from tfpvae.datasets.decoding import check_image_shape
 from tfpvae.datasets.pictures import Pictures
+from tfpvae.datasets.synthetic.canvas import Array, Rng
 
 Draw = Callable[[int, tuple[int, int, int], Rng], Array]
 

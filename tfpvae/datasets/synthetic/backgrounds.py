@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfpvae.datasets.brushes import Array, Rng, mix, pick
+from tfpvae.datasets.synthetic.canvas import Array, Rng, mix, pick
 
 
 def _grid(height: int, width: int) -> tuple[Array, Array]:
