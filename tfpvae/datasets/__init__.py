@@ -1,4 +1,4 @@
-"""Pictures to learn from: a folder of your own, MNIST, or pictures drawn on the spot."""
+"""Image data sets: folders of pictures, MNIST and its variants, and drawn pictures."""
 
 from tfpvae.datasets.batching import batches, binarize
 from tfpvae.datasets.folders import PictureFiles, list_pictures, split_pictures
