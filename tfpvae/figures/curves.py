@@ -80,8 +80,8 @@ def error_by_class(
     values = checks.finite_numbers("errors", errors, "[N]")
     if values.min() < 0:
         raise ValueError(f"errors: wanted numbers of at least 0, got {values.min()}.")
-    array, names = checks.labels(labels, len(values), class_names)
-    groups = [values[array == label] for label in names]
+    classes, names = checks.labels(labels, len(values), class_names)
+    groups = [values[classes == label] for label in names]
     means = [group.mean() for group in groups]
     whiskers = [
         group.std(ddof=1) / np.sqrt(group.size) if group.size > 1 else 0.0 for group in groups

@@ -52,7 +52,7 @@ def latent_scatter(
     points = checks.finite_numbers("latents", latents, "[N, 2]")
     if points.shape[1] != 2:
         raise ValueError(f"latents: wanted [N, 2], got {list(points.shape)}.")
-    array, names = checks.labels(labels, len(points), class_names)
+    classes, names = checks.labels(labels, len(points), class_names)
     bounds = scatters.square(points) if limits is None else (_limits(limits),) * 2
     columns = math.ceil(len(names) / 15)
     ticks = [_ticks(*limits) for limits in bounds]
@@ -62,7 +62,7 @@ def latent_scatter(
     figure = page.blank(width, height, page.DPI)
     axes = figure.add_axes((left / width, below / height, _PANEL / width, _PANEL / height))
     axes.set(xlim=bounds[0], ylim=bounds[1])
-    scatters.scatter(axes, points, array, names, _PANEL)
+    scatters.scatter(axes, points, classes, names, _PANEL)
     _axis_names(axes, *ticks)
     place = ((left + _PANEL + 0.1) / width, (below + _PANEL / 2) / height)
     scatters.legend(figure, names, columns, "center left", place)
@@ -111,7 +111,7 @@ def embeddings(
         raise ValueError(
             f"latents: wanted [{len(pixels)}, D], D at least 2, got {list(points.shape)}."
         )
-    array, names = checks.labels(labels, len(points), class_names)
+    classes, names = checks.labels(labels, len(points), class_names)
     _checks.whole_number("seed", seed, minimum=0)
     is_direct = points.shape[1] == 2
     _check_spread("images", pixels)
@@ -126,7 +126,7 @@ def embeddings(
         "PCA of the pixels": components[:, :2],
         "t-SNE of the pixels": projections.t_sne(components, seed),
     }
-    return _side_by_side(panels, array, names)
+    return _side_by_side(panels, classes, names)
 
 
 def latent_square(size: int, limit: float) -> np.ndarray:
