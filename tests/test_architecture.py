@@ -32,7 +32,7 @@ PICTURE = {
 
 def modules(room: str) -> list[Path]:
     folder = ROOMS / room
-    return sorted(folder.glob("*.py")) if folder.is_dir() else [ROOMS / f"{room}.py"]
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [ROOMS / f"{room}.py"]
 
 
 def rooms_imported(path: Path) -> set[str]:

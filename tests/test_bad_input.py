@@ -228,7 +228,7 @@ def test_a_server_that_stalls(tmp_path, monkeypatch, said):
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with pytest.raises(ConnectionError, match=f"^{url} did not come whole: .*timed out"):
+        with pytest.raises(ConnectionError, match=f"^{url} was not downloaded: .*timed out"):
             downloading.download(url, "0" * 32, str(tmp_path / "file"))
         thread.join()
         held[0].close()

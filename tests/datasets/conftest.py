@@ -1,3 +1,5 @@
+"""Fixtures of the tests of data sets."""
+
 import pytest
 from PIL import Image
 
@@ -6,7 +8,7 @@ from tfpvae.datasets import draw_flowers
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six drawn flowers in two class folders."""
+    """Returns a folder of six drawn flowers in two classes."""
     for index, image in enumerate(draw_flowers(6, image_shape=(40, 48, 3)).images):
         path = tmp_path / ("rose" if index % 2 else "daisy") / f"{index}.png"
         path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Batches and binarisation: the right probabilities, the promised epochs."""
+"""Tests of batches and binarization: probabilities, epochs and argument checks."""
 
 import tracemalloc
 
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tfpvae.datasets import batches, binarize
 
 
-def grey(count=30, side=4, seed=0):
+def gray(count=30, side=4, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, side, side, 1), np.uint8)
 
 
-IMAGES = grey()
+IMAGES = gray()
 LABELS = np.arange(30, dtype=np.int32)
 
 
@@ -27,7 +27,7 @@ def epoch(dataset):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64])
-def test_draws_are_zeros_and_ones_of_one_type(dtype):
+def test_binary_images_are_zeros_and_ones_in_float32(dtype):
     images = IMAGES if dtype == np.uint8 else (IMAGES / 255).astype(dtype)
     drawn = binarize(images, seed=0)
     assert drawn.dtype == np.float32
@@ -41,7 +41,7 @@ def dynamic(images, seed):
 
 @pytest.mark.parametrize("draw", [lambda images, seed: binarize(images, seed=seed), dynamic])
 @pytest.mark.parametrize("byte", [0, 2, 51, 128, 254, 255])
-def test_pixel_is_the_probability(draw, byte):
+def test_gray_value_is_the_probability(draw, byte):
     count = 200_000
     mean = draw(np.full([count // 100, 10, 10, 1], byte, np.uint8), seed=3).mean(dtype=float)
     p = byte / 255
@@ -55,24 +55,24 @@ def test_pixels_are_drawn_independently():
 
 
 @given(count=st.integers(1, 40), side=st.integers(1, 9), seed=st.integers(0, 2**40))
-def test_draw_depends_on_seed_and_pixels_alone(count, side, seed):
-    images = np.maximum(grey(40, side), 2)  # bytes of at most 1 are taken for binary ones
+def test_draws_depend_on_seed_and_pixels_alone(count, side, seed):
+    images = np.maximum(gray(40, side), 2)  # uint8 images of 0 and 1 alone are refused
     drawn = binarize(images, seed=seed)
     np.testing.assert_array_equal(binarize(images[:count], seed=seed), drawn[:count])
     floats = images.astype(np.float32) / 255
     np.testing.assert_array_equal(binarize(floats, seed=seed), drawn)
 
 
-def test_other_seed_other_draw():
+def test_other_seed_gives_other_draws():
     assert (binarize(IMAGES, seed=0) != binarize(IMAGES, seed=1)).any()
 
 
-def test_drawing_many_takes_the_room_of_the_result():
-    images = grey(4000, 50)
+def test_binarize_takes_little_more_memory_than_its_result():
+    images = gray(4000, 50)
     tracemalloc.start()
     try:
         drawn = binarize(images, seed=0)
-        # What checks and pieces take comes on top: a few megabytes.
+        # The checks and the pieces take a few more megabytes.
         assert tracemalloc.get_traced_memory()[1] < drawn.nbytes + 2e7
     finally:
         tracemalloc.stop()
@@ -82,7 +82,7 @@ def test_drawing_many_takes_the_room_of_the_result():
 # Batching.
 
 
-def test_batches_hold_all_images_in_order():
+def test_batches_have_all_images_in_order():
     dataset = batches(IMAGES, batch_size=8)
     assert dataset.element_spec == tf.TensorSpec((None, 4, 4, 1), tf.uint8)
     assert dataset.cardinality() == 4
@@ -91,14 +91,14 @@ def test_batches_hold_all_images_in_order():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pixels_stay_as_they_are(dtype):
+def test_pixels_are_unchanged_without_binarization(dtype):
     floats = IMAGES.astype(dtype) / 255
-    got = epoch(batches(floats, batch_size=7))
-    assert got.dtype == dtype
-    np.testing.assert_array_equal(got, floats)
+    actual = epoch(batches(floats, batch_size=7))
+    assert actual.dtype == dtype
+    np.testing.assert_array_equal(actual, floats)
 
 
-def test_static_is_binarize_in_every_epoch():
+def test_static_binarization_is_the_same_in_every_epoch():
     dataset = batches(IMAGES, batch_size=8, binarization="static", seed=5)
     assert dataset.element_spec.dtype == tf.float32
     for _ in range(2):
@@ -108,7 +108,7 @@ def test_static_is_binarize_in_every_epoch():
 @pytest.mark.parametrize("binarization", ["none", "static", "dynamic"])
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("labels", [None, LABELS], ids=["images", "pairs"])
-def test_same_seed_same_epochs(binarization, shuffle, labels):
+def test_same_seed_gives_same_epochs(binarization, shuffle, labels):
     def epochs(seed):
         options = {"binarization": binarization, "shuffle": shuffle, "seed": seed}
         dataset = batches(IMAGES, labels, batch_size=8, **options)
@@ -125,7 +125,7 @@ def test_same_seed_same_epochs(binarization, shuffle, labels):
 
 
 @pytest.mark.parametrize("binarization", ["static", "dynamic"])
-def test_without_a_seed_draws_are_fresh(binarization):
+def test_draws_without_a_seed_differ(binarization):
     first, second = (
         epoch(batches(IMAGES, batch_size=30, binarization=binarization)) for _ in range(2)
     )
@@ -133,13 +133,13 @@ def test_without_a_seed_draws_are_fresh(binarization):
 
 
 def test_dynamic_draws_differ_between_batches_and_epochs():
-    same = np.full([8, 8, 8, 1], 128, np.uint8)
-    dataset = batches(same, batch_size=1, binarization="dynamic", seed=0)
+    images = np.full([8, 8, 8, 1], 128, np.uint8)
+    dataset = batches(images, batch_size=1, binarization="dynamic", seed=0)
     draws = np.concatenate([epoch(dataset) for _ in range(3)])
     assert len(np.unique(draws, axis=0)) == 24
 
 
-def test_repeating_goes_on_to_the_next_epoch():
+def test_repeat_continues_with_the_next_epoch():
     one, other = (batches(IMAGES, batch_size=8, binarization="dynamic", seed=0) for _ in range(2))
     both = np.concatenate([epoch(other), epoch(other)])
     np.testing.assert_array_equal(epoch(one.repeat(2)), both)
@@ -156,7 +156,7 @@ def test_shuffling_keeps_each_image_with_its_label(count, batch_size, seed):
     np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), images[order])
 
 
-def test_later_changes_of_the_array_do_not_matter():
+def test_dataset_ignores_later_changes_of_the_array():
     images = IMAGES.copy()
     dataset = batches(images, batch_size=30)
     images[:] = 0
@@ -179,7 +179,7 @@ def test_later_changes_of_the_array_do_not_matter():
     ],
 )
 @pytest.mark.parametrize("function", [binarize, batches])
-def test_wants_images(function, images, error, message):
+def test_invalid_images_raise(function, images, error, message):
     options = {"seed": 0} if function is binarize else {"batch_size": 2}
     with pytest.raises(error, match=message):
         function(images, **options)
@@ -200,12 +200,12 @@ def test_wants_images(function, images, error, message):
         ({"labels": 3}, ValueError, r"labels: wanted .* the 30 images, got shape \(\)"),
     ],
 )
-def test_batches_want_their_options(options, error, message):
+def test_invalid_options_of_batches_raise(options, error, message):
     with pytest.raises(error, match=message):
         batches(IMAGES, **{"batch_size": 2, **options})
 
 
 @pytest.mark.parametrize("seed, error", [(-1, ValueError), (0.5, TypeError), (None, TypeError)])
-def test_binarize_wants_a_seed(seed, error):
+def test_invalid_seeds_of_binarize_raise(seed, error):
     with pytest.raises(error, match="seed: wanted a whole number"):
         binarize(IMAGES, seed=seed)

@@ -1,4 +1,4 @@
-"""Folders of pictures: what is listed, and how it is split."""
+"""Tests of listing and splitting folders of pictures."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tfpvae.datasets import list_pictures, split_pictures
 # Listing.
 
 
-def test_flat_folder(tmp_path):
+def test_flat_folder_has_no_classes(tmp_path):
     for name in ("b.png", "A.JPG", "c.bmp", ".hidden.png", "notes.txt", "d.tiff"):
         (tmp_path / name).touch()
     files = list_pictures(tmp_path)
@@ -21,7 +21,7 @@ def test_flat_folder(tmp_path):
     assert files.class_names == ()
 
 
-def test_folder_per_class(folder):
+def test_sub_folders_are_classes(folder):
     (folder / "empty").mkdir()
     (folder / "readme.txt").write_text("two classes")
     (folder / ".thumbnails").mkdir()
@@ -44,24 +44,24 @@ def test_link_back_to_the_folder_does_not_loop(folder):
     assert len(list_pictures(folder).paths) == 6
 
 
-def test_folder_is_missing(tmp_path):
+def test_missing_folder_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"folder: wanted .* got .*nowhere"):
         list_pictures(tmp_path / "nowhere")
 
 
-def test_folder_is_a_file(tmp_path):
+def test_file_instead_of_folder_raises(tmp_path):
     (tmp_path / "a.png").touch()
     with pytest.raises(ValueError, match=r"folder: wanted a folder .* the file .*a\.png"):
         list_pictures(tmp_path / "a.png")
 
 
-def test_folder_holds_no_pictures(tmp_path):
+def test_folder_without_pictures_raises(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing here")
     with pytest.raises(ValueError, match=r"\.bmp, \.gif, \.jpeg, \.jpg, \.png, \.webp"):
         list_pictures(tmp_path)
 
 
-def test_folder_is_mixed(folder):
+def test_pictures_beside_class_folders_raise(folder):
     (folder / "stray.png").touch()
     with pytest.raises(ValueError, match=r"either .* got both: .*stray\.png.*0\.png"):
         list_pictures(folder)
@@ -75,19 +75,19 @@ def test_folder_is_mixed(folder):
     weights=st.lists(st.integers(0, 20), min_size=3, max_size=3).filter(any),
     seed=st.integers(0, 2**32),
 )
-def test_split_is_disjoint_covers_all_and_keeps_the_shares(count, weights, seed):
+def test_split_is_disjoint_complete_and_near_the_fractions(count, weights, seed):
     paths = [f"{i}.jpg" for i in range(count)]
     fractions = [weight / sum(weights) for weight in weights]
     parts = split_pictures(paths, fractions, seed)
-    together = [path for part in parts for path in part.paths]
-    assert sorted(together) == sorted(paths)
+    split = [path for part in parts for path in part.paths]
+    assert sorted(split) == sorted(paths)
     for part, fraction in zip(parts, fractions, strict=True):
         assert (len(part.paths) > 0) == (fraction > 0)
-        # Each edge is rounded, and a picture may go to each part that would be empty.
+        # Both edges are rounded, and an empty part takes one picture of another.
         assert abs(len(part.paths) - fraction * count) <= 3
 
 
-def test_split_depends_on_names_and_seed_alone(folder):
+def test_split_depends_on_paths_and_seed_alone(folder):
     files = list_pictures(folder)
     assert split_pictures(files.paths) == split_pictures(files.paths[::-1])
     by_folder, by_files = split_pictures(folder), split_pictures(files)
@@ -113,22 +113,22 @@ def test_split_keeps_labels_with_their_paths(folder):
 @pytest.mark.parametrize(
     "fractions", [(0.5, 0.5), (0.9, 0.2, -0.1), (0.5, 0.1, 0.1), (1, 0, np.nan)]
 )
-def test_split_wants_fractions(fractions):
+def test_invalid_fractions_raise(fractions):
     with pytest.raises(ValueError, match="fractions: wanted three numbers >= 0 with sum 1, got"):
         split_pictures(["a.jpg", "b.jpg", "c.jpg"], fractions)
 
 
-def test_split_wants_enough_pictures():
+def test_fewer_pictures_than_parts_raise():
     with pytest.raises(ValueError, match=r"files: wanted at least 3 pictures, .* got 2"):
         split_pictures(["a.jpg", "b.jpg"])
 
 
-def test_split_wants_each_picture_once():
+def test_repeated_pictures_raise():
     with pytest.raises(ValueError, match=r"files: wanted each picture once, got 'a\.jpg' twice"):
         split_pictures(["a.jpg", "b.jpg", "a.jpg"])
 
 
 @pytest.mark.parametrize("seed, error", [(-1, ValueError), (0.5, TypeError), (None, TypeError)])
-def test_split_wants_a_seed(seed, error):
+def test_invalid_seeds_raise(seed, error):
     with pytest.raises(error, match="seed: wanted a whole number"):
         split_pictures(["a.jpg", "b.jpg", "c.jpg"], seed=seed)

@@ -1,4 +1,4 @@
-"""IDX files: what was written comes back, and broken ones are named."""
+"""Tests of IDX files: round trips, and error messages that name broken files."""
 
 import gzip
 import struct
@@ -15,7 +15,7 @@ LABELS = bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1])
 
 
 def idx(array):
-    """An array as the bytes of an IDX file."""
+    """Returns an array as the bytes of an IDX file."""
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
@@ -34,17 +34,17 @@ def file(tmp_path):
     zipped=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_what_was_written_comes_back(tmp_path_factory, shape, zipped, seed):
+def test_round_trip(tmp_path_factory, shape, zipped, seed):
     array = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     path = tmp_path_factory.getbasetemp() / "array"
     path.write_bytes(gzip.compress(idx(array)) if zipped else idx(array))
-    again = read_idx(path, rank=len(shape))
-    assert again.dtype == np.uint8
-    assert again.flags.writeable
-    np.testing.assert_array_equal(again, array)
+    result = read_idx(path, rank=len(shape))
+    assert result.dtype == np.uint8
+    assert result.flags.writeable
+    np.testing.assert_array_equal(result, array)
 
 
-def test_longer_than_a_piece(file):
+def test_files_longer_than_one_piece(file):
     array = np.random.default_rng(0).integers(0, 256, (3, 1000, 1001), np.uint8)
     np.testing.assert_array_equal(read_idx(file(idx(array)), rank=3), array)
 
@@ -89,13 +89,13 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content, message", BROKEN.values(), ids=BROKEN)
-def test_broken_file_is_named(file, content, message):
+def test_message_names_the_broken_file(file, content, message):
     with pytest.raises(ValueError, match=f"^source: .*{message}"):
         read_idx(file(content), rank=1)
 
 
 def bomb():
-    """A header that claims three bytes, before a hundred million zeros."""
+    """Returns a gzip with a header of three bytes and a hundred million zeros more."""
     return gzip.compress(LABELS + bytes(10**8), compresslevel=1)
 
 
@@ -108,7 +108,7 @@ def bomb():
     ],
     ids=["claimed", "claimed in a gzip", "bomb"],
 )
-def test_memory_is_taken_for_what_came_not_for_what_is_claimed(file, content, message):
+def test_memory_does_not_depend_on_the_sizes_in_the_header(file, content, message):
     path = file(content)
     tracemalloc.start()
     try:
@@ -126,9 +126,7 @@ def test_memory_is_taken_for_what_came_not_for_what_is_claimed(file, content, me
     length=st.integers(0, 60),
     rank=st.sampled_from([1, 3]),
 )
-def test_changed_bytes_raise_nothing_but_value_errors(
-    tmp_path_factory, zipped, at, byte, length, rank
-):
+def test_changed_bytes_raise_only_value_errors(tmp_path_factory, zipped, at, byte, length, rank):
     whole = idx(np.arange(24, dtype=np.uint8).reshape([2, 3, 4] if rank == 3 else [24]))
     changed = bytearray(gzip.compress(whole) if zipped else whole)
     changed[at % len(changed)] = byte
@@ -140,6 +138,6 @@ def test_changed_bytes_raise_nothing_but_value_errors(
         assert str(path) in str(error)
 
 
-def test_missing_file(tmp_path):
+def test_missing_file_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_idx(tmp_path / "nowhere", rank=1)

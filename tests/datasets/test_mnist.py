@@ -1,4 +1,4 @@
-"""MNIST and its kin: every place and format, what is wrong with them, and the download."""
+"""Tests of MNIST and its variants: sources, formats, broken files and the download."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ NPZ_NAMES = ("x_train", "y_train", "x_test", "y_test")
 
 
 def random_set(seed=0):
-    """Training images and labels, test images and labels."""
+    """Returns training images and labels, test images and labels."""
     rng = np.random.default_rng(seed)
     images = [rng.integers(0, 256, (count, 28, 28), np.uint8) for count in (12, 5)]
     labels = [np.arange(count, dtype=np.uint8) % 10 for count in (12, 5)]
@@ -70,15 +70,15 @@ def check(parts, arrays=ARRAYS):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Keras' cache, empty, and no way out to the web."""
+    """Sets an empty cache of Keras and URLs that no server answers; returns the cache."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    for name, known in mnist._SETS.items():
-        monkeypatch.setitem(mnist._SETS, name, known._replace(url="http://127.0.0.1:9/"))
+    for name, variant in mnist._VARIANTS.items():
+        monkeypatch.setitem(mnist._VARIANTS, name, variant._replace(url="http://127.0.0.1:9/"))
     return tmp_path / "keras" / "datasets"
 
 
-# Where the files are.
+# Sources.
 
 WRITERS = {
     "idx": write_idx,
@@ -97,16 +97,16 @@ def test_every_kind_of_folder(tmp_path, write):
     check(load_mnist(source=str(folder)))
 
 
-def test_path_of_an_npz(tmp_path):
+def test_path_of_an_npz_file(tmp_path):
     check(load_mnist(source=write_npz(tmp_path) / "mnist.npz"))
 
 
 @pytest.mark.parametrize(
     "name, write, folder",
     [
-        ("mnist", write_npz, "."),  # where Keras has it
+        ("mnist", write_npz, "."),  # the path of keras.datasets.mnist
         ("mnist", write_idx, "mnist"),
-        ("fashion_mnist", partial(write_idx, suffix=".gz"), "fashion-mnist"),  # and this too
+        ("fashion_mnist", partial(write_idx, suffix=".gz"), "fashion-mnist"),  # as Keras too
         ("kuzushiji_mnist", write_idx, "kuzushiji-mnist"),
         ("kuzushiji_mnist", write_kmnist, "kuzushiji-mnist"),
     ],
@@ -140,32 +140,32 @@ def test_the_name_gives_the_class_names(tmp_path, name, first, last):
     assert training.class_names[9] == last
 
 
-# What is wrong.
+# Errors.
 
 
 @pytest.mark.parametrize("name", ["digits", None, 3])
-def test_wants_a_known_name(name):
+def test_unknown_names_raise(name):
     message = f"name: wanted one of 'fashion_mnist', 'kuzushiji_mnist', 'mnist', got {name!r}"
     with pytest.raises(ValueError, match=message):
         load_mnist(name)
 
 
-def test_wants_a_path():
+def test_sources_that_are_not_paths_raise():
     with pytest.raises(TypeError, match="source: wanted a folder or an .npz file, got 3"):
         load_mnist(source=3)
 
 
 @pytest.mark.parametrize("present, got", [(IDX_NAMES[1:2], IDX_NAMES[1]), ((), "none of them")])
-def test_missing_files_are_listed(tmp_path, present, got):
+def test_message_lists_missing_files(tmp_path, present, got):
     for name in present:
         (tmp_path / name).touch()
-    wanted = ", ".join(IDX_NAMES)
-    message = rf"source: wanted {wanted} \(.gz or not\), or mnist.npz, or kmnist-.* got {got}\."
+    names = ", ".join(IDX_NAMES)
+    message = rf"source: wanted {names} \(.gz or not\), or mnist.npz, or kmnist-.* got {got}\."
     with pytest.raises(FileNotFoundError, match=message):
         load_mnist(source=tmp_path)
 
 
-def test_missing_folder(tmp_path):
+def test_missing_folder_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match="wanted .* in '.*nowhere', got no such folder"):
         load_mnist(source=tmp_path / "nowhere")
 
@@ -173,13 +173,13 @@ def test_missing_folder(tmp_path):
 @pytest.mark.parametrize(
     "index, array, message",
     [
-        (0, np.ones((12, 32, 28), np.uint8), "28x28 pixels in '{}', got uint8 ones of 32x28"),
+        (0, np.ones((12, 32, 28), np.uint8), "28x28 pixels in '{}', got uint8 images of 32x28"),
         (1, np.ones(11, np.uint8), "as many labels as images, got 11 in '{}' for 12 in"),
-        (3, np.full(5, 10, np.uint8), "labels from 0 to 9 in '{}', got some from 10 to 10"),
+        (3, np.full(5, 10, np.uint8), "labels from 0 to 9 in '{}', got labels from 10 to 10"),
     ],
 )
 @pytest.mark.parametrize("write", [write_idx, write_npz, write_kmnist])
-def test_arrays_that_are_not_those_of_mnist(tmp_path, write, index, array, message):
+def test_arrays_of_other_shapes_or_values_raise(tmp_path, write, index, array, message):
     arrays = [*ARRAYS[:index], array, *ARRAYS[index + 1 :]]
     names = {write_idx: IDX_NAMES[index], write_npz: "mnist.npz", write_kmnist: KMNIST_NAMES[index]}
     with pytest.raises(ValueError, match=f"source: .*{message.format(f'.*{names[write]}.*')}"):
@@ -190,20 +190,24 @@ def test_arrays_that_are_not_those_of_mnist(tmp_path, write, index, array, messa
     "index, array, message",
     [
         (0, np.ones((12, 28, 28), np.int64), "wanted uint8 images of 28x28 pixels .* got int64"),
-        (1, np.full(12, -1), "wanted labels from 0 to 9 in '.*mnist.npz', got some from -1 to -1"),
+        (
+            1,
+            np.full(12, -1),
+            "wanted labels from 0 to 9 in '.*mnist.npz', got labels from -1 to -1",
+        ),
         (1, np.array([None] * 12), "got pickled objects"),
     ],
 )
-def test_types_that_only_an_npz_can_hold(tmp_path, index, array, message):
+def test_arrays_of_other_types_raise(tmp_path, index, array, message):
     arrays = [*ARRAYS[:index], array, *ARRAYS[index + 1 :]]
     with pytest.raises(ValueError, match=f"source: .*{message}"):
         load_mnist(source=write_npz(tmp_path, arrays))
 
 
-def test_broken_file_in_the_cache_may_be_deleted(cache):
+def test_message_of_a_broken_file_in_the_cache_says_to_delete_it(cache):
     write_idx(cache / "mnist")
     (cache / "mnist" / IDX_NAMES[2]).write_bytes(b"")
-    message = f"got '.*{IDX_NAMES[2]}', an empty file. Once it is deleted, it will be downloaded"
+    message = f"got '.*{IDX_NAMES[2]}', an empty file. Delete the file to download it again"
     with pytest.raises(ValueError, match=message):
         load_mnist()
 
@@ -213,12 +217,12 @@ def test_broken_file_in_the_cache_may_be_deleted(cache):
 
 @pytest.fixture
 def server(monkeypatch):
-    """Serves the dict `files`, without the last bytes counted in `short`; notes what was asked."""
+    """Serves `files`, each without its last `short` bytes, and records the requests."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             content = files.get(self.path[1:])
-            asked.append(self.path[1:])
+            requests.append(self.path[1:])
             if content is None:
                 return self.send_error(404)
             self.send_response(200)
@@ -233,15 +237,15 @@ def server(monkeypatch):
         f"{name}.gz": gzip.compress(idx(array))
         for name, array in zip(IDX_NAMES, ARRAYS, strict=True)
     }
-    short, asked = {}, []
+    short, requests = {}, []
     md5s = tuple(hashlib.md5(content).hexdigest() for content in files.values())
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         url = f"http://127.0.0.1:{running.server_port}/"
-        for name, known in mnist._SETS.items():
-            monkeypatch.setitem(mnist._SETS, name, known._replace(url=url, md5s=md5s))
+        for name, variant in mnist._VARIANTS.items():
+            monkeypatch.setitem(mnist._VARIANTS, name, variant._replace(url=url, md5s=md5s))
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
-        yield files, short, asked
+        yield files, short, requests
         running.shutdown()
         thread.join()
 
@@ -251,12 +255,12 @@ def names_in(folder):
 
 
 @pytest.mark.parametrize("name, folder", [("mnist", "mnist"), ("fashion_mnist", "fashion-mnist")])
-def test_downloaded_once_into_the_cache(cache, server, name, folder):
-    _, _, asked = server
+def test_files_are_downloaded_once_into_the_cache(cache, server, name, folder):
+    _, _, requests = server
     check(load_mnist(name))
     assert names_in(cache) == names_in(cache / folder) == sorted(f"{n}.gz" for n in IDX_NAMES)
     check(load_mnist(name))
-    assert asked == [f"{n}.gz" for n in IDX_NAMES]
+    assert requests == [f"{n}.gz" for n in IDX_NAMES]
 
 
 LAST = f"{IDX_NAMES[3]}.gz"
@@ -271,14 +275,14 @@ LAST = f"{IDX_NAMES[3]}.gz"
     ],
     ids=["broken off", "wrong bytes", "not there"],
 )
-def test_failed_download_leaves_no_such_file_and_can_be_taken_up(cache, server, spoil, reason):
-    files, short, asked = server
+def test_failed_download_leaves_no_file_and_can_be_repeated(cache, server, spoil, reason):
+    files, short, requests = server
     whole = files[LAST]
     spoil(files, short)
     message = (
-        rf"source: wanted the files in '{cache / 'mnist'}', but http://127.0.0.1:.*{LAST} did not "
-        rf"come whole: .*{reason}.* Without the web, put {IDX_NAMES[0]}.gz, .*{LAST} there, from "
-        "http://127.0.0.1.*, or pass source="
+        rf"source: wanted the files in '{cache / 'mnist'}', got an error: http://127.0.0.1:.*"
+        rf"{LAST} was not downloaded: .*{reason}.* To work offline, put {IDX_NAMES[0]}.gz, "
+        rf".*{LAST} from http://127.0.0.1.* there, or pass their folder as source"
     )
     with pytest.raises(ConnectionError, match=message):
         load_mnist()
@@ -286,23 +290,25 @@ def test_failed_download_leaves_no_such_file_and_can_be_taken_up(cache, server, 
     files[LAST] = whole
     short.clear()
     check(load_mnist())
-    assert len(asked) == len(set(asked)) + 1  # the three that had come were not asked for again
+    assert len(requests) == len(set(requests)) + 1  # only the last file is requested again
 
 
-def test_without_the_web(cache):
-    with pytest.raises(ConnectionError, match="http://127.0.0.1:9/train-.* did not come whole"):
+def test_without_a_server(cache):
+    with pytest.raises(ConnectionError, match="http://127.0.0.1:9/train-.* was not downloaded"):
         load_mnist("kuzushiji_mnist")
     assert names_in(cache) == []
 
 
-def test_cache_that_cannot_be_made(cache):
+def test_cache_that_cannot_be_created(cache):
     cache.parent.parent.mkdir(exist_ok=True)
-    cache.parent.write_text("a file where the folder would be")
-    with pytest.raises(OSError, match="source: wanted the files in .* or pass source="):
+    cache.parent.write_text("a file in place of the folder")
+    with pytest.raises(
+        OSError, match="source: wanted the files in .* or pass their folder as source"
+    ):
         load_mnist()
 
 
-# The real one.
+# The real data.
 
 
 @pytest.mark.realdata
@@ -310,7 +316,7 @@ def test_real_mnist(real_data):
     training, test = load_mnist(source=real_data / "mnist")
     assert training.images.shape == (60000, 28, 28, 1)
     assert test.images.shape == (10000, 28, 28, 1)
-    # The published sum of the uncompressed training images, which have 16 bytes of header.
+    # The published MD5 of the uncompressed training images, including the header.
     content = idx(training.images[..., 0])
     assert hashlib.md5(content).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
     assert training.labels[:5].tolist() == [5, 0, 4, 1, 9]

@@ -1,4 +1,4 @@
-"""Arrays of an .npz: what NumPy saved comes back, and broken files are named."""
+"""Tests of .npz files: round trips, and error messages that name broken files."""
 
 import io
 import re
@@ -22,7 +22,7 @@ def npz(save=np.savez, **arrays):
 
 
 def npz_of(member):
-    """An .npz whose y.npy is these bytes."""
+    """Returns an .npz file in which y.npy has these bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("y.npy", member)
@@ -50,11 +50,11 @@ def file(tmp_path):
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, ">i2"])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_what_was_saved_comes_back(file, save, dtype, order):
+def test_round_trip(file, save, dtype, order):
     array = np.asarray(np.arange(24).reshape(2, 3, 4), dtype, order=order)
-    again = read_npz(file(npz(save, x=array, y=LABELS)), "x", rank=3)
-    assert again.dtype == array.dtype
-    np.testing.assert_array_equal(again, array)
+    result = read_npz(file(npz(save, x=array, y=LABELS)), "x", rank=3)
+    assert result.dtype == array.dtype
+    np.testing.assert_array_equal(result, array)
 
 
 BROKEN = {
@@ -83,15 +83,15 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content, message", BROKEN.values(), ids=BROKEN)
-def test_broken_file_is_named(file, content, message):
+def test_message_names_the_broken_file(file, content, message):
     path = file(content)
-    with pytest.raises(ValueError, match=f"^source: .*{message}") as caught:
+    with pytest.raises(ValueError, match=f"^source: .*{message}") as raised:
         read_npz(path, "y", rank=1)
-    assert re.search(re.escape(str(path)), str(caught.value))
+    assert re.search(re.escape(str(path)), str(raised.value))
 
 
 @given(at=st.integers(0, 10**4), byte=st.integers(0, 255), compressed=st.booleans())
-def test_changed_bytes_raise_nothing_but_value_errors(tmp_path_factory, at, byte, compressed):
+def test_changed_bytes_raise_only_value_errors(tmp_path_factory, at, byte, compressed):
     changed = bytearray(npz(np.savez_compressed if compressed else np.savez, y=LABELS))
     changed[at % len(changed)] = byte
     path = tmp_path_factory.getbasetemp() / "changed.npz"
@@ -102,6 +102,6 @@ def test_changed_bytes_raise_nothing_but_value_errors(tmp_path_factory, at, byte
         assert str(path) in str(error)
 
 
-def test_missing_file(tmp_path):
+def test_missing_file_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_npz(tmp_path / "nowhere", "y", rank=1)

@@ -1,4 +1,4 @@
-"""Curves and bars are as high as their numbers, and what has no height is refused."""
+"""Tests of the history and error figures."""
 
 from itertools import pairwise
 
@@ -119,15 +119,15 @@ def test_history_refuses_what_has_no_names(history):
 
 
 def _whiskers(figure) -> np.ndarray:
-    """Lower and upper end of each whisker, [N, 2]."""
+    """Returns the lower and upper end of each whisker, [N, 2]."""
     (lines,) = [c for c in figure.axes[0].collections if hasattr(c, "get_segments")]
     return np.array([segment[:, 1] for segment in lines.get_segments()])
 
 
 @pytest.mark.parametrize("names", [None, [f"class {i}" for i in range(10)]])
-def test_bars_are_the_means_and_whiskers_their_standard_errors(names):
-    draw = np.random.default_rng(0)
-    errors, labels = draw.gamma(2.0, 0.01, 500), draw.integers(0, 10, 500)
+def test_bars_are_means_and_whiskers_are_standard_errors(names):
+    rng = np.random.default_rng(0)
+    errors, labels = rng.gamma(2.0, 0.01, 500), rng.integers(0, 10, 500)
     figure = figures.error_by_class(errors, labels, class_names=names)
     (axes,) = figure.axes
     groups = [errors[labels == label] for label in range(10)]
@@ -142,7 +142,7 @@ def test_bars_are_the_means_and_whiskers_their_standard_errors(names):
     assert drawing.border_is_white(drawing.pixels(figure))
 
 
-def test_only_classes_with_errors_have_bars_and_one_error_no_whisker():
+def test_absent_classes_have_no_bar_and_single_errors_no_whisker():
     names = ["daisy", "rose", "tulip"]
     figure = figures.error_by_class([1.0, 3.0, 4.0], [2, 2, 0], class_names=names)
     axes = figure.axes[0]
@@ -154,7 +154,7 @@ def test_only_classes_with_errors_have_bars_and_one_error_no_whisker():
 
 @pytest.mark.parametrize("count", [1, 5, 40])
 @pytest.mark.parametrize("name", ["a", "sunflowers", "a flower with a very long name"])
-def test_class_names_stand_apart_and_inside(name, count):
+def test_class_names_do_not_overlap(name, count):
     names = [f"{name} {i}" for i in range(count)]
     figure = figures.error_by_class(np.ones(count), np.arange(count), class_names=names)
     assert drawing.border_is_white(drawing.pixels(figure))
@@ -163,7 +163,7 @@ def test_class_names_stand_apart_and_inside(name, count):
     assert figure.get_size_inches()[0] <= 7.5
 
 
-def test_errors_of_zero_can_be_drawn():
+def test_errors_of_zero():
     figure = figures.error_by_class(np.zeros(4), np.arange(4))
     assert drawing.border_is_white(drawing.pixels(figure))
 
@@ -180,6 +180,6 @@ def test_errors_of_zero_can_be_drawn():
         ([True], "wanted numbers, got bool"),
     ],
 )
-def test_errors_are_refused(errors, message):
+def test_invalid_errors_raise(errors, message):
     with pytest.raises(ValueError, match=f"^errors: {message}"):
         figures.error_by_class(errors, [0])

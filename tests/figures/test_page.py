@@ -1,4 +1,4 @@
-"""No figure needs a window, pyplot or, before it is drawn, matplotlib."""
+"""Tests of the imports of figures: matplotlib is optional, and pyplot is not used."""
 
 import sys
 
@@ -9,7 +9,7 @@ from tfpvae import figures
 
 
 @pytest.mark.parametrize("labels", [None, ["a"]])
-def test_without_matplotlib_the_error_says_how_to_get_it(monkeypatch, labels):
+def test_message_without_matplotlib_says_how_to_install_it(monkeypatch, labels):
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r'pip install "tfpvae\[figures\]"'):
@@ -18,7 +18,7 @@ def test_without_matplotlib_the_error_says_how_to_get_it(monkeypatch, labels):
         figures.history({"loss": [1.0]})
 
 
-def test_figures_stay_out_of_pyplot(tmp_path):
+def test_figures_do_not_use_pyplot(tmp_path):
     from matplotlib import pyplot
 
     figure = figures.mosaic(drawing.images(4, 8, 8, 3))

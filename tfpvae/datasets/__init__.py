@@ -1,11 +1,11 @@
-"""Pictures to learn from: a folder of your own, MNIST, or pictures drawn on the spot."""
+"""Image data sets: folders of pictures, MNIST and its variants, and drawn pictures."""
 
 from tfpvae.datasets.batching import batches, binarize
-from tfpvae.datasets.drawn_digits import draw_digits
-from tfpvae.datasets.drawn_flowers import draw_flowers
 from tfpvae.datasets.folders import PictureFiles, list_pictures, split_pictures
 from tfpvae.datasets.mnist import load_mnist
 from tfpvae.datasets.pictures import Pictures, load_pictures, stream_pictures
+from tfpvae.datasets.synthetic.digits import draw_digits
+from tfpvae.datasets.synthetic.flowers import draw_flowers
 
 __all__ = [
     "PictureFiles",

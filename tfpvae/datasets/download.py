@@ -1,4 +1,4 @@
-"""Files from the web: whole, or not there at all."""
+"""Download of a file from the web, complete or not at all."""
 
 from __future__ import annotations
 
@@ -8,31 +8,40 @@ import socket
 import tempfile
 from collections.abc import Iterator
 
-_SILENCE = 60.0  # seconds without a byte, after which a server is given up
+import tf_keras
+
+_SILENCE = 60.0  # seconds to wait for the next byte of a server
 
 
 def download(url: str, md5: str, path: str) -> None:
-    """Downloads one file to `path`, which exists afterwards only if its bytes are right.
+    """Downloads one file to `path`, which exists afterward only if its bytes are correct.
 
     Args:
-        url: where the file is.
-        md5: the published MD5 of the file, in hexadecimal.
-        path: where it goes; its folder is made if need be.
+      url: address of the file.
+      md5: published MD5 of the file, in hexadecimal.
+      path: path to save it under; a missing folder is created.
 
     Raises:
-        ConnectionError: if the file does not come whole, or nothing for a minute; the message
-            says why.
-        OSError: if the folder cannot be written.
-    """
-    import tf_keras  # here, so that reading files does without it
+      ConnectionError: if the file is incomplete or wrong, or if the server sends nothing for a
+        minute; the message says why.
+      OSError: if the folder cannot be written.
 
+    >>> import hashlib, io, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     original, copy = pathlib.Path(folder, "original"), pathlib.Path(folder, "copy")
+    ...     _ = original.write_bytes(b"digits")
+    ...     with contextlib.redirect_stdout(io.StringIO()):  # Keras prints a progress bar
+    ...         download(original.as_uri(), hashlib.md5(b"digits").hexdigest(), str(copy))
+    ...     copy.read_bytes()
+    b'digits'
+    """
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    # Killed, or given wrong bytes, Keras leaves what came under the final name: not in `folder`.
+    # Keras may leave an incomplete file under the final name, hence a temporary folder.
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
         try:
-            with _patience(_SILENCE):
-                came = tf_keras.utils.get_file(
+            with _socket_timeout(_SILENCE):
+                file = tf_keras.utils.get_file(
                     name,
                     url,
                     cache_dir=partial,
@@ -41,13 +50,13 @@ def download(url: str, md5: str, path: str) -> None:
                     hash_algorithm="md5",
                 )
         except Exception as error:  # Keras raises plain Exceptions, http a dozen kinds
-            raise ConnectionError(f"{url} did not come whole: {error}") from error
-        os.replace(came, path)
+            raise ConnectionError(f"{url} was not downloaded: {error}") from error
+        os.replace(file, path)
 
 
 @contextlib.contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Bounds how long a new connection is waited for, which Keras leaves unbounded."""
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """Sets the timeout of new connections, for which Keras has no argument."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,6 +1,6 @@
-"""Folders of pictures: which files they hold, of which classes, and which to train on.
+"""Folders of pictures: listing their files and classes, and splitting them into parts.
 
-The folder is either flat or holds one sub-folder per class.
+A folder is either flat or has one sub-folder per class.
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 class PictureFiles(NamedTuple):
-    """Where pictures are: `paths`, int32 `labels` [N] (None if flat), `class_names`."""
+    """Paths of pictures, with the class of each.
+
+    Attributes:
+      paths: path of each picture, N of them.
+      labels: class of each picture, int32 [N], or None without classes.
+      class_names: name of each class.
+
+    >>> files = PictureFiles(("a/1.png", "b/1.png"), np.array([0, 1], np.int32), ("a", "b"))
+    >>> files.class_names[files.labels[1]]
+    'b'
+    """
 
     paths: tuple[str, ...]
     labels: np.ndarray | None
@@ -30,22 +40,22 @@ Files = str | os.PathLike[str] | PictureFiles | Sequence[str | os.PathLike[str]]
 
 
 def list_pictures(folder: str | os.PathLike[str]) -> PictureFiles:
-    """The picture files of a folder, in sorted order.
+    """Lists the picture files of a folder in sorted order.
 
-    Pictures lie either all in the folder itself, or in one sub-folder per class.
-    Hidden files, files of other kinds and sub-folders without pictures are ignored.
+    The pictures are either all in the folder itself, or in one sub-folder per class. Hidden files,
+    files of other types and sub-folders without pictures are ignored.
 
     Args:
-        folder: path of the folder.
+      folder: path of the folder.
 
     Returns:
-        Paths, labels (the rank of the sub-folder's name; None for a flat folder)
-        and class names (none for a flat folder).
+      The paths, the labels and the class names. A label is the rank of the sub-folder's name. A
+      flat folder has neither labels nor class names.
 
     Raises:
-        FileNotFoundError: if the folder does not exist.
-        ValueError: if it is no folder, holds no picture, or holds pictures both
-            itself and in its sub-folders.
+      FileNotFoundError: if the folder does not exist.
+      ValueError: if it is not a folder, has no pictures, or has pictures both in itself and in its
+        sub-folders.
 
     >>> import tempfile
     >>> import PIL.Image
@@ -66,10 +76,10 @@ def list_pictures(folder: str | os.PathLike[str]) -> PictureFiles:
     flat = _pictures_in(folder)
     classes = {}
     for name in _visible(folder):
-        # One level only, so that a link back to the folder cannot loop.
-        inside = _pictures_in(os.path.join(folder, name))
-        if inside:
-            classes[name] = inside
+        # Only one level deep, so that a link back to the folder does not loop.
+        paths = _pictures_in(os.path.join(folder, name))
+        if paths:
+            classes[name] = paths
     if flat and classes:
         raise ValueError(
             "folder: wanted pictures either in the folder or in class sub-folders, got both: "
@@ -81,7 +91,7 @@ def list_pictures(folder: str | os.PathLike[str]) -> PictureFiles:
         raise ValueError(
             f"folder: wanted pictures ({', '.join(SUFFIXES)}), got none in '{folder}'."
         )
-    counts = [len(inside) for inside in classes.values()]
+    counts = [len(paths) for paths in classes.values()]
     labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     return PictureFiles(tuple(chain(*classes.values())), labels, tuple(classes))
 
@@ -89,54 +99,59 @@ def list_pictures(folder: str | os.PathLike[str]) -> PictureFiles:
 def split_pictures(
     files: Files, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0
 ) -> tuple[PictureFiles, PictureFiles, PictureFiles]:
-    """Training, validation and test files: shuffled, disjoint, together all files.
+    """Splits pictures at random into disjoint training, validation and test files.
 
-    The split depends on the names and the seed alone, not on the order given.
+    The split depends on the paths and the seed alone, not on the order of the paths.
 
     Args:
-        files: a folder, the answer of `list_pictures`, or a sequence of paths.
-        fractions: three shares in [0, 1] that sum to 1. A share above zero gets at
-            least one picture.
-        seed: integer >= 0.
+      files: a folder, a `PictureFiles` of `list_pictures`, or a sequence of paths.
+      fractions: fraction of each part in [0, 1], with sum 1. A part with a fraction above 0 has at
+        least one picture.
+      seed: an int, at least 0.
 
     Returns:
-        Three `PictureFiles` with the class names of all.
+      The `PictureFiles` of the three parts, each with all class names.
 
     Raises:
-        FileNotFoundError: if the folder does not exist.
-        ValueError: if the shares are no such numbers, a path comes twice, or there
-            are fewer pictures than parts.
+      FileNotFoundError: if the folder does not exist.
+      TypeError: if `files` are not paths, or `seed` is not an integer.
+      ValueError: if the fractions are not three such numbers, a path is repeated, or there are
+        fewer pictures than parts.
 
     >>> parts = split_pictures([f"{i}.jpg" for i in range(10)])
     >>> [len(part.paths) for part in parts]
     [8, 1, 1]
     """
-    known = as_files(files)
-    paths = known.paths
+    files = as_files(files)
+    paths = files.paths
     _checks.whole_number("seed", seed, minimum=0)
     if len(set(paths)) < len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise ValueError(f"files: wanted each picture once, got '{twice}' twice.")
+        repeated = next(path for path in paths if paths.count(path) > 1)
+        raise ValueError(f"files: wanted each picture once, got '{repeated}' twice.")
     sizes = _part_sizes(len(paths), fractions)
     by_name = sorted(range(len(paths)), key=lambda i: Path(paths[i]).parts)
     order = np.random.default_rng(seed).permutation(by_name)
     train, validation, test = np.split(order, np.cumsum(sizes)[:-1])
-    return take(known, train), take(known, validation), take(known, test)
-
-
-def _visible(folder: str) -> list[str]:
-    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-
-
-def _pictures_in(folder: str) -> list[str]:
-    if not os.path.isdir(folder):
-        return []
-    names = (name for name in _visible(folder) if name.lower().endswith(SUFFIXES))
-    paths = (os.path.join(folder, name) for name in names)
-    return [path for path in paths if not os.path.isdir(path)]
+    return take(files, train), take(files, validation), take(files, test)
 
 
 def as_files(files: Files) -> PictureFiles:
+    """Returns a folder, a sequence of paths or a `PictureFiles` as a `PictureFiles`.
+
+    Args:
+      files: a folder, a `PictureFiles`, or a sequence of paths.
+
+    Returns:
+      At least one path, with labels and class names if there are any.
+
+    Raises:
+      FileNotFoundError: if the folder does not exist.
+      TypeError: if `files` are not paths.
+      ValueError: if there are no pictures.
+
+    >>> as_files(["1.png", Path("2.png")]).paths
+    ('1.png', '2.png')
+    """
     if isinstance(files, (str, os.PathLike)):
         return list_pictures(files)
     if not isinstance(files, PictureFiles):
@@ -146,7 +161,32 @@ def as_files(files: Files) -> PictureFiles:
     return files
 
 
+def take(files: PictureFiles, indices: np.ndarray) -> PictureFiles:
+    """Returns the files at these indices, with all class names.
+
+    >>> take(as_files(["1.png", "2.png", "3.png"]), np.array([2, 0])).paths
+    ('3.png', '1.png')
+    """
+    labels = None if files.labels is None else files.labels[indices]
+    return PictureFiles(tuple(files.paths[i] for i in indices), labels, files.class_names)
+
+
+def _visible(folder: str) -> list[str]:
+    """Returns the sorted names in a folder that are not hidden."""
+    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+
+
+def _pictures_in(folder: str) -> list[str]:
+    """Returns the sorted paths of the pictures in a folder; none if it is a file."""
+    if not os.path.isdir(folder):
+        return []
+    names = (name for name in _visible(folder) if name.lower().endswith(SUFFIXES))
+    paths = (os.path.join(folder, name) for name in names)
+    return [path for path in paths if not os.path.isdir(path)]
+
+
 def _as_paths(paths: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """Returns the paths as text, checked."""
     if not isinstance(paths, Iterable):
         raise TypeError(f"files: wanted a folder or paths of pictures, got {paths!r}.")
     paths = tuple(paths)
@@ -156,25 +196,21 @@ def _as_paths(paths: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
     return tuple(os.fspath(path) for path in paths)
 
 
-def take(files: PictureFiles, indices: np.ndarray) -> PictureFiles:
-    labels = None if files.labels is None else files.labels[indices]
-    return PictureFiles(tuple(files.paths[i] for i in indices), labels, files.class_names)
-
-
-def _part_sizes(count: int, fractions: Sequence[float]) -> np.ndarray:
+def _part_sizes(num_pictures: int, fractions: Sequence[float]) -> np.ndarray:
+    """Returns the number of pictures in each part; it sums to the number of pictures."""
     try:
         shares = np.asarray(fractions, np.float64)
     except (TypeError, ValueError):
         shares = np.empty(0)
     if shares.shape != (3,) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:
         raise ValueError(f"fractions: wanted three numbers >= 0 with sum 1, got {fractions!r}.")
-    if count < np.count_nonzero(shares):
+    if num_pictures < np.count_nonzero(shares):
         raise ValueError(
             f"files: wanted at least {np.count_nonzero(shares)} pictures, one for each "
-            f"fraction above zero, got {count}."
+            f"fraction above zero, got {num_pictures}."
         )
     edges = np.cumsum([0, *shares])
-    sizes = np.diff(np.rint(edges / edges[-1] * count).astype(int))
+    sizes = np.diff(np.rint(edges / edges[-1] * num_pictures).astype(int))
     for part in np.flatnonzero((shares > 0) & (sizes == 0)):
         sizes[sizes.argmax()] -= 1
         sizes[part] = 1

@@ -1,7 +1,7 @@
-"""The IDX format of MNIST: a header of sizes, then bytes; gzipped or not.
+"""The IDX format of MNIST: a header with the sizes, then the bytes; gzipped or not.
 
-Nothing is believed: what the header claims is neither allocated nor read beyond before
-the bytes have come.
+The sizes in a header are not trusted. Memory is allocated only for bytes that the file has, and
+reading stops after the bytes that the header announces.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ _GZIP = b"\x1f\x8b"
 _UNSIGNED_BYTES = 8
 _PIECE = 2**20
 
-Read = Callable[[int], bytes]  # of a file: as many bytes, or all that there are
+ReadFn = Callable[[int], bytes]  # read(count) of a file
 
 
 def read_idx(path: str | os.PathLike[str], *, rank: int) -> np.ndarray:
-    """The array of an IDX file of unsigned bytes.
+    """Reads the array of an IDX file of unsigned bytes.
 
-    Whether the file is gzipped is seen from its bytes, not its name.
+    The content of the file, not its name, decides whether it is gzipped.
 
     Args:
-        path: path of the file.
-        rank: how many axes the array is to have, 3 for images and 1 for labels.
+      path: path of the file.
+      rank: number of axes of the array, 3 for images and 1 for labels.
 
     Returns:
-        uint8 array with the sizes that the header names.
+      uint8 array with the sizes of the header.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is no IDX file of bytes with that many axes, is cut
-            short, goes on after its end, or its gzip is broken; the message names it.
+      FileNotFoundError: if the file does not exist.
+      ValueError: if the file is not an IDX file of bytes with that many axes, is too short or too
+        long, or its gzip is broken; the message names the file.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -47,9 +47,9 @@ def read_idx(path: str | os.PathLike[str], *, rank: int) -> np.ndarray:
     """
     path = os.fspath(path)
     with open(path, "rb") as file:
-        zipped = file.read(2) == _GZIP
+        is_zipped = file.read(2) == _GZIP
         file.seek(0)
-        if not zipped:
+        if not is_zipped:
             return _array(file.read, path, rank)
         try:
             with gzip.open(file) as unzipped:
@@ -58,34 +58,58 @@ def read_idx(path: str | os.PathLike[str], *, rank: int) -> np.ndarray:
             raise ValueError(f"source: wanted a whole gzip, got '{path}', {error}.") from error
 
 
-def read_up_to(read: Read, count: int) -> bytearray:
-    """The next `count` bytes of a file, or all that there are."""
-    came = bytearray()
-    while len(came) < count:  # a single read(count) would allocate all that is claimed
-        piece = read(min(_PIECE, count - len(came)))
+def read_up_to(read_fn: ReadFn, count: int) -> bytearray:
+    """Reads the next `count` bytes, or fewer at the end of the file.
+
+    Args:
+      read_fn: reads at most a number of bytes, as the method `read` of a file does.
+      count: number of bytes.
+
+    Returns:
+      The bytes; memory is allocated as they are read.
+
+    >>> import io
+    >>> bytes(read_up_to(io.BytesIO(b"digits").read, 3))
+    b'dig'
+    """
+    content = bytearray()
+    while len(content) < count:  # a single read(count) would allocate count bytes at once
+        piece = read_fn(min(_PIECE, count - len(content)))
         if not piece:
             break
-        came += piece
-    return came
+        content += piece
+    return content
 
 
-def check_count(came: bytearray, count: int, path: str) -> None:
-    """Raises unless `count` bytes came after the header."""
-    if len(came) != count:
-        got = f"only {len(came)}" if len(came) < count else "more"
+def check_count(content: bytearray, count: int, path: str) -> None:
+    """Checks that the content after the header has `count` bytes.
+
+    Args:
+      content: bytes after the header, at most count + 1.
+      count: number of bytes that the header announces.
+      path: path of the file, for the message.
+
+    Raises:
+      ValueError: if there are fewer or more bytes.
+
+    >>> check_count(bytearray(b"abc"), 3, "labels")
+    """
+    if len(content) != count:
+        got = f"only {len(content)}" if len(content) < count else "more"
         raise ValueError(f"source: wanted {count} bytes after the header of '{path}', got {got}.")
 
 
-def _array(read: Read, path: str, rank: int) -> np.ndarray:
-    wanted = bytes([0, 0, _UNSIGNED_BYTES, rank])
-    magic = read(4)
-    if magic != wanted:
-        got = f"{magic.hex(' ')}{_meaning(magic, rank)}" if magic else "an empty file"
+def _array(read_fn: ReadFn, path: str, rank: int) -> np.ndarray:
+    """Reads and checks the header, then the array."""
+    expected = bytes([0, 0, _UNSIGNED_BYTES, rank])
+    magic = read_fn(4)
+    if magic != expected:
+        got = f"{magic.hex(' ')}{_meaning(magic)}" if magic else "an empty file"
         raise ValueError(
             f"source: wanted an IDX file of bytes with {rank} axes, which starts with "
-            f"{wanted.hex(' ')}, got '{path}', {got}."
+            f"{expected.hex(' ')}, got '{path}', {got}."
         )
-    header = read(4 * rank)
+    header = read_fn(4 * rank)
     if len(header) < 4 * rank:
         raise ValueError(
             f"source: wanted {rank} sizes in the header of '{path}', got {len(header)} bytes."
@@ -94,12 +118,13 @@ def _array(read: Read, path: str, rank: int) -> np.ndarray:
     if 0 in sizes:
         raise ValueError(f"source: wanted sizes above 0 in the header of '{path}', got {sizes}.")
     count = math.prod(sizes)
-    came = read_up_to(read, count + 1)
-    check_count(came, count, path)
-    return np.frombuffer(came, np.uint8).reshape(sizes)
+    content = read_up_to(read_fn, count + 1)
+    check_count(content, count, path)
+    return np.frombuffer(content, np.uint8).reshape(sizes)
 
 
-def _meaning(magic: bytes, rank: int) -> str:
+def _meaning(magic: bytes) -> str:
+    """Returns what the first four bytes of a file mean, for an error message."""
     if len(magic) < 4 or magic[:2] != b"\0\0":
         return " (no IDX file)"
     if magic[2] != _UNSIGNED_BYTES:

@@ -1,4 +1,4 @@
-"""MNIST and the two sets in its format: found on disk, or downloaded once."""
+"""MNIST, Fashion-MNIST and Kuzushiji-MNIST, from files or downloaded once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,20 @@ from tfpvae.datasets.npz import read_npz
 from tfpvae.datasets.pictures import Pictures
 
 
-class _Set(NamedTuple):
+class _Variant(NamedTuple):
+    """One data set in the format of MNIST.
+
+    Attributes:
+      class_names: name of each class.
+      folder: name of its folder in the cache of Keras.
+      url: address of its files.
+      md5s: MD5 of the gzipped files, in the order of _IDX_NAMES.
+    """
+
     class_names: tuple[str, ...]
-    folder: str  # in Keras' cache
+    folder: str
     url: str
-    md5s: tuple[str, ...]  # of the gzipped files, in the order of _IDX_NAMES
+    md5s: tuple[str, ...]
 
 
 _Parts = tuple[Pictures, Pictures]  # training and test
@@ -41,8 +50,8 @@ _KMNIST_NAMES = (
     "kmnist-test-labels.npz",
 )
 _KMNIST_ARRAY = "arr_0"
-_SETS = {
-    "mnist": _Set(
+_VARIANTS = {
+    "mnist": _Variant(
         tuple("0123456789"),
         "mnist",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -53,7 +62,7 @@ _SETS = {
             "ec29112dd5afa0611ce80d1b7f02629c",
         ),
     ),
-    "fashion_mnist": _Set(
+    "fashion_mnist": _Variant(
         (
             "T-shirt/top",
             "Trouser",
@@ -75,7 +84,7 @@ _SETS = {
             "bb300cfdad3c16e7a12a480ee83cd310",
         ),
     ),
-    "kuzushiji_mnist": _Set(
+    "kuzushiji_mnist": _Variant(
         ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         "kuzushiji-mnist",
         "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
@@ -92,29 +101,29 @@ _SETS = {
 def load_mnist(
     name: str = "mnist", *, source: str | os.PathLike[str] | None = None
 ) -> tuple[Pictures, Pictures]:
-    """The training and the test pictures of MNIST or of a set in its format.
+    """Loads the training and test pictures of MNIST or of a data set in its format.
 
-    Without a source they come from Keras' cache, `$KERAS_HOME/datasets` or else
-    `~/.keras/datasets`, where they are downloaded to if they are not there.
+    Without a source, the files are in the cache of Keras, `$KERAS_HOME/datasets` or
+    `~/.keras/datasets`. Missing files are downloaded into it.
 
     Args:
-        name: "mnist", "fashion_mnist" or "kuzushiji_mnist".
-        source: where the files are: a folder of the four IDX files, gzipped or not
-            (`train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` and so on, also with
-            a dot before idx); a folder with `mnist.npz`, or with the four files
-            `kmnist-train-imgs.npz` and so on; or an .npz with the arrays x_train,
-            y_train, x_test and y_test. Which set they hold is not looked at: the
-            name gives the class names only.
+      name: "mnist", "fashion_mnist" or "kuzushiji_mnist". With a source it only sets the class
+        names, since the three data sets have the same format.
+      source: a folder or an .npz file. A folder has the four IDX files, gzipped or not
+        (`train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` and so on, also with a dot before
+        idx), or `mnist.npz`, or the four files `kmnist-train-imgs.npz` and so on. An .npz file has
+        the arrays x_train, y_train, x_test and y_test.
 
     Returns:
-        Two `Pictures`, training and test: uint8 images [N, 28, 28, 1], int32 labels
-        from 0 to 9, the set's class names and no paths.
+      Training and test `Pictures` with uint8 images [N, 28, 28, 1], int32 labels from 0 to 9, the
+      class names and no paths.
 
     Raises:
-        FileNotFoundError: if the source has no such files; it says what was looked for.
-        ValueError: if the name is not known, or a file is not what it should be; the
-            message names the file.
-        ConnectionError: if a download fails; it says what to do without one.
+      FileNotFoundError: if the source has no such files; the message lists their names.
+      TypeError: if the source is not a path.
+      ValueError: if there is no data set of that name, or a file has other content; the message
+        names the file.
+      ConnectionError: if a download fails; the message says how to work offline.
 
     >>> import tempfile
     >>> images, labels = np.zeros((3, 28, 28), np.uint8), np.array([7, 2, 1], np.uint8)
@@ -127,59 +136,62 @@ def load_mnist(
     >>> [test.class_names[label] for label in test.labels]
     ['Sneaker', 'Pullover', 'Trouser']
     """
-    _checks.one_of("name", name, _SETS)
+    _checks.one_of("name", name, _VARIANTS)
     if source is None:
-        return _from_cache(_SETS[name])
+        return _from_cache(_VARIANTS[name])
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(f"source: wanted a folder or an .npz file, got {source!r}.")
     source = os.fspath(source)
     if os.path.isfile(source):
-        return _from_npz(source, _SETS[name])
-    return _from_folder(source, _SETS[name])
+        return _from_npz(source, _VARIANTS[name])
+    return _from_folder(source, _VARIANTS[name])
 
 
-def _from_cache(known: _Set) -> _Parts:
+def _from_cache(variant: _Variant) -> _Parts:
+    """Loads a data set from the cache of Keras, and downloads missing files into it."""
     home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
     cache = os.path.join(home, "datasets")
-    npz, folder = os.path.join(cache, _NPZ_NAME), os.path.join(cache, known.folder)
+    npz, folder = os.path.join(cache, _NPZ_NAME), os.path.join(cache, variant.folder)
     try:
-        if known is _SETS["mnist"] and os.path.isfile(npz):
-            return _from_npz(npz, known)
-        _complete(folder, known)
-        return _from_folder(folder, known)
+        if variant is _VARIANTS["mnist"] and os.path.isfile(npz):
+            return _from_npz(npz, variant)
+        _download_missing(folder, variant)
+        return _from_folder(folder, variant)
     except ValueError as error:
-        raise ValueError(f"{error} Once it is deleted, it will be downloaded again.") from error
+        raise ValueError(f"{error} Delete the file to download it again.") from error
 
 
-def _complete(folder: str, known: _Set) -> None:
-    """Downloads those of the four files that the folder lacks, unless it has other ones."""
-    if _all_in(folder, _KMNIST_NAMES):
+def _download_missing(folder: str, variant: _Variant) -> None:
+    """Downloads the missing IDX files, unless the folder has those of Kuzushiji-MNIST as .npz."""
+    if _has_all(folder, _KMNIST_NAMES):
         return
-    for name, md5 in zip(_IDX_NAMES, known.md5s, strict=True):
+    for name, md5 in zip(_IDX_NAMES, variant.md5s, strict=True):
         if _find_idx(folder, name):
             continue
         try:
-            download(f"{known.url}{name}.gz", md5, os.path.join(folder, f"{name}.gz"))
+            download(f"{variant.url}{name}.gz", md5, os.path.join(folder, f"{name}.gz"))
         except OSError as error:
+            files = ", ".join(f"{name}.gz" for name in _IDX_NAMES)
             raise type(error)(
-                f"source: wanted the files in '{folder}', but {error} Without the web, put "
-                f"{', '.join(f'{name}.gz' for name in _IDX_NAMES)} there, from {known.url}, or "
-                "pass source=, the folder that has them."
+                f"source: wanted the files in '{folder}', got an error: {str(error).rstrip('.')}. "
+                f"To work offline, put {files} from {variant.url} there, or pass their folder as "
+                "source."
             ) from error
 
 
-def _from_folder(folder: str, known: _Set) -> _Parts:
-    found = [_find_idx(folder, name) for name in _IDX_NAMES]
-    if all(found):
-        arrays = [read_idx(path, rank=rank) for path, rank in zip(found, _RANKS, strict=True)]
-        return _pictures(arrays, found, known)
+def _from_folder(folder: str, variant: _Variant) -> _Parts:
+    """Loads a data set from the IDX or .npz files of a folder."""
+    paths = [_find_idx(folder, name) for name in _IDX_NAMES]
+    if all(paths):
+        arrays = [read_idx(path, rank=rank) for path, rank in zip(paths, _RANKS, strict=True)]
+        return _as_parts(arrays, paths, variant)
     npz = os.path.join(folder, _NPZ_NAME)
-    if not any(found) and os.path.isfile(npz):
-        return _from_npz(npz, known)
-    if not any(found) and _all_in(folder, _KMNIST_NAMES):
+    if not any(paths) and os.path.isfile(npz):
+        return _from_npz(npz, variant)
+    if not any(paths) and _has_all(folder, _KMNIST_NAMES):
         paths = [os.path.join(folder, name) for name in _KMNIST_NAMES]
-        return _from_arrays(paths, [_KMNIST_ARRAY] * 4, known)
-    got = ", ".join(os.path.basename(path) for path in found if path) or "none of them"
+        return _from_arrays(paths, [_KMNIST_ARRAY] * 4, variant)
+    got = ", ".join(os.path.basename(path) for path in paths if path) or "none of them"
     raise FileNotFoundError(
         f"source: wanted {', '.join(_IDX_NAMES)} (.gz or not), or {_NPZ_NAME}, or "
         f"{', '.join(_KMNIST_NAMES)} in '{folder}', got "
@@ -187,38 +199,45 @@ def _from_folder(folder: str, known: _Set) -> _Parts:
     )
 
 
-def _from_npz(path: str, known: _Set) -> _Parts:
-    return _from_arrays([path] * 4, _NPZ_ARRAYS, known)
+def _from_npz(path: str, variant: _Variant) -> _Parts:
+    """Loads a data set from the four arrays of one .npz file."""
+    return _from_arrays([path] * 4, _NPZ_ARRAYS, variant)
 
 
-def _from_arrays(paths: list[str], names: Sequence[str], known: _Set) -> _Parts:
-    wanted = zip(paths, names, _RANKS, strict=True)
-    arrays = [read_npz(path, name, rank=rank) for path, name, rank in wanted]
-    return _pictures(arrays, paths, known)
+def _from_arrays(paths: list[str], names: Sequence[str], variant: _Variant) -> _Parts:
+    """Loads a data set from four arrays, each of its .npz file and name."""
+    members = zip(paths, names, _RANKS, strict=True)
+    arrays = [read_npz(path, name, rank=rank) for path, name, rank in members]
+    return _as_parts(arrays, paths, variant)
 
 
 def _find_idx(folder: str, name: str) -> str:
-    """The path of an IDX file, or "" if the folder has none."""
+    """Returns the path of an IDX file, or "" if the folder does not have it."""
     names = (name, name.replace("-idx", ".idx"))
     paths = (os.path.join(folder, name + suffix) for name in names for suffix in ("", ".gz"))
     return next(filter(os.path.isfile, paths), "")
 
 
-def _all_in(folder: str, names: tuple[str, ...]) -> bool:
+def _has_all(folder: str, names: tuple[str, ...]) -> bool:
+    """Returns whether the folder has a file of each name."""
     return all(os.path.isfile(os.path.join(folder, name)) for name in names)
 
 
-def _pictures(arrays: list[np.ndarray], paths: list[str], known: _Set) -> _Parts:
-    training = _part(arrays[0], arrays[1], paths[:2], known)
-    return training, _part(arrays[2], arrays[3], paths[2:], known)
+def _as_parts(arrays: list[np.ndarray], paths: list[str], variant: _Variant) -> _Parts:
+    """Returns the training and test pictures of the four arrays."""
+    training = _as_pictures(arrays[0], arrays[1], paths[:2], variant)
+    return training, _as_pictures(arrays[2], arrays[3], paths[2:], variant)
 
 
-def _part(images: np.ndarray, labels: np.ndarray, paths: list[str], known: _Set) -> Pictures:
+def _as_pictures(
+    images: np.ndarray, labels: np.ndarray, paths: list[str], variant: _Variant
+) -> Pictures:
+    """Returns images and labels as pictures, checked."""
     if images.dtype != np.uint8 or images.shape[1:] != _SIDES:
         sides = "x".join(map(str, images.shape[1:]))
         raise ValueError(
             f"source: wanted uint8 images of 28x28 pixels in '{paths[0]}', got {images.dtype} "
-            f"ones of {sides}."
+            f"images of {sides}."
         )
     if len(images) != len(labels):
         raise ValueError(
@@ -227,7 +246,7 @@ def _part(images: np.ndarray, labels: np.ndarray, paths: list[str], known: _Set)
         )
     if labels.min() < 0 or labels.max() > 9:
         raise ValueError(
-            f"source: wanted labels from 0 to 9 in '{paths[1]}', got some from {labels.min()} "
+            f"source: wanted labels from 0 to 9 in '{paths[1]}', got labels from {labels.min()} "
             f"to {labels.max()}."
         )
-    return Pictures(images[..., None], labels.astype(np.int32), known.class_names, ())
+    return Pictures(images[..., None], labels.astype(np.int32), variant.class_names, ())

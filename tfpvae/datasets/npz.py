@@ -1,4 +1,4 @@
-"""Arrays of an .npz, with no pickle in it and no trust in the sizes that it claims."""
+"""Arrays of an .npz file, without pickle and without trust in the sizes in its headers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from tfpvae.datasets.idx import check_count, read_up_to
 
 
 def read_npz(path: str | os.PathLike[str], name: str, *, rank: int) -> np.ndarray:
-    """One array of whole numbers of an .npz; NumPy's own `load` would allocate all it claims.
+    """Reads one array of integers from an .npz file.
+
+    Unlike `numpy.load`, it allocates memory only for bytes that the file has.
 
     Args:
-        path: path of the file.
-        name: name of the array.
-        rank: how many axes the array is to have.
+      path: path of the file.
+      name: name of the array.
+      rank: number of axes of the array.
 
     Returns:
-        The array, of the integer type it was saved with.
+      The array, with its integer type.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is broken or no .npz, lacks the array, or holds another
-            kind under its name; the message names the file.
+      FileNotFoundError: if the file does not exist.
+      ValueError: if the file is broken or not an .npz, or has no such array of integers; the
+        message names the file.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -42,13 +44,13 @@ def read_npz(path: str | os.PathLike[str], name: str, *, rank: int) -> np.ndarra
         with _broken(path):
             archive = zipfile.ZipFile(stream)
         with archive:
-            held = [held.removesuffix(".npy") for held in archive.namelist()]
-            if name not in held:
-                got = ", ".join(held[:5]) or "none"
+            names = [member.removesuffix(".npy") for member in archive.namelist()]
+            if name not in names:
+                got = ", ".join(names[:5]) or "none"
                 raise ValueError(f"source: wanted the array {name} in '{path}', got {got}.")
             with _broken(path):
                 file = archive.open(f"{name}.npy")
-                shape, fortran, dtype = _header(file)
+                shape, is_fortran, dtype = _header(file)
             if len(shape) != rank or 0 in shape or dtype.kind not in "ui":
                 got = "pickled objects" if dtype.hasobject else f"{dtype} {list(shape)}"
                 raise ValueError(
@@ -57,13 +59,14 @@ def read_npz(path: str | os.PathLike[str], name: str, *, rank: int) -> np.ndarra
                 )
             count = math.prod(shape) * dtype.itemsize
             with _broken(path):
-                came = read_up_to(file.read, count + 1)
-    check_count(came, count, path)
-    return np.frombuffer(came, dtype).reshape(shape, order="F" if fortran else "C")
+                content = read_up_to(file.read, count + 1)
+    check_count(content, count, path)
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    # np.savez writes version 1; the later ones are for headers that no plain array has.
+    """Reads the shape, whether the order is Fortran's, and the type of an array."""
+    # np.savez writes version 1.0 for all arrays without fields.
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an .npy of another version than 1.0")
     return np.lib.format.read_array_header_1_0(file)
@@ -71,6 +74,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 @contextmanager
 def _broken(path: str) -> Iterator[None]:
+    """Turns every exception into a ValueError that names the broken file."""
     try:
         yield
     except Exception as error:  # a broken zip makes zipfile and NumPy raise a dozen kinds

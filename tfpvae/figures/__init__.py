@@ -1,7 +1,7 @@
-"""Figures of a training run and of what a model draws, as for a paper.
+"""Figures of training runs, images and latent space, in the quality of a paper.
 
-Every function takes plain arrays and gives back a `matplotlib.figure.Figure`; `.savefig(path)`
-writes it.  No window is opened and no global state of matplotlib is touched.
+Each function takes plain arrays and returns a `matplotlib.figure.Figure`, which `.savefig(path)`
+writes. No function opens a window or changes the global state of matplotlib.
 """
 
 from tfpvae.figures.curves import error_by_class, history

@@ -1,4 +1,4 @@
-"""A training run as curves, errors as bars."""
+"""Figures of a training run as curves, and of errors as bars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tfpvae.figures import classes, page
+from tfpvae.figures import checks, page
 
 if TYPE_CHECKING:
     import tf_keras
@@ -61,47 +61,46 @@ def history(history: Mapping[str, Sequence[float]] | tf_keras.callbacks.History)
 def error_by_class(
     errors: npt.ArrayLike, labels: npt.ArrayLike, *, class_names: Sequence[str] | None = None
 ) -> Figure:
-    """The mean error of each class as a bar, with its standard error as a whisker.
+    """Draws the mean error of each class as a bar, with its standard error as a whisker.
 
     Args:
-      errors: [N], at least 0 each, such as the mean squared error of each reconstruction.
-      labels: [N], the class of each, whole numbers from 0.
-      class_names: The name of each class; without them its number is its name.
+      errors: error of each image, such as its mean squared error, at least 0, [N].
+      labels: class of each image, integers from 0, [N].
+      class_names: name of each class, or None for their numbers.
 
     Returns:
-      A figure of a bar for each class that is among the labels; no whisker for a class of one.
+      A figure with a bar for each class among the labels, and no whisker for a class of one image.
 
     Raises:
-      ValueError: If an array has another shape or type or is empty, if the two differ in length,
-        if an error is negative or not finite, or if a label is negative or has no name.
+      ValueError: if an array has another shape or type or is empty, if the lengths differ, if an
+        error is negative or not finite, or if a label is negative or has no name.
 
-    Example:
-      >>> figure = error_by_class([1.0, 3.0, 4.0], [0, 0, 1], class_names=["rose", "tulip"])
-      >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
-      [2.0, 4.0]
+    >>> figure = error_by_class([1.0, 3.0, 4.0], [0, 0, 1], class_names=["rose", "tulip"])
+    >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
+    [2.0, 4.0]
     """
-    values = classes.numbers("errors", errors, "[N]")
+    values = checks.finite_numbers("errors", errors, "[N]")
     if values.min() < 0:
         raise ValueError(f"errors: wanted numbers of at least 0, got {values.min()}.")
-    classified, names = classes.checked(labels, len(values), class_names)
-    groups = [values[classified == label] for label in names]
+    classes, names = checks.labels(labels, len(values), class_names)
+    groups = [values[classes == label] for label in names]
     means = [group.mean() for group in groups]
     whiskers = [
         group.std(ddof=1) / np.sqrt(group.size) if group.size > 1 else 0.0 for group in groups
     ]
     text = page.text_width([*names.values()])
     width = min(page.WIDTH, max(2.5, max(0.42, text + 0.1) * len(names) + 0.8))
-    # Names wider than their bar's room stand upright, so that they never run into each other.
-    upright = text > (width - 0.8) / len(names)
-    figure = page.blank(width, 2.4 + upright * text, page.DPI, layout="constrained")
+    # Names wider than the distance of two bars are upright, so that they never overlap.
+    is_upright = text > (width - 0.8) / len(names)
+    figure = page.blank(width, 2.4 + is_upright * text, page.DPI, layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(names))
     axes.bar(places, means, 0.7, color=page.BLUE)
-    seen = [place for place in places if groups[place].size > 1]
+    several = [place for place in places if groups[place].size > 1]
     axes.errorbar(
-        seen,
-        [means[place] for place in seen],
-        yerr=[whiskers[place] for place in seen],
+        several,
+        [means[place] for place in several],
+        yerr=[whiskers[place] for place in several],
         fmt="none",
         ecolor="0.15",
         elinewidth=0.8,
@@ -113,7 +112,7 @@ def error_by_class(
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("mean error", fontsize=page.TEXT)
     page.quiet(axes)
-    axes.tick_params(axis="x", length=0, rotation=90 if upright else 0)
+    axes.tick_params(axis="x", length=0, rotation=90 if is_upright else 0)
     return figure
 
 
@@ -171,14 +170,14 @@ def _numbers(key: str, values: Any) -> np.ndarray:
 def _panel(axes: Axes, epochs: np.ndarray, curves: Mapping[str, np.ndarray], name: str) -> None:
     """Draws one quantity's training and validation curves."""
     locator = page.matplotlib("ticker").MaxNLocator
-    # Few epochs are points that a line joins; many are a line.
+    # Few epochs have a marker each; many are only a line.
     style: dict[str, Any] = {"marker": "o" if epochs.size <= 12 else "", "markersize": 3.5}
-    for key, label, colour in (
+    for key, label, color in (
         (name, "training", page.BLUE),
         (f"val_{name}", "validation", page.ORANGE),
     ):
         if key in curves:
-            axes.plot(epochs, curves[key], color=colour, label=label, linewidth=1.5, **style)
+            axes.plot(epochs, curves[key], color=color, label=label, linewidth=1.5, **style)
     axes.set_title(_TITLES[name], fontsize=page.TEXT)
     axes.set_xlabel("epoch", fontsize=page.TEXT)
     steps = [1, 2, 5, 10]

@@ -1,27 +1,24 @@
-"""Images side by side, each pixel of them a whole number of the figure's."""
+"""Images side by side, with each of their pixels as a whole number of pixels of the figure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from tfpvae.figures import page
+from tfpvae.figures.checks import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Pixels = npt.NDArray[Any]  # checked images: floats in [0, 1]
-
-# In inches: the most for one image, one mosaic and one picture alone, and the room that a mosaic's
-# title and what is between two mosaics take.
-_LARGEST_IMAGE, _LARGEST_MOSAIC = 1.4, 2.2
-_SQUARE = 5.0
-_TITLE, _BETWEEN = 0.24, 0.15
+# Inches.
+_MAX_IMAGE, _MAX_MOSAIC, _MAX_SINGLE = 1.4, 2.2, 5.0
+_TITLE_HEIGHT = 0.24
+_BETWEEN = 0.15  # two mosaics
 
 
 def grid(
@@ -30,7 +27,20 @@ def grid(
     row_labels: Sequence[str] = (),
     column_labels: Sequence[str] = (),
 ) -> Figure:
-    """Rows of images, each image's pixel drawn as a whole number of the figure's pixels."""
+    """Draws rows of images.
+
+    Args:
+      rows: images of each row, floats in [0, 1], [S, H, W, C]; the last row may be shorter.
+      row_labels: label on the left of each row, or none.
+      column_labels: label below each column, or none.
+
+    Returns:
+      The figure.
+
+    >>> figure = grid(np.zeros([2, 3, 8, 8, 1]), row_labels=["original", "copy"])
+    >>> len(figure.axes[0].images)
+    6
+    """
     columns, height, width, _ = rows[0].shape
     beside = page.text_width(row_labels)
     scale, dpi = _scale(columns * width, len(rows) * height, max(width, height), beside)
@@ -38,23 +48,35 @@ def grid(
     gap = max(2, max(width, height) // 40)
     lefts, tops = (width + gap) * np.arange(columns), (height + gap) * np.arange(len(rows))
 
-    # Labels wider than their column stand upright, so that they never run into each other.
+    # Labels wider than their column are upright, so that they never overlap.
     widest = dpi * page.text_width(column_labels)
-    upright = widest > width
-    below = 0.0 if not column_labels else widest if upright else dpi * page.TEXT / 72
+    is_upright = widest > width
+    below = 0.0 if not column_labels else widest if is_upright else dpi * page.TEXT / 72
     figure, axes = page.canvas((lefts[-1] + width, tops[-1] + height), (dpi * beside, below), dpi)
     for top, images in zip(tops, rows, strict=True):
-        for left, image in zip(lefts, images, strict=False):  # the last row may be shorter
+        for left, image in zip(lefts, images, strict=False):  # a short last row
             draw(axes, image, (left, left + width, top + height, top))
     axes.set_xticks(lefts + width / 2 if column_labels else [], column_labels)
     axes.set_yticks(tops + height / 2 if row_labels else [], row_labels)
     axes.tick_params(length=0, pad=72 * page.PADDING, labelsize=page.TEXT)
-    axes.tick_params(axis="x", rotation=90 if upright else 0)
+    axes.tick_params(axis="x", rotation=90 if is_upright else 0)
     return figure
 
 
 def titled(pictures: Sequence[Pixels], titles: Sequence[str]) -> Figure:
-    """Pictures of one size row by row, each under its title."""
+    """Draws pictures of one size row by row, each below its title.
+
+    Args:
+      pictures: floats in [0, 1], [H, W, C] each.
+      titles: title of each picture.
+
+    Returns:
+      The figure.
+
+    >>> figure = titled([np.zeros([8, 8, 1])] * 2, ["epoch 1", "epoch 2"])
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['epoch 1', 'epoch 2']
+    """
     height, width, _ = pictures[0].shape
     text = page.text_width(titles)
     columns, inches = _columns(len(pictures), width, height, text)
@@ -62,7 +84,7 @@ def titled(pictures: Sequence[Pixels], titles: Sequence[str]) -> Figure:
     dpi = scale / inches
     width, height = scale * width, scale * height
     across = math.ceil(max(width, dpi * text) + dpi * _BETWEEN)
-    down = math.ceil(height + dpi * _TITLE)
+    down = math.ceil(height + dpi * _TITLE_HEIGHT)
     rows = math.ceil(len(pictures) / columns)
     size = (columns * across - math.ceil(dpi * _BETWEEN), rows * down)
     figure, axes = page.canvas(size, (0.0, 0.0), dpi)
@@ -76,20 +98,45 @@ def titled(pictures: Sequence[Pixels], titles: Sequence[str]) -> Figure:
 
 
 def single(picture: Pixels, room: tuple[float, float]) -> tuple[Figure, Axes]:
-    """A figure and axes of just the picture's size, with so many inches at the left and below."""
+    """Returns a figure and axes of the size of one picture, for the caller to draw on.
+
+    Args:
+      picture: [H, W, C].
+      room: space for labels on the left and below, in inches.
+
+    Returns:
+      The figure and its axes, which have a whole number of pixels for each pixel of the picture.
+
+    >>> figure, axes = single(np.zeros([10, 10, 1]), (0.0, 0.0))
+    >>> float(axes.get_xlim()[1] % 10)
+    0.0
+    """
     height, width, _ = picture.shape
-    most = min((_SQUARE - room[0]) / width, _SQUARE / height)
-    scale = math.ceil(page.DPI * most)
-    dpi = scale / most
+    inches = min((_MAX_SINGLE - room[0]) / width, _MAX_SINGLE / height)
+    scale = math.ceil(page.DPI * inches)
+    dpi = scale / inches
     return page.canvas((scale * width, scale * height), (dpi * room[0], dpi * room[1]), dpi)
 
 
-def assembled(images: Pixels, columns: int, gap: int, colour: float) -> Pixels:
-    """One picture of all the images, row by row, with gaps of so many pixels in that colour."""
+def assembled(images: Pixels, columns: int, gap: int, color: float) -> Pixels:
+    """Assembles images into one picture, row by row.
+
+    Args:
+      images: [S, H, W, C].
+      columns: number of columns, at least 1.
+      gap: pixels between two images.
+      color: value of the pixels in the gaps.
+
+    Returns:
+      The picture, of the type of the images.
+
+    >>> assembled(np.zeros([2, 1, 2, 1]), columns=2, gap=1, color=0.5)[..., 0].tolist()
+    [[0.0, 0.0, 0.5, 0.0, 0.0]]
+    """
     count, height, width, channels = images.shape
     rows, columns = math.ceil(count / columns), min(columns, count)
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
-    picture = np.full(shape, colour, images.dtype)
+    picture = np.full(shape, color, images.dtype)
     for i, image in enumerate(images):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
         picture[top : top + height, left : left + width] = image
@@ -97,27 +144,42 @@ def assembled(images: Pixels, columns: int, gap: int, colour: float) -> Pixels:
 
 
 def square_columns(shape: Sequence[int]) -> int:
-    """In how many columns images [S, H, W, C] make a grid that is nearly a square."""
+    """Returns the number of columns in which images [S, H, W, C] make a grid close to a square.
+
+    >>> square_columns([10, 8, 8, 1])
+    4
+    """
     count, height, width, _ = shape
     return min(count, math.ceil(math.sqrt(count * height / width)))
 
 
 def _columns(count: int, width: int, height: int, text: float) -> tuple[int, float]:
-    """In how many columns titled pictures fit the page well; and the inches a pixel then has."""
+    """Returns the number of columns of titled pictures, and the inches per pixel."""
     inches = {}
     for columns in range(1, count + 1):
         rows = math.ceil(count / columns)
         across = page.WIDTH / columns - _BETWEEN
-        down = page.HEIGHT / rows - _TITLE
+        down = page.HEIGHT / rows - _TITLE_HEIGHT
         if columns == 1 or across >= text:
-            inches[columns] = min(across / width, down / height, _LARGEST_MOSAIC / width)
-    # Nearly as large as can be is large enough, where it takes fewer rows.
+            inches[columns] = min(across / width, down / height, _MAX_MOSAIC / width)
+    # Fewer rows are worth pictures that are up to 10% smaller.
     columns = max(c for c in inches if inches[c] >= 0.9 * max(inches.values()))
     return columns, inches[columns]
 
 
 def draw(axes: Axes, image: Pixels, extent: tuple[float, float, float, float]) -> None:
-    """Draws one image, [H, W, C], between these left, right, lower and upper edges."""
+    """Draws one image on axes.
+
+    Args:
+      axes: axes to draw on.
+      image: floats in [0, 1], [H, W, C].
+      extent: left, right, lower and upper edge of the image, in coordinates of the axes.
+
+    >>> axes = page.blank(2.0, 2.0, dpi=100).subplots()
+    >>> draw(axes, np.zeros([4, 4, 3]), (0, 1, 0, 1))
+    >>> axes.images[0].get_extent()
+    [0, 1, 0, 1]
+    """
     axes.imshow(
         image[..., 0] if image.shape[-1] == 1 else image,
         extent=extent,
@@ -130,45 +192,7 @@ def draw(axes: Axes, image: Pixels, extent: tuple[float, float, float, float]) -
 
 
 def _scale(width: int, height: int, side: int, beside: float) -> tuple[int, float]:
-    """How many pixels wide to draw an image's pixel, and the resolution that fits the page."""
-    most = min((page.WIDTH - beside) / width, page.HEIGHT / height, _LARGEST_IMAGE / side)
-    scale = math.ceil(page.DPI * most)
-    return scale, scale / most
-
-
-def checked(name: str, images: npt.ArrayLike, *shapes: str) -> Pixels:
-    """The images as floats in [0, 1], or an error that says what is wrong with them."""
-    array = np.asarray(images)
-    shapes = shapes or ("[N, H, W, C]",)
-    ranks = [len(shape.split(",")) for shape in shapes]
-    if array.ndim not in ranks or array.shape[-1] not in (1, 3) or array.size == 0:
-        raise ValueError(
-            f"{name}: wanted {' or '.join(shapes)} with C 1 or 3 and nothing empty, "
-            f"got {list(array.shape)}."
-        )
-    if array.dtype == np.uint8:
-        return array / 255.0
-    if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"{name}: wanted floats or uint8, got {array.dtype}.")
-    low, high = array.min(), array.max()
-    if not (low >= 0 and high <= 1):  # so written, it holds for NaN as well
-        raise ValueError(f"{name}: wanted numbers in [0, 1], got numbers in [{low}, {high}].")
-    return array
-
-
-def names(argument: str, given: Sequence[object] | None, count: int, of: str) -> list[str]:
-    """The names as text, none of them for None; raises unless there is one for each."""
-    if given is None:
-        return []
-    if isinstance(given, str):
-        raise ValueError(f"{argument}: wanted {count}, one for each {of}, got the text {given!r}.")
-    texts = [str(name) for name in given]
-    if len(texts) != count:
-        raise ValueError(f"{argument}: wanted {count}, one for each {of}, got {len(texts)}.")
-    return texts
-
-
-def check_count(argument: str, count: int, minimum: int = 1) -> None:
-    """Refuses what is not a whole number of at least the minimum."""
-    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < minimum:
-        raise ValueError(f"{argument}: wanted a whole number of at least {minimum}, got {count!r}.")
+    """Returns the width of an image's pixel in the figure, and the resolution to fit the page."""
+    inches = min((page.WIDTH - beside) / width, page.HEIGHT / height, _MAX_IMAGE / side)
+    scale = math.ceil(page.DPI * inches)
+    return scale, scale / inches

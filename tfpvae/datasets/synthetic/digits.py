@@ -1,9 +1,8 @@
-"""Digits written on the spot: 0 to 9 in many hands, where MNIST is not at hand.
+"""Handwritten digits drawn from a seed, as a data set that needs no download.
 
-A digit is written in its own coordinates: the origin is its middle, x runs right, y
-down, and it fits in a box from -0.45 to 0.45 by -0.65 to 0.65, while the frame's shorter
-side is 2 long. A hand writes it with a round pen, at four times the size, and the
-picture is averaged down, so that edges are smooth.
+The strokes of a digit fit into the box from -0.45 to 0.45 by -0.65 to 0.65 of a canvas. A round pen
+writes them at four times the final size, and the picture is averaged down, so that its edges are
+smooth.
 """
 
 from __future__ import annotations
@@ -14,35 +13,35 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfpvae.datasets.brushes import Array, Canvas, Rng, bezier, direction, rotation
-from tfpvae.datasets.drawing import draw_pictures
 from tfpvae.datasets.pictures import Pictures
+from tfpvae.datasets.synthetic.canvas import Array, Canvas, Rng, bezier, direction, rotation
+from tfpvae.datasets.synthetic.dataset import draw_pictures
 
 _OVERSAMPLING = 4
 
-Strokes = list[Array]  # each the points [K, 2] that its curve leans to
+Strokes = list[Array]  # the control points [K, 2] of each stroke
 
 
 def draw_digits(
     num_images: int, *, image_shape: tuple[int, int, int] = (28, 28, 1), seed: int = 0
 ) -> Pictures:
-    """Digits in handwriting, 0 to 9 taking turns, white on black as in MNIST.
+    """Draws handwritten digits, 0 to 9 in turn, white on black as in MNIST.
 
-    They vary in form, slant, width, size, place and pen. Picture i depends on the seed, i
-    and the shape alone, not on how many are drawn.
+    Their shape, slant, width, size, place and pen vary. Picture i depends on the seed, i and the
+    image shape alone, not on the number of pictures.
 
     Args:
-        num_images: how many, >= 1.
-        image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
-        seed: integer >= 0.
+      num_images: number of pictures, at least 1.
+      image_shape: (height, width, channels), channels 1 (gray) or 3 (RGB).
+      seed: an int, at least 0.
 
     Returns:
-        `Pictures` with uint8 images [num_images, height, width, channels], int32
-        labels (i modulo 10), the class names "0" to "9" and no paths.
+      `Pictures` with uint8 images [num_images, H, W, C], int32 labels (i modulo 10), the class
+      names "0" to "9" and no paths.
 
     Raises:
-        TypeError: if num_images or seed is no integer.
-        ValueError: if an argument is out of its range.
+      TypeError: if `num_images` or `seed` is not an integer.
+      ValueError: if an argument is out of its range.
 
     >>> digits = draw_digits(20)
     >>> digits.images.shape, digits.images.dtype.name
@@ -57,50 +56,50 @@ def _draw_digit(label: int, image_shape: tuple[int, int, int], rng: Rng) -> Arra
     strokes = _WRITERS[label](rng)
     height, width, channels = image_shape
     picture = Image.new("RGB", (width * _OVERSAMPLING, height * _OVERSAMPLING))
-    canvas = _hand(Canvas.over(picture, direction(0.0)), rng)
+    canvas = _posed(Canvas.over(picture, direction(0.0)), rng)
     pen = rng.uniform(0.055, 0.11)
     wobble = _wobble(rng)
-    bends = [np.insert(s, 1, s.mean(0), 0) if len(s) == 2 else s for s in strokes]
-    spots = np.concatenate([_curve(wobble(points), 0.4 * pen) for points in bends])
-    spots -= spots.mean(0)  # MNIST's digits too have their centre of mass in the middle
+    curves = [np.insert(s, 1, s.mean(0), 0) if len(s) == 2 else s for s in strokes]
+    spots = np.concatenate([_spots_along(wobble(points), 0.4 * pen) for points in curves])
+    spots -= spots.mean(0)  # as in MNIST, the center of mass is the center of the picture
     pressure = 1 + 0.15 * np.sin(spots @ rng.normal(0, 3, 2) + rng.uniform(0, 6.3))
     canvas.dots(spots, pen * pressure[:, None], np.full([len(spots), 3], 255))
     small = picture.reduce(_OVERSAMPLING)
     return np.asarray(small if channels == 3 else small.convert("L")).reshape(image_shape)
 
 
-def _hand(canvas: Canvas, rng: Rng) -> Canvas:
-    """The paper as one hand holds it: shifted, turned, slanted, wide or narrow."""
+def _posed(canvas: Canvas, rng: Rng) -> Canvas:
+    """Returns the canvas shifted, rotated, slanted and stretched at random."""
     slant = np.array([[1, rng.uniform(-0.42, 0.08)], [0, 1]])
     size = np.diag(rng.uniform(0.84, 1.04) * np.array([rng.uniform(0.85, 1.25), 1]))
     return canvas.moved(rng.normal(0, 0.035, 2), rotation(rng.normal(0, 0.06)) @ slant @ size)
 
 
 def _wobble(rng: Rng) -> Callable[[Array], Array]:
-    """Shifts points by two slow waves: strokes that meet still meet."""
-    pace, start = rng.uniform(-4, 4, (2, 2)), rng.uniform(0, 6.3, 2)
+    """Returns a function that shifts points by slow waves and keeps joined strokes joined."""
+    pace, phase = rng.uniform(-4, 4, (2, 2)), rng.uniform(0, 6.3, 2)
     swing = rng.uniform(-0.085, 0.085, (2, 2))
-    return lambda points: points + np.sin(points @ pace + start) @ swing
+    return lambda points: points + np.sin(points @ pace + phase) @ swing
 
 
-def _curve(points: Array, step: float) -> Array:
-    """Spots [S, 2] about a step apart on the smooth curve that leans to three points or more."""
+def _spots_along(points: Array, step: float) -> Array:
+    """Returns spots [S, 2] about a step apart on a smooth curve with at least 3 control points."""
     joints = (points[1:-2] + points[2:-1]) / 2
     starts, ends = np.concatenate([points[:1], joints]), np.concatenate([joints, points[-1:]])
     pieces = []
-    for start, bend, end in zip(starts, points[1:-1], ends, strict=True):
-        length = np.hypot(*(bend - start)) + np.hypot(*(end - bend))
+    for start, control, end in zip(starts, points[1:-1], ends, strict=True):
+        length = np.hypot(*(control - start)) + np.hypot(*(end - control))
         t = np.linspace(0, 1, 2 + int(length / step))[:, None]
-        pieces.append(bezier([start, bend, end], t)[0])
+        pieces.append(bezier([start, control, end], t)[0])
     return np.concatenate(pieces)
 
 
-def _arc(middle: Any, radii: Any, start: float, end: float, count: int = 11) -> Array:
-    """Points around an ellipse between two angles in degrees, clockwise where they grow."""
-    # The curve keeps inside of its points, by about this much.
-    outside = 1 / np.cos(np.radians(end - start) / (count - 1) / 2)
-    around = direction(np.radians(np.linspace(start, end, count)))
-    return middle + outside * np.array(radii) * around
+def _arc(center: Any, radii: Any, start: float, end: float, num_points: int = 11) -> Array:
+    """Returns control points of an elliptic arc between two angles in degrees, [K, 2]."""
+    # The curve stays inside its control points by about this factor.
+    outside = 1 / np.cos(np.radians(end - start) / (num_points - 1) / 2)
+    around = direction(np.radians(np.linspace(start, end, num_points)))
+    return center + outside * np.array(radii) * around
 
 
 def _zero(rng: Rng) -> Strokes:

@@ -1,4 +1,4 @@
-"""What holds of every drawn data set."""
+"""Tests of every drawn data set: random streams and argument checks."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from tfpvae.datasets import draw_digits, draw_flowers
 pytestmark = pytest.mark.parametrize("draw", [draw_digits, draw_flowers])
 
 
-def test_a_picture_does_not_depend_on_how_many_are_drawn(draw):
+def test_pictures_do_not_depend_on_their_number(draw):
     many, few = draw(36), draw(7)
     np.testing.assert_array_equal(few.images, many.images[:7])
     np.testing.assert_array_equal(few.labels, many.labels[:7])
 
 
-def test_random_state_of_the_caller_is_left_alone(draw):
+def test_global_random_state_is_unchanged(draw):
     np.random.seed(0)
     expected = np.random.random()
     np.random.seed(0)
@@ -35,6 +35,6 @@ def test_random_state_of_the_caller_is_left_alone(draw):
         ({"image_shape": (0, 80, 3)}, ValueError, r"image_shape: wanted .* got \(0, 80, 3\)"),
     ],
 )
-def test_wants_its_arguments(draw, arguments, error, message):
+def test_invalid_arguments_raise(draw, arguments, error, message):
     with pytest.raises(error, match=message):
         draw(**{"num_images": 1, **arguments})

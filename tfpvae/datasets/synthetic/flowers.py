@@ -1,8 +1,7 @@
-"""Flowers drawn on the spot: six species to learn from where no photographs are at hand.
+"""Drawn flowers of six species, as a data set that needs no photographs.
 
-A flower is drawn in its own coordinates: the origin is its middle, x runs right, y
-down, and the frame's shorter side is 2 long. Everything is painted at four times the
-size and then averaged down, so that edges are smooth.
+A flower is painted on a canvas of four times the final size and averaged down, so that its edges
+are smooth.
 """
 
 from __future__ import annotations
@@ -13,32 +12,34 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfpvae.datasets.brushes import (
+from tfpvae.datasets.pictures import Pictures
+from tfpvae.datasets.synthetic.backgrounds import light_field, paint_background
+from tfpvae.datasets.synthetic.canvas import (
     CIRCLE,
     Array,
     Canvas,
-    Coats,
     Rng,
     bezier,
-    blade,
     direction,
-    gradient_coats,
     mix,
-    petal_outline,
-    petals,
     pick,
     rotation,
     to_bytes,
 )
-from tfpvae.datasets.drawing import draw_pictures
-from tfpvae.datasets.grounds import light_field, paint_ground
-from tfpvae.datasets.pictures import Pictures
+from tfpvae.datasets.synthetic.dataset import draw_pictures
+from tfpvae.datasets.synthetic.plants import (
+    Coats,
+    gradient_coats,
+    paint_blade,
+    paint_petals,
+    petal_outline,
+)
 
 _OVERSAMPLING = 4
 _STEM = np.array([78, 128, 58])
 _POPPY_HEART = np.array([48, 14, 22])
 
-# A rose's petal curls: a pale rim, then darker and darker towards its base.
+# The petal of a rose curls: its rim is pale, its base is dark.
 _ROSE_COATS = Coats(
     np.array([1.03, 1, 0.95, 0.88, 0.8, 0.71, 0.61])[:, None],
     np.array([0, 0.88, 1, 0.84, 0.63, 0.4, 0.1]),
@@ -50,22 +51,22 @@ _ROSE_COATS = Coats(
 def draw_flowers(
     num_images: int, *, image_shape: tuple[int, int, int] = (80, 80, 3), seed: int = 0
 ) -> Pictures:
-    """Drawn flowers, the species taking turns; each varies in form, pose, ground and light.
+    """Draws flowers of six species in turn, with varying shapes, poses, backgrounds and light.
 
-    Picture i depends on the seed, i and the shape alone, not on how many are drawn.
+    Picture i depends on the seed, i and the image shape alone, not on the number of pictures.
 
     Args:
-        num_images: how many, >= 1.
-        image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
-        seed: integer >= 0.
+      num_images: number of pictures, at least 1.
+      image_shape: (height, width, channels), channels 1 (gray) or 3 (RGB).
+      seed: an int, at least 0.
 
     Returns:
-        `Pictures` with uint8 images [num_images, height, width, channels], int32
-        labels (i modulo the number of species), the species' names and no paths.
+      `Pictures` with uint8 images [num_images, H, W, C], int32 labels (i modulo 6), the names of
+      the species and no paths.
 
     Raises:
-        TypeError: if num_images or seed is no integer.
-        ValueError: if an argument is out of its range.
+      TypeError: if `num_images` or `seed` is not an integer.
+      ValueError: if an argument is out of its range.
 
     >>> flowers = draw_flowers(12, image_shape=(32, 32, 3))
     >>> flowers.images.shape, flowers.images.dtype.name
@@ -77,14 +78,14 @@ def draw_flowers(
 
 
 def _draw_flower(label: int, image_shape: tuple[int, int, int], rng: Rng) -> Array:
-    painter = [*SPECIES.values()][label]
+    paint_fn = [*SPECIES.values()][label]
     height, width, channels = image_shape
-    big = (width * _OVERSAMPLING, height * _OVERSAMPLING)
+    large = (width * _OVERSAMPLING, height * _OVERSAMPLING)
     light = direction(rng.uniform(-2.6, -0.5))  # from above, left or right
-    ground = Image.fromarray(to_bytes(paint_ground(height, width, rng)))
-    # Enlarged by repetition, the ground averages back to exactly itself.
-    picture = ground.resize(big, Image.Resampling.NEAREST)
-    painter(Canvas.over(picture, light), rng)
+    background = Image.fromarray(to_bytes(paint_background(height, width, rng)))
+    # The mean of a repeated pixel is that pixel, so that the background does not change.
+    picture = background.resize(large, Image.Resampling.NEAREST)
+    paint_fn(Canvas.over(picture, light), rng)
     small = np.asarray(picture.reduce(_OVERSAMPLING))
     lit = Image.fromarray(to_bytes(small * light_field(height, width, light, rng)))
     return np.asarray(lit if channels == 3 else lit.convert("L")).reshape(image_shape)
@@ -93,20 +94,20 @@ def _draw_flower(label: int, image_shape: tuple[int, int, int], rng: Rng) -> Arr
 def _head(
     canvas: Canvas, rng: Rng, *, tilt: float = 0.25, size: tuple[float, float] = (0.86, 0.98)
 ) -> Canvas:
-    """Stem, leaves and the canvas of a flower that looks at us, a little turned away."""
-    middle = rng.uniform(-0.09, 0.09, 2)
+    """Paints stem and leaves; returns the canvas of a head that is turned away a little."""
+    center = rng.uniform(-0.09, 0.09, 2)
     foot = [rng.uniform(-0.4, 0.4), 1.7]
     green = _STEM + rng.normal(0, 9, 3)
-    blade(canvas, [foot, [middle[0], 1.0], middle], 0.11, green, stem=True)
+    paint_blade(canvas, [foot, [center[0], 1.0], center], 0.11, green, is_stem=True)
     for side in (-1, 1):
         start = np.array([side * 0.03, rng.uniform(0.95, 1.1)])
         end = start + [side * rng.uniform(0.6, 0.95), -rng.uniform(0.25, 0.6)]
         bend = (start + end) / 2 + [0, -0.25]
         if rng.random() < 0.75:
-            blade(canvas, [start, bend, end], rng.uniform(0.2, 0.32), green * 0.9)
+            paint_blade(canvas, [start, bend, end], rng.uniform(0.2, 0.32), green * 0.9)
     axis = rotation(rng.uniform(0, np.pi))
     away = axis @ np.diag([1, 1 - rng.uniform(0, tilt)]) @ axis.T
-    return canvas.moved(middle, away @ rotation(rng.uniform(0, 6.3)) * rng.uniform(*size))
+    return canvas.moved(center, away @ rotation(rng.uniform(0, 6.3)) * rng.uniform(*size))
 
 
 def _ring(
@@ -120,19 +121,19 @@ def _ring(
     coats: Coats,
     turn: float = 0.0,
 ) -> None:
-    """A ring of petals, none quite like the next."""
+    """Paints a ring of petals of slightly different angles, lengths and colors."""
     angles = turn + (rng.permutation(count) + rng.normal(0, 0.09, count)) * 2 * np.pi / count
     tones = rng.normal(1, 0.03, (count, 1))
     lengths = length * rng.normal(1, 0.035, count)
-    petals(canvas, outline, angles, lengths, inner * tones, outer * tones, coats)
+    paint_petals(canvas, outline, angles, lengths, inner * tones, outer * tones, coats)
 
 
-def _florets(canvas: Canvas, rng: Rng, radius: float, count: int, colour: Array) -> None:
-    """Florets on the spiral that sunflowers grow: each a golden angle from the last."""
+def _florets(canvas: Canvas, rng: Rng, radius: float, count: int, color: Array) -> None:
+    """Paints florets on the spiral of a sunflower: each a golden angle after the last."""
     k = np.arange(1, count + 1)
     spots = np.sqrt(k / count)[:, None] * direction(k * np.pi * (3 - 5**0.5))
     tones = (0.4 * canvas.light_on(spots) + 0.6) * rng.normal(1, 0.12, count)
-    canvas.dots(radius * spots, 0.023, colour * tones[:, None])
+    canvas.dots(radius * spots, 0.023, color * tones[:, None])
 
 
 def _daisy(canvas: Canvas, rng: Rng) -> None:
@@ -168,7 +169,7 @@ def _poppy(canvas: Canvas, rng: Rng) -> None:
     head = _head(canvas, rng, tilt=0.3)
     red = pick(rng, [(226, 44, 28), (236, 70, 34), (214, 34, 46), (250, 128, 48)], 6)
     turn = rng.uniform(0, 6)
-    for k in range(6):  # three petals behind, three before
+    for k in range(6):  # three petals at the back, three in front
         front = k // 3
         angle = turn + (k + front / 2 + rng.normal(0, 0.05)) * 2 * np.pi / 3
         _poppy_petal(head, rng, angle, 0.98 - 0.14 * front, red * (0.86 + 0.14 * front))
@@ -184,19 +185,21 @@ def _poppy_petal(canvas: Canvas, rng: Rng, angle: Any, length: float, red: Array
     wave = np.sin(np.linspace(0, 2 * np.pi, len(outline)) * rng.integers(5, 8))
     outline *= 1 + rng.uniform(0.015, 0.035) * wave[:, None]
     size = np.array([length])
-    petals(canvas, outline, np.array([angle]), size, red * 0.62, red * 1.08, gradient_coats(6, 70))
+    paint_petals(
+        canvas, outline, np.array([angle]), size, red * 0.62, red * 1.08, gradient_coats(6, 70)
+    )
     creases = rotation(angle + rng.uniform(-0.45, 0.45, 4)).swapaxes(1, 2)
     marks = 0.9 * length * petal_outline(0.03, 0.5, 0.5) @ creases
     blotch = rng.uniform(0.36, 0.44) * length * outline @ rotation(angle).T
-    colours = [red * 0.5] * 4 + [_POPPY_HEART]
-    canvas.paint(np.stack([*marks, blotch]), colours, [60] * 4 + [215])
+    colors = [red * 0.5] * 4 + [_POPPY_HEART]
+    canvas.paint(np.stack([*marks, blotch]), colors, [60] * 4 + [215])
 
 
 def _rose(canvas: Canvas, rng: Rng) -> None:
     head = _head(canvas, rng, tilt=0.18)
-    colours = [(224, 40, 62), (240, 128, 150), (252, 182, 136), (252, 222, 120), (250, 240, 232)]
-    rim = pick(rng, colours, 6)
-    # Red roses darken, pale ones blush towards the heart.
+    colors = [(224, 40, 62), (240, 128, 150), (252, 182, 136), (252, 222, 120), (250, 240, 232)]
+    rim = pick(rng, colors, 6)
+    # Red roses darken toward the center, pale ones turn pink.
     blush = mix(rim * 0.75, np.array([216, 80, 60]), 0.35)
     deep = rim * [0.45, 0.36, 0.42] if rim[1] < 100 else blush
     turn = rng.uniform(0, 6)
@@ -216,19 +219,19 @@ def _tulip(canvas: Canvas, rng: Rng) -> None:
     for side in rng.permutation([-1, 1]):
         end = [side * rng.uniform(0.65, 0.95), rng.uniform(-0.1, 0.4)]
         bend = [side * rng.uniform(0.25, 0.6), 0.95]
-        blade(canvas, [[foot[0], 1.5], bend, end], rng.uniform(0.26, 0.36), green * 0.9)
-    blade(canvas, [foot, [base[0], 1.0], base], 0.11, green, stem=True)
+        paint_blade(canvas, [[foot[0], 1.5], bend, end], rng.uniform(0.26, 0.36), green * 0.9)
+    paint_blade(canvas, [foot, [base[0], 1.0], base], 0.11, green, is_stem=True)
     cup = canvas.moved(base, rotation(lean - np.pi / 2) * rng.uniform(0.96, 1.12))
-    colours = [(222, 36, 50), (248, 196, 40), (238, 120, 160), (140, 60, 150), (246, 130, 50)]
-    colour = pick(rng, [*colours, (246, 240, 228)])
-    glow = mix(colour, np.array([250, 226, 140]), rng.uniform(0.1, 0.5))
+    colors = [(222, 36, 50), (248, 196, 40), (238, 120, 160), (140, 60, 150), (246, 130, 50)]
+    color = pick(rng, [*colors, (246, 240, 228)])
+    glow = mix(color, np.array([250, 226, 140]), rng.uniform(0.1, 0.5))
     outline = petal_outline(rng.uniform(0.56, 0.66), 0.42, rng.uniform(0.45, 0.85))
-    # Two petals behind, two at the sides, one in front.
+    # Two petals at the back, two at the sides, one in front.
     angles = np.array([-0.16, 0.16, -0.34, 0.34, 0]) * rng.uniform(0.7, 1.25)
     lengths = np.array([1.08, 1.06, 1.04, 1.04, 0.98])
     tones = np.array([[0.68], [0.72], [0.86], [0.9], [1.02]])
-    petals(
-        cup, outline, angles, lengths, glow * tones, colour * tones, gradient_coats(8, 80, vein=50)
+    paint_petals(
+        cup, outline, angles, lengths, glow * tones, color * tones, gradient_coats(8, 80, vein=50)
     )
 
 
@@ -237,39 +240,41 @@ def _bluebell(canvas: Canvas, rng: Rng) -> None:
     plant = canvas.moved(rng.uniform(-0.06, 0.06, 2), mirror @ rotation(rng.uniform(-0.12, 0.12)))
     green = _STEM + rng.normal(0, 9, 3)
     for reach in rng.uniform(-0.9, 0.9, 3):
-        blade(plant, [[-0.4, 1.6], [reach * 0.4 - 0.3, 0.6], [reach, -0.1]], 0.16, green * 0.85)
+        paint_blade(
+            plant, [[-0.4, 1.6], [reach * 0.4 - 0.3, 0.6], [reach, -0.1]], 0.16, green * 0.85
+        )
     stem = [[-0.55, 1.6], [-0.75, -1.45], [0.62, -0.62]]
-    blade(plant, stem, 0.07, green, stem=True)
-    colour = pick(rng, [(82, 92, 214), (110, 92, 222), (134, 110, 220), (196, 130, 206)])
+    paint_blade(plant, stem, 0.07, green, is_stem=True)
+    color = pick(rng, [(82, 92, 214), (110, 92, 222), (134, 110, 220), (196, 130, 206)])
     where = np.linspace(0.45, 1, rng.integers(4, 6))[:, None]
     for k, at in enumerate(bezier(stem, where)[0]):
         swing = rng.normal(0, 0.1) + (0.45 if k % 2 else -0.25) * (k < len(where) - 1)
         size = rng.uniform(0.56, 0.66) * (1.15 - 0.3 * where[k])
-        _bell(plant.moved(at, rotation(swing) * size), colour, green)
+        _bell(plant.moved(at, rotation(swing) * size), color, green)
 
 
-def _bell(canvas: Canvas, colour: Array, green: Array) -> None:
-    """A hanging bell, 1 long: a tube whose lip curls up."""
-    blade(canvas, [[0, 0], [0.02, 0.08], [0, 0.18]], 0.1, green, stem=True)
+def _bell(canvas: Canvas, color: Array, green: Array) -> None:
+    """Paints a hanging bell of length 1: a tube whose lip curls up."""
+    paint_blade(canvas, [[0, 0], [0.02, 0.08], [0, 0.18]], 0.1, green, is_stem=True)
     t = np.linspace(0, 1, 12)
     half = 0.15 + 0.2 * np.sqrt(t) - 0.08 * t + 0.22 * t**5
     right = np.stack([half, 0.12 + 0.8 * t], 1)
     tube = np.concatenate([right * [-1, 1], right[::-1]])
     toward = canvas.toward_light()
-    canvas.paint([tube * [1.05, 1.02] - 0.04 * toward], [colour * 0.3], [80])
+    canvas.paint([tube * [1.05, 1.02] - 0.04 * toward], [color * 0.3], [80])
     s = np.linspace(1, 0.15, 7)[:, None]
     shift = 0.12 * np.sign(toward) * [1, 0] * (1 - s)
     shapes = tube * (s * [1, 0] + [0, 1])[:, None] + shift[:, None]
-    canvas.paint(shapes, colour * (1.3 - 0.55 * s))
+    canvas.paint(shapes, color * (1.3 - 0.55 * s))
     angles = np.array([0.35, np.pi - 0.35, np.pi / 2])
     roots = [[0.3, 0.86], [-0.3, 0.86], [0, 0.86]]
     lip, lengths = petal_outline(0.5, 0.4, 0.6), np.full(3, 0.27)
-    petals(canvas, lip, angles, lengths, colour * 0.95, colour * 1.32, gradient_coats(4), roots)
+    paint_petals(canvas, lip, angles, lengths, color * 0.95, color * 1.32, gradient_coats(4), roots)
 
 
-Painter = Callable[[Canvas, Rng], None]
+PaintFn = Callable[[Canvas, Rng], None]
 
-SPECIES: dict[str, Painter] = {
+SPECIES: dict[str, PaintFn] = {
     "bluebell": _bluebell,
     "daisy": _daisy,
     "poppy": _poppy,

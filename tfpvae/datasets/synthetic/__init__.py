@@ -1,0 +1,1 @@
+"""Pictures drawn from a seed: flowers and handwritten digits, with classes and no download."""
