@@ -1,4 +1,4 @@
-"""Saves that fail: the one before stays whole, and what is half written is no model."""
+"""Saves that fail: the old model stays whole, and a partial one is never taken for a model."""
 
 import errno
 import functools
@@ -21,13 +21,13 @@ from tfpvae import atomic
 
 ROOT = Path(__file__).parents[1]
 IMAGES = np.random.default_rng(0).uniform(size=(8, *killed.SHAPE)).astype("float32")
-# Names as they are given to `save`, and the two more that `save_weights` writes otherwise.
+# Names, and the method that writes them.
 SAVED = {"model.keras": "save", "model": "save"}
 WEIGHTS = {"w.weights.h5": "save_weights", "w.h5": "save_weights", "prefix": "save_weights"}
 
 
 def tree(path):
-    """All files of a folder by their paths, or the one of a file; None where there is neither."""
+    """Returns the content of each file in a folder, or of one file; None if there is neither."""
     if not path.exists():
         return None
     if path.is_file():
@@ -41,6 +41,7 @@ def leftovers(folder):
 
 
 def changed(vae):
+    """Returns the VAE, with other weights."""
     vae.set_weights([weight + 1 for weight in vae.get_weights()])
     return vae
 
@@ -50,46 +51,42 @@ def vae():
     return killed.build()
 
 
-# Every moment.
+# Every moment of a save.
 
-_snapshots = None  # what takes one, while a test wants some
+_take_snapshot = None  # a function, during a test that takes snapshots
 
 
-def _at_every_event(event, arguments):
-    global _snapshots
-    if _snapshots and event.startswith(("open", "os.", "shutil.", "tempfile.")):
-        take, _snapshots = _snapshots, None  # a snapshot has events of its own
+def _on_event(event, arguments):
+    global _take_snapshot
+    if _take_snapshot and event.startswith(("open", "os.", "shutil.", "tempfile.")):
+        take, _take_snapshot = _take_snapshot, None  # a snapshot causes events itself
         take()
-        _snapshots = take
+        _take_snapshot = take
 
 
 @functools.cache
-def _look_at_every_event():  # once, since a hook stays as long as the process
-    sys.addaudithook(_at_every_event)
+def _add_hook():  # once, since Python cannot remove a hook
+    sys.addaudithook(_on_event)
 
 
-@pytest.fixture
-def snapshots(tmp_path):
-    """The states of a folder before each thing that Python does with files: what a kill leaves."""
-    global _snapshots
+@contextmanager
+def snapshots(*paths):
+    """Yields a list, to which the state of the paths is added before each file operation of Python.
+
+    Each is a state that a kill leaves behind.
+    """
+    global _take_snapshot
+    _add_hook()
     states = []
-    _look_at_every_event()
-
-    @contextmanager
-    def watched(*paths):
-        global _snapshots
-        _snapshots = lambda: states.append([tree(path) for path in paths])  # noqa: E731
-        try:
-            yield states
-        finally:
-            _snapshots = None
-
-    yield watched
-    _snapshots = None
+    _take_snapshot = lambda: states.append([tree(path) for path in paths])  # noqa: E731
+    try:
+        yield states
+    finally:
+        _take_snapshot = None
 
 
 @pytest.mark.parametrize(("name", "method"), [*SAVED.items(), *list(WEIGHTS.items())[:2]])
-def test_at_every_moment_there_is_the_old_one_or_the_new(tmp_path, vae, snapshots, name, method):
+def test_at_every_moment_the_old_model_or_the_new_is_there(tmp_path, vae, name, method):
     path = tmp_path / name
     getattr(vae, method)(path)
     old = tree(path)
@@ -102,8 +99,8 @@ def test_at_every_moment_there_is_the_old_one_or_the_new(tmp_path, vae, snapshot
     assert os.listdir(tmp_path) == [name]
 
 
-def test_of_a_checkpoint_of_tensorflow_at_every_moment_but_one(tmp_path, vae, snapshots):
-    """Two files have to take the place of two: between them the index fits none."""
+def test_a_tensorflow_checkpoint_is_whole_at_every_moment_but_one(tmp_path, vae):
+    """Its two files are replaced one after the other."""
     vae.save_weights(tmp_path / "prefix")
     parts = [tmp_path / "prefix.data-00000-of-00001", tmp_path / "prefix.index"]
     old = [tree(part) for part in parts]
@@ -128,19 +125,21 @@ def test_a_killed_process_leaves_the_old_model_or_the_new(tmp_path, vae):
         path = folder / killed.NAMES[kind]
         if kind == "weights":
             vae.load_weights(path)
-            found = vae
+            loaded = vae
         else:
-            found = tf_keras.models.load_model(path)
+            loaded = tf_keras.models.load_model(path)
         old, new = (list(np.load(folder / f"{when}.npz").values()) for when in ("old", "new"))
-        same = [all(map(np.array_equal, found.get_weights(), these)) for these in (old, new)]
+        same = [all(map(np.array_equal, loaded.get_weights(), weights)) for weights in (old, new)]
         assert sum(same) == 1, folder.name
-        if moment in ("written", "put"):
+        if moment in ("written", "moved"):
             assert same[0] == (moment == "written")
-            (left,) = leftovers(folder)
-            with pytest.raises(OSError, match=rf"No .*exist.* {folder / left}|.*does not exist at"):
-                tf_keras.models.load_model(folder / left)
-            with atomic.replacing(path):  # the next save to the same path, of nothing
-                assert len(leftovers(folder)) == 1 and left not in leftovers(folder)
+            (leftover,) = leftovers(folder)
+            none = rf"No .*exist.* {folder / leftover}|.*does not exist at"
+            with pytest.raises(OSError, match=none):
+                tf_keras.models.load_model(folder / leftover)
+            with atomic.replacing(path):  # a save to the same path that writes nothing
+                assert len(leftovers(folder)) == 1 and leftover not in leftovers(folder)
+            assert leftovers(folder) == []
 
 
 # Failures.
@@ -148,7 +147,7 @@ def test_a_killed_process_leaves_the_old_model_or_the_new(tmp_path, vae):
 
 @contextmanager
 def full_disk(size=20_000):
-    """No file can have more than so many bytes, as if the disk were full then."""
+    """Limits the size of each file, in bytes, as if the disk were full."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -158,7 +157,7 @@ def full_disk(size=20_000):
 
 
 @pytest.mark.parametrize(("name", "method"), (SAVED | WEIGHTS).items())
-def test_a_full_disk_leaves_the_old_one_and_says_so(tmp_path, vae, name, method):
+def test_a_full_disk_leaves_the_old_model(tmp_path, vae, name, method):
     getattr(vae, method)(tmp_path / name)
     old = tree(tmp_path)
     full = pytest.raises(OSError, match=f"wanted to save to '.*{name}', got .*before is whole")
@@ -176,7 +175,7 @@ def test_a_full_disk_leaves_the_old_one_and_says_so(tmp_path, vae, name, method)
 @pytest.mark.parametrize(
     "name", ["best.keras", "best", "best.weights.h5", "best.h5", "{epoch}.keras"]
 )
-def test_a_checkpoint_of_keras_that_fails_leaves_the_old_one(tmp_path, vae, name):
+def test_a_model_checkpoint_that_fails_leaves_the_old_model(tmp_path, vae, name):
     checkpoint = tf_keras.callbacks.ModelCheckpoint(
         str(tmp_path / name), save_weights_only=name.endswith("h5")
     )
@@ -189,8 +188,8 @@ def test_a_checkpoint_of_keras_that_fails_leaves_the_old_one(tmp_path, vae, name
 
 
 @pytest.fixture
-def others_folder():
-    """A folder that all may read, and one user may write."""
+def public_folder():
+    """A folder that everybody may read and one user may write."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -199,29 +198,32 @@ def others_folder():
 
 @contextmanager
 def unprivileged(folder):
-    """Who runs this may not write to the folder: root, who may, is another user until the end."""
+    """Takes away the permission to write to a folder; root becomes another user for that."""
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
     if os.geteuid() == 0:
         os.seteuid(65534)
     else:
-        folder.chmod(0o555)
+        for inner in folders:
+            inner.chmod(0o555)
     try:
         yield
     finally:
         os.seteuid(os.getuid())
-        folder.chmod(0o755)
+        for inner in folders:
+            inner.chmod(0o755)
 
 
 @pytest.mark.parametrize(("name", "method"), (SAVED | WEIGHTS).items())
-def test_a_folder_that_cannot_be_written(others_folder, vae, name, method):
-    getattr(vae, method)(others_folder / name)
-    old = tree(others_folder)
+def test_a_folder_that_cannot_be_written(public_folder, vae, name, method):
+    getattr(vae, method)(public_folder / name)
+    old = tree(public_folder)
     denied = pytest.raises(PermissionError, match=f"to '.*{name}', got .*denied.*is whole")
-    with denied, unprivileged(others_folder):
-        getattr(changed(vae), method)(others_folder / name)
-    assert tree(others_folder) == old
+    with denied, unprivileged(public_folder):
+        getattr(changed(vae), method)(public_folder / name)
+    assert tree(public_folder) == old
 
 
-def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path, vae):
+def test_a_file_does_not_replace_a_folder_nor_a_folder_a_file(tmp_path, vae):
     (tmp_path / "a.keras").mkdir()
     with pytest.raises(IsADirectoryError, match=r"to '.*a\.keras', got .*s a directory"):
         vae.save(tmp_path / "a.keras")
@@ -232,7 +234,7 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path, vae):
 
 
 @pytest.mark.parametrize(("name", "method"), (SAVED | WEIGHTS).items())
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path, vae, name, method):
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, vae, name, method):
     getattr(vae, method)(tmp_path / name)
     old, last = tree(tmp_path), vae.last_saved
     vae.weights[2].assign(vae.weights[2] * np.nan)
@@ -241,7 +243,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path, vae, name, method):
     assert tree(tmp_path) == old and vae.last_saved == last
 
 
-def test_a_whole_model_as_h5_is_refused_by_keras(tmp_path, vae):
+def test_keras_refuses_a_whole_model_as_h5(tmp_path, vae):
     (tmp_path / "a.h5").write_text("before")
     with (
         pytest.warns(UserWarning, match="HDF5"),
@@ -251,20 +253,20 @@ def test_a_whole_model_as_h5_is_refused_by_keras(tmp_path, vae):
     assert tree(tmp_path) == {"a.h5": b"before"}
 
 
-# Places.
+# Paths.
 
 
-def test_overwrite_asks(tmp_path, vae, monkeypatch):
-    path, asked = tmp_path / "a.weights.h5", []
+def test_without_overwrite_keras_asks(tmp_path, vae, monkeypatch):
+    path, questions = tmp_path / "a.weights.h5", []
     answers = iter(["what?", "n", "y"])
-    monkeypatch.setattr("builtins.input", lambda text: (asked.append(text), next(answers))[1])
+    monkeypatch.setattr("builtins.input", lambda text: (questions.append(text), next(answers))[1])
     vae.save_weights(path, overwrite=False)
-    assert asked == []
+    assert questions == []
     old = tree(path)
     changed(vae).save_weights(path, overwrite=False)
-    assert len(asked) == 2 and tree(path) == old
+    assert len(questions) == 2 and tree(path) == old
     vae.save_weights(path, overwrite=False)
-    assert len(asked) == 3 and tree(path) != old
+    assert len(questions) == 3 and tree(path) != old
 
 
 def write(folder, **files):
@@ -277,14 +279,19 @@ def write_model(folder, text):
     write(folder, **{"saved_model.pb": text, "keras_metadata.pb": text})
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_other_files_of_a_folder_are_kept(tmp_path, monkeypatch, at_once):
-    if not at_once:
-        monkeypatch.setattr(atomic, "_exchanged", lambda *paths: False)
+@pytest.fixture(params=["one step", "two steps"])
+def steps(request, monkeypatch):
+    """Exchanges folders in one step, or in two as where the system cannot."""
+    if request.param == "two steps":
+        monkeypatch.setattr(atomic, "_exchange", lambda *paths: False)
+
+
+def test_other_files_of_a_folder_are_kept(tmp_path, steps):
     write_model(tmp_path / "model", "old")
     write(tmp_path / "model" / "notes", a="mine")
     (tmp_path / "model" / "assets").mkdir()
     (tmp_path / "model" / "link").symlink_to("notes")
+    os.utime(tmp_path / "model", (0, 0))
     with atomic.replacing(tmp_path / "model") as path:
         write_model(path, "new")
     assert tree(tmp_path / "model") == {
@@ -293,19 +300,41 @@ def test_other_files_of_a_folder_are_kept(tmp_path, monkeypatch, at_once):
         "notes/a": b"mine",
     }
     assert os.readlink(tmp_path / "model" / "link") == "notes"
+    assert (tmp_path / "model").stat().st_mtime > 0
     assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_log_in_the_folder_goes_on_while_a_model_is_saved(tmp_path, steps):
+    write_model(tmp_path / "model", "old")
+    with open(tmp_path / "model" / "log.csv", "w") as log:
+        log.write("before, ")
+        with atomic.replacing(tmp_path / "model") as path:
+            write_model(path, "new")
+        log.write("after")
+    assert (tmp_path / "model" / "log.csv").read_text() == "before, after"
+
+
+def test_other_files_are_copied_where_there_are_no_links(tmp_path, monkeypatch):
+    def link(*paths):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", link)
+    write(tmp_path / "model", notes="mine")
+    with atomic.replacing(tmp_path / "model") as path:
+        write_model(path, "new")
+    assert (tmp_path / "model" / "notes").read_text() == "mine"
 
 
 def test_linux_exchanges_two_folders_in_one_step(tmp_path):
     write(tmp_path / "a", x="a")
     write(tmp_path / "b", x="b")
-    assert atomic._exchanged(str(tmp_path / "a"), str(tmp_path / "b")) == (sys.platform == "linux")
-    assert not atomic._exchanged(str(tmp_path / "a"), str(tmp_path / "nowhere"))
+    assert atomic._exchange(str(tmp_path / "a"), str(tmp_path / "b")) == (sys.platform == "linux")
+    assert not atomic._exchange(str(tmp_path / "a"), str(tmp_path / "nowhere"))
     assert (tmp_path / "a" / "x").read_text() == "b"
 
 
-def test_where_it_takes_two_steps_the_old_one_is_put_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic, "_exchanged", lambda *paths: False)
+def test_if_the_second_of_two_steps_fails_the_old_model_is_put_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_exchange", lambda *paths: False)
     write_model(tmp_path / "model", "old")
     rename = os.rename
 
@@ -316,7 +345,7 @@ def test_where_it_takes_two_steps_the_old_one_is_put_back(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "rename", fails)
     with (
-        pytest.raises(OSError, match="no luck") as caught,
+        pytest.raises(OSError, match="no luck.*before is whole") as caught,
         atomic.replacing(tmp_path / "model") as path,
     ):
         write_model(path, "new")
@@ -324,26 +353,104 @@ def test_where_it_takes_two_steps_the_old_one_is_put_back(tmp_path, monkeypatch)
     assert tree(tmp_path) == {"model/saved_model.pb": b"old", "model/keras_metadata.pb": b"old"}
 
 
-def test_killed_between_the_two_steps_the_next_save_finds_the_old_one(tmp_path):
-    left = tmp_path / ".partial-model-xyz"
-    left.mkdir()
-    write_model(left / "model-previous", "old")
-    with pytest.raises(OSError, match="nothing is there"), atomic.replacing(tmp_path / "model"):
+@contextmanager
+def killed_process(monkeypatch):
+    """Ends as a process that is killed, without removing its partial folder."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(atomic, "_remove", lambda *paths: None)
+        yield patch
+
+
+def test_after_a_kill_between_two_steps_the_next_save_puts_the_old_model_back(
+    tmp_path, monkeypatch
+):
+    write_model(tmp_path / "model", "old")
+    rename = os.rename
+
+    def is_killed(old, new):
+        if new == str(tmp_path / "model"):
+            raise KeyboardInterrupt
+        rename(old, new)
+
+    with killed_process(monkeypatch) as patch:
+        patch.setattr(atomic, "_exchange", lambda *paths: False)
+        patch.setattr(os, "rename", is_killed)
+        with atomic.replacing(tmp_path / "model") as path:
+            write_model(path, "new")
+    assert not (tmp_path / "model").exists()
+    with pytest.raises(OSError, match="before is whole"), atomic.replacing(tmp_path / "model"):
         assert tree(tmp_path / "model") == {"saved_model.pb": b"old", "keras_metadata.pb": b"old"}
         raise OSError
     assert os.listdir(tmp_path) == ["model"]
 
 
-def test_what_is_under_way_and_what_is_of_another_name_is_left(tmp_path):
-    (tmp_path / ".partial-model.keras-of_a_killed_one").mkdir()
-    (tmp_path / ".partial-other.keras-of_another_name").mkdir()
-    with atomic.replacing(tmp_path / "model.keras") as outer:
-        Path(outer).write_text("outer")
-        with atomic.replacing(tmp_path / "model.keras") as inner:
-            Path(inner).write_text("inner")
-        assert (tmp_path / "model.keras").read_text() == "inner"
-    assert tree(tmp_path) == {"model.keras": b"outer"}
-    assert sorted(os.listdir(tmp_path)) == [".partial-other.keras-of_another_name", "model.keras"]
+def test_a_save_removes_the_leftovers_of_its_own_path_alone(tmp_path, monkeypatch):
+    names = ["model.keras", "model", "model-b", "x" * 100 + "1", "x" * 100 + "2"]
+    partial = {}
+    for name in names:
+        with killed_process(monkeypatch), atomic.replacing(tmp_path / name) as path:
+            partial[name] = Path(path).parent.name
+            raise KeyboardInterrupt
+    for name in names:
+        assert sorted(leftovers(tmp_path)) == sorted(partial.values())
+        with atomic.replacing(tmp_path / name) as path:
+            Path(path).write_text("saved")
+        del partial[name]
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
+
+
+@pytest.mark.parametrize("is_recreated", [False, True])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_of_two_saves_at_once_the_later_one_stays_and_the_earlier_one_fails(
+    tmp_path, is_folder, is_recreated
+):
+    save = write_model if is_folder else lambda path, text: Path(path).write_text(text)
+    with (
+        pytest.raises(FileNotFoundError, match="before is whole"),
+        atomic.replacing(tmp_path / "model") as earlier,
+    ):
+        save(earlier, "earlier")
+        with atomic.replacing(tmp_path / "model") as later:
+            save(later, "later")
+        if is_recreated:  # TensorFlow makes a missing folder again, and writes the rest to it
+            Path(earlier).parent.mkdir()
+            save(earlier, "partial")
+    files = {"saved_model.pb": b"later", "keras_metadata.pb": b"later"}
+    assert tree(tmp_path / "model") == (files if is_folder else b"later")
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_save_cannot_finish_while_another_one_removes_its_folder(tmp_path, monkeypatch):
+    earlier = atomic.replacing(tmp_path / "model")
+    write_model(earlier.__enter__(), "earlier")
+
+    def remove(folder):
+        Path(folder, "model", "saved_model.pb").unlink()
+        monkeypatch.undo()
+        with pytest.raises(FileNotFoundError, match="nothing is there"):
+            earlier.__exit__(None, None, None)
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    with atomic.replacing(tmp_path / "model") as later:
+        write_model(later, "later")
+    assert tree(tmp_path) == {"model/saved_model.pb": b"later", "model/keras_metadata.pb": b"later"}
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_files_are_on_the_disk_before_they_are_renamed(tmp_path, monkeypatch):
+    synced, move = set(), atomic._move
+    monkeypatch.setattr(os, "fsync", lambda file: synced.add(os.fstat(file).st_ino))
+
+    def check_and_move(partial, path):
+        inner = [Path(partial), *Path(partial).rglob("*")]
+        assert len(inner) > 3 and {item.stat().st_ino for item in inner} <= synced
+        move(partial, path)
+
+    monkeypatch.setattr(atomic, "_move", check_and_move)
+    with atomic.replacing(tmp_path / "model") as path:
+        write_model(path, "new")
+    assert tmp_path.stat().st_ino in synced
 
 
 @pytest.mark.parametrize("name", ["x" * 250, "a b[1]*?", "ä.keras", "-", "..."])
@@ -354,7 +461,7 @@ def test_odd_names(tmp_path, name):
     assert tree(tmp_path) == {name: b"new"}
 
 
-def test_through_a_link_and_in_a_folder_that_is_not_there_yet(tmp_path):
+def test_a_link_to_a_file_in_a_folder_that_does_not_exist(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "a.txt")
     with atomic.replacing(tmp_path / "link") as path:
         Path(path).write_text("text")
@@ -362,14 +469,25 @@ def test_through_a_link_and_in_a_folder_that_is_not_there_yet(tmp_path):
     assert (tmp_path / "disk" / "a.txt").read_text() == "text"
 
 
-def test_the_working_folder_and_remote_places_are_written_in_place(tmp_path, monkeypatch):
+def test_the_working_folder_and_remote_paths_are_written_in_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for place in (".", "gs://bucket/model"):
-        with atomic.replacing(place) as path:
-            assert path == place
+    for name in (".", "..", "gs://bucket/model"):
+        with atomic.replacing(name) as path:
+            assert path == name
 
 
-def test_an_error_of_another_kind_passes(tmp_path):
+def test_a_remote_file_system(vae):
+    """That of TensorFlow in memory: Python does not know it, as it does not know the cloud's."""
+    old = vae.get_weights()
+    vae.save_weights("ram://folder/weights")
+    changed(vae).save("ram://folder/model")
+    loaded = tf_keras.models.load_model("ram://folder/model")
+    assert all(map(np.array_equal, loaded.get_weights(), vae.get_weights()))
+    vae.load_weights("ram://folder/weights")
+    assert all(map(np.array_equal, vae.get_weights(), old))
+
+
+def test_an_error_of_another_kind_is_not_changed(tmp_path):
     with pytest.raises(KeyError), atomic.replacing(tmp_path / "a") as path:
         Path(path).write_text("half")
         raise KeyError

@@ -1,4 +1,4 @@
-"""Disks that are full in the middle of `fit`: what was backed up stays, and training goes on."""
+"""Disks that are full in the middle of `fit`: the last backup stays, and training resumes."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ def disk(tmp_path):
 
 
 class AtEpoch(tf_keras.callbacks.Callback):
-    """Does something at the end of the second epoch, before the callbacks that come after it."""
+    """Calls a function at the end of the second epoch, before the callbacks behind it."""
 
     def __init__(self, action):
         super().__init__()
@@ -43,15 +43,15 @@ class AtEpoch(tf_keras.callbacks.Callback):
             self.action()
 
 
-def fill(disk, left):
-    """Leaves so many bytes of a disk free."""
+def fill(disk, num_bytes):
+    """Fills a disk except for a number of bytes."""
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-    (disk / "filler").write_bytes(bytes(free - left))
+    (disk / "filler").write_bytes(bytes(free - num_bytes))
 
 
 @contextlib.contextmanager
 def limited():
-    """Yields what limits the size of every file, until the end."""
+    """Yields a function that limits the size of each file until the end of the context."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
@@ -60,67 +60,66 @@ def limited():
 
 
 def train(folder, *callbacks):
-    """Trains as a new process would; returns all that has changed, and the epochs run."""
+    """Trains as a new process does; returns all trained values, and the epochs that were run."""
     tf_keras.utils.set_random_seed(1)
     vae = tfpvae.build_vae("deep", image_shape=SHAPE, posterior="independent_normal")
     vae.compile(tf_keras.optimizers.Adam(0.01), run_eagerly=True)
-    keep = tf_keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False)
-    fitted = vae.fit(IMAGES, epochs=3, batch_size=4, callbacks=[*callbacks, keep], verbose=0)
-    return [*vae.get_weights(), *(v.numpy() for v in vae.optimizer.variables)], fitted.epoch
+    backup = tf_keras.callbacks.BackupAndRestore(str(folder / "backup"), delete_checkpoint=False)
+    history = vae.fit(IMAGES, epochs=3, batch_size=4, callbacks=[*callbacks, backup], verbose=0)
+    return [*vae.get_weights(), *(v.numpy() for v in vae.optimizer.variables)], history.epoch
 
 
 @pytest.fixture(scope="module")
-def wanted(tmp_path_factory):
-    """What a training ends with that nothing interrupts, and the size of its backup."""
-    folder = tmp_path_factory.mktemp("whole")
+def uninterrupted(tmp_path_factory):
+    """The values after a training that nothing interrupts, and the size of its backup."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
     values, _ = train(folder)
     backup = next((folder / "backup" / "chief").glob("*.data-*"))
     return values, -(-backup.stat().st_size // PAGE) * PAGE
 
 
-def goes_on(folder, values, *callbacks):
-    """Trains on; asserts that it does so after the one whole epoch and ends as it should."""
-    found, run = train(folder, *callbacks)
-    assert run == [1, 2]
-    assert all(map(np.array_equal, found, values))
-    assert len([*(folder / "backup" / "chief").iterdir()]) == 3  # nothing half is left over
+def check_resumed(folder, values, *callbacks):
+    """Trains again; asserts that it resumes after the first epoch and ends with the values."""
+    actual, epochs = train(folder, *callbacks)
+    assert epochs == [1, 2]
+    assert all(map(np.array_equal, actual, values))
+    assert len([*(folder / "backup" / "chief").iterdir()]) == 3  # no part of the failed backup
 
 
-# Pages left beside those that the values take, if any: too few for them, for their index, and for
-# the index of the whole that is made of its parts.
+# Free pages beyond those of the values: too few for the values, their index, and the merged index.
 @pytest.mark.parametrize("pages", [None, 0, 1])
-def test_a_backup_that_finds_the_disk_full(disk, wanted, pages):
-    values, size = wanted
-    left = 0 if pages is None else size + pages * PAGE
+def test_a_backup_to_a_full_disk(disk, uninterrupted, pages):
+    values, size = uninterrupted
+    free = 0 if pages is None else size + pages * PAGE
     full = pytest.raises(tf.errors.ResourceExhaustedError, match="ckpt-2.*No space left on device")
     with full:
-        train(disk, AtEpoch(lambda: fill(disk, left)))
+        train(disk, AtEpoch(lambda: fill(disk, free)))
     (disk / "filler").unlink()
-    goes_on(disk, values)
+    check_resumed(disk, values)
 
 
-def test_a_backup_that_reaches_a_limit_of_size(tmp_path, wanted):
+def test_a_backup_beyond_a_limit_of_file_size(tmp_path, uninterrupted):
     with pytest.raises(tf.errors.OpError, match="ckpt-2.*File too large"), limited() as limit:
         train(tmp_path, AtEpoch(limit))
-    goes_on(tmp_path, wanted[0])
+    check_resumed(tmp_path, uninterrupted[0])
 
 
 @pytest.mark.parametrize("name", ["last.keras", "last.weights.h5"])
-def test_a_model_checkpoint_that_finds_the_disk_full(disk, wanted, name):
-    def keep():
+def test_a_model_checkpoint_to_a_full_disk(disk, uninterrupted, name):
+    def checkpoint():
         weights_only = name.endswith("h5")
         return tf_keras.callbacks.ModelCheckpoint(str(disk / name), save_weights_only=weights_only)
 
-    held = []
+    saved = []
 
-    def look_and_fill():
-        held.append((disk / name).read_bytes())
+    def read_and_fill():
+        saved.append((disk / name).read_bytes())
         fill(disk, 2 * PAGE)
 
     with pytest.raises(OSError, match=f"to '.*{name}', got .*No space.*before is whole"):
-        train(disk, AtEpoch(look_and_fill), keep())
+        train(disk, AtEpoch(read_and_fill), checkpoint())
     (disk / "filler").unlink()
-    assert held == [(disk / name).read_bytes()]
+    assert saved == [(disk / name).read_bytes()]
     assert {path.name for path in disk.iterdir()} == {name, "backup"}
-    goes_on(disk, wanted[0], keep())
-    assert held != [(disk / name).read_bytes()]
+    check_resumed(disk, uninterrupted[0], checkpoint())
+    assert saved != [(disk / name).read_bytes()]

@@ -1,3 +1,5 @@
+"""Distributions as plain data, and functions by name."""
+
 import json
 
 import numpy as np
@@ -12,7 +14,7 @@ tfd, tfb = tfp.distributions, tfp.bijectors
 
 @serialization.register("tests.Shifted")
 class Shifted(tfd.TransformedDistribution):
-    """A distribution of a user's own, registered."""
+    """A custom distribution, registered."""
 
     def __init__(self, shift, name="Shifted"):
         parameters = dict(locals())
@@ -67,7 +69,7 @@ def test_a_distribution_survives_json(name):
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_variables_stay_variables(name):
+def test_variables_are_converted_to_variables(name):
     original = DISTRIBUTIONS[name]()
     restored = serialization.from_config(serialization.to_config(original))
     for part in ("variables", "trainable_variables"):
@@ -96,25 +98,25 @@ def test_variables_stay_variables(name):
     ],
     ids=["unregistered class", "python function", "deferred function"],
 )
-def test_what_cannot_be_saved_is_named_with_the_way_out(build, where):
+def test_the_message_names_the_part_that_cannot_be_saved_and_the_fix(build, where):
     with pytest.raises(ValueError, match=f"{where}.*serialization.register"):
         serialization.to_config(build())
 
 
 @pytest.mark.parametrize("kind", ["distribution", "bijector", "linear_operator"])
 @pytest.mark.parametrize("name", ["os.system", "Nothing", "tf_keras>Model", "__init__", "np"])
-def test_a_config_can_name_no_other_code(kind, name):
+def test_a_config_cannot_name_other_code(kind, name):
     with pytest.raises(ValueError, match=f"{kind}: wanted a class"):
         serialization.from_config({kind: name, "parameters": {}})
 
 
-def test_functions_are_found_by_name():
+def test_functions_by_name():
     for function in (tf.convert_to_tensor, tfd.Distribution.sample, tfd.Distribution.mean):
         name = serialization.function_to_name(function, "f")
         assert serialization.function_from_name(name) is function
 
 
-def test_a_function_that_has_no_name_is_refused():
+def test_a_function_without_a_name_is_refused():
     with pytest.raises(ValueError, match=r"convert_to_tensor_fn: wanted a method.*lambda"):
         serialization.function_to_name(lambda d: d.mean(), "convert_to_tensor_fn")
     with pytest.raises(ValueError, match="'nonsense'"):
@@ -123,7 +125,7 @@ def test_a_function_that_has_no_name_is_refused():
         serialization.function_from_name("__init__")
 
 
-def test_registering_asks_for_a_name_with_a_package_and_a_class_of_tfp():
+def test_register_requires_a_name_with_a_package_and_a_class_of_tfp():
     with pytest.raises(ValueError, match="'Shifted'"):
         serialization.register("Shifted")
     with pytest.raises(TypeError, match="int"):

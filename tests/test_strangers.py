@@ -1,4 +1,4 @@
-"""Models from strangers: a `.keras` file runs nothing, whatever it names."""
+"""Untrusted models: loading a `.keras` file runs no code, whatever its config names."""
 
 import codecs
 import copy
@@ -24,9 +24,9 @@ SHAPE = (4, 4, 1)
 MUTATIONS = 40 * TIMES
 
 
-@tf_keras.saving.register_keras_serializable(package="tests_strangers")
+@tf_keras.saving.register_keras_serializable(package="tests_untrusted")
 class Doubling(tfkl.Layer):
-    """A layer of a user's own, registered."""
+    """A custom layer, registered."""
 
     def call(self, inputs):
         return 2 * inputs
@@ -37,11 +37,11 @@ class Unregistered(Doubling):
 
 
 @pytest.fixture(autouse=True)
-def unspoilt():
-    """Whatever runs from a file would set this."""
-    os.environ.pop("TFPVAE_SPOILT", None)
+def no_code_has_run():
+    """Unsets the variable that any code in a file would set."""
+    os.environ.pop("TFPVAE_CODE_HAS_RUN", None)
     yield
-    os.environ.pop("TFPVAE_SPOILT", None)
+    os.environ.pop("TFPVAE_CODE_HAS_RUN", None)
 
 
 def build(*backbone, **overrides):
@@ -61,7 +61,7 @@ def build(*backbone, **overrides):
     return vae
 
 
-def content(path):
+def read(path):
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -74,23 +74,23 @@ def write(path, files):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The files of a good `.keras`, and its config."""
-    path = tmp_path_factory.mktemp("whole") / "a.keras"
+def intact(tmp_path_factory):
+    """The files of an intact `.keras`, and its config."""
+    path = tmp_path_factory.mktemp("intact") / "a.keras"
     tf_keras.utils.set_random_seed(0)
     vae = build()
     vae.fit(np.zeros([2, *SHAPE]), epochs=3, verbose=0)
     vae.save(path)
-    files = content(path)
+    files = read(path)
     return files, json.loads(files["config.json"])
 
 
 @pytest.fixture
-def load(tmp_path, whole):
-    """Loads the good file with its config edited."""
+def load(tmp_path, intact):
+    """A function that edits the config of the intact file and loads it."""
 
     def load_edited(edit, **options):
-        files, config = whole
+        files, config = intact
         config = copy.deepcopy(config)
         edit(config)
         files = files | {"config.json": json.dumps(config)}
@@ -100,7 +100,7 @@ def load(tmp_path, whole):
 
 
 def layers(config, part="encoder"):
-    """The layers of a network, and of the models in it, by their kind."""
+    """Returns the layers of a network and of the models in it, by their class."""
     outer = config["config"][part]["config"]["layers"]
     inner = [layer for model in outer for layer in model["config"].get("layers", ())]
     return {layer["class_name"]: layer for layer in (*outer, *inner)}
@@ -131,9 +131,9 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", FUNCTIONS)
-def test_no_function_but_those_of_keras_and_registered_ones(load, place, kind):
-    wanted = r"config\..*: wanted (a function of Keras or a registered one|the name of a class)"
-    with pytest.raises(ValueError, match=wanted):
+def test_functions_are_those_of_keras_and_registered_ones(load, place, kind):
+    refused = r"config\..*: wanted (a function of Keras or a registered one|the name of a class)"
+    with pytest.raises(ValueError, match=refused):
         load(lambda config: PLACES[place](config, FUNCTIONS[kind]))
     assert "antigravity" not in sys.modules
 
@@ -150,44 +150,44 @@ def test_no_function_but_those_of_keras_and_registered_ones(load, place, kind):
         (__name__, "Unregistered"),
     ],
 )
-def test_no_class_but_those_of_keras_and_registered_ones(load, module, name):
+def test_classes_are_those_of_keras_and_registered_ones(load, module, name):
     named = {"module": module, "class_name": name, "registered_name": name}
-    wanted = (
+    refused = (
         rf"layers\[\d\]: wanted a class of Keras or a registered one, got '{name}' of '{module}'"
     )
-    with pytest.raises(ValueError, match=wanted):
+    with pytest.raises(ValueError, match=refused):
         load(lambda config: layers(config)["Dense"].update(named))
     assert "antigravity" not in sys.modules
 
 
-def test_a_class_of_ones_own_comes_in_by_registration_or_by_custom_objects(tmp_path):
+def test_a_custom_class_is_registered_or_among_the_custom_objects(tmp_path):
     build(Doubling(name="doubling")).save(tmp_path / "a.keras")
     assert isinstance(tf_keras.models.load_model(tmp_path / "a.keras"), tfpvae.VAE)
     build(Unregistered(name="doubling")).save(tmp_path / "b.keras")
     with pytest.raises(ValueError, match="got 'Unregistered' of .*custom_objects"):
         tf_keras.models.load_model(tmp_path / "b.keras")
-    known = {"Unregistered": Unregistered}
-    loaded = tf_keras.models.load_model(tmp_path / "b.keras", custom_objects=known)
+    custom = {"Unregistered": Unregistered}
+    loaded = tf_keras.models.load_model(tmp_path / "b.keras", custom_objects=custom)
     assert isinstance(loaded, tfpvae.VAE)
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
 def test_a_lambda_layer_anywhere(tmp_path, part):
-    spoils = tfkl.Lambda(lambda x: (os.environ.update(TFPVAE_SPOILT="1"), x)[1])
-    network = tf_keras.Sequential([tfkl.Flatten(), spoils, tfkl.Dense(16), tfkl.Reshape(SHAPE)])
+    sets = tfkl.Lambda(lambda x: (os.environ.update(TFPVAE_CODE_HAS_RUN="1"), x)[1])
+    network = tf_keras.Sequential([tfkl.Flatten(), sets, tfkl.Dense(16), tfkl.Reshape(SHAPE)])
     vae = build(**{f"{part}_backbone": network})
     vae.save(tmp_path / "a.keras")
-    assert os.environ.pop("TFPVAE_SPOILT") == "1"  # as it was built
+    assert os.environ.pop("TFPVAE_CODE_HAS_RUN") == "1"  # from building it
     with pytest.raises(ValueError, match="wanted the name of a class of .*, got 'Lambda', which"):
         tf_keras.models.load_model(tmp_path / "a.keras")
-    assert "TFPVAE_SPOILT" not in os.environ
-    # Who wrote it may say so.
+    assert "TFPVAE_CODE_HAS_RUN" not in os.environ
+    # The author of the file may trust it.
     loaded = tf_keras.models.load_model(tmp_path / "a.keras", safe_mode=False)
     assert isinstance(loaded, tfpvae.VAE)
 
 
-def test_a_lambda_whose_class_is_hidden(load, whole):
-    """A dict without a module, as old files have, goes past some of Keras' own checks."""
+def test_a_lambda_whose_class_is_hidden(load, intact):
+    """Keras does not check a config without a module, as in old files."""
     code = {"function": ["4wAA", None, None], "function_type": "lambda", "name": "x"}
     for hidden in (
         {"class_name": "Lambda", "config": code},
@@ -201,7 +201,7 @@ def test_a_lambda_whose_class_is_hidden(load, whole):
 
 @pytest.mark.parametrize("operation", ["io.write_file", "raw_ops.WriteFile", "py_function", 3])
 @pytest.mark.parametrize("module", [True, False])
-def test_no_operation_but_those_that_compute(load, tmp_path, operation, module):
+def test_operations_only_compute(load, tmp_path, operation, module):
     target = tmp_path / "written"
 
     def edit(config):
@@ -228,7 +228,7 @@ def test_no_file_is_read_for_a_vocabulary(load):
      [[["tf.nn.relu", -1, 0, {}]]], [[["tf.nn.relu", "0", 0, {}]]],
      [[["tf.nn.relu", 0, 0, {"mask": ["dense", 0, 0]}]]]],
 )  # fmt: skip
-def test_layers_that_wait_for_each_other_are_no_hang(load, nodes):
+def test_layers_that_wait_for_each_other_are_refused(load, nodes):
     def edit(config):
         named = json.dumps(nodes).replace('"dense"', json.dumps(layers(config)["Dense"]["name"]))
         relu = layers(config)["TFOpLambda"]["name"]
@@ -236,6 +236,15 @@ def test_layers_that_wait_for_each_other_are_no_hang(load, nodes):
 
     with pytest.raises(ValueError, match="wanted layers that can be run one after the other"):
         load(edit)
+
+
+def test_layers_may_be_called_in_turn(tmp_path):
+    """Keras goes over the layers once for each call."""
+    vae = build(*[tfkl.Dense(16), tfkl.Dense(16)] * 20)
+    vae.save(tmp_path / "a.keras")
+    loaded = tf_keras.models.load_model(tmp_path / "a.keras")
+    for ours, theirs in zip(outputs(loaded), outputs(vae), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 # Distributions.
@@ -261,7 +270,7 @@ def test_layers_that_wait_for_each_other_are_no_hang(load, nodes):
         {"no": "kind"},
     ],
 )
-def test_a_distribution_that_is_none(config):
+def test_a_config_that_is_not_a_distribution(config):
     with pytest.raises(ValueError, match="config: wanted|distribution: wanted"):
         serialization.from_config(config)
 
@@ -269,7 +278,7 @@ def test_a_distribution_that_is_none(config):
 @pytest.mark.parametrize(
     "name", ["os.system", "eval", "__init_subclass__", "_set_sample_static_shape", "dtype", "", 3]
 )
-def test_no_function_is_found_by_such_a_name(name):
+def test_names_that_are_not_of_functions(name):
     with pytest.raises(ValueError, match="function: wanted a method of"):
         serialization.function_from_name(name)
 
@@ -277,50 +286,52 @@ def test_no_function_is_found_by_such_a_name(name):
 # Pickles.
 
 
-def spoil():
-    os.environ["TFPVAE_SPOILT"] = "1"
+def run():
+    os.environ["TFPVAE_CODE_HAS_RUN"] = "1"
 
 
-class _Spoils:
+class _RunsCode:
     def __reduce__(self):
-        return spoil, ()
+        return run, ()
 
 
 @pytest.mark.parametrize("name", ["DistributionLambda", "IndependentNormal"])
 @pytest.mark.parametrize("changes", [{}, {"registered_name": None}, {"module": None}])
 def test_the_layers_of_tensorflow_probability_unpickle(load, name, changes):
-    """They are registered, and Keras' safe mode lets them."""
-    code = codecs.encode(pickle.dumps(_Spoils()), "base64").decode("ascii")
+    """They are registered, and so Keras allows them in safe mode."""
+    code = codecs.encode(pickle.dumps(_RunsCode()), "base64").decode("ascii")
     config = {"name": "x", "function": code, "function_type": "function", "event_shape": [2]}
     config |= {"module": None, "make_distribution_fn": code, "convert_to_tensor_fn": code}
     module = "tensorflow_probability.python.layers.distribution_layer"
     layer = {"class_name": name, "module": module, "registered_name": name, "config": config}
     with pytest.raises(ValueError, match=f"got {name!r}(, which can run code| of 'tensorflow_pro)"):
         load(lambda config: layers(config)["Dense"].update(layer | changes))
-    assert "TFPVAE_SPOILT" not in os.environ
+    assert "TFPVAE_CODE_HAS_RUN" not in os.environ
 
 
-def test_pickles_are_not_opened(tmp_path, whole, monkeypatch):
-    """Of weights, of a whole model, and of the arrays of a data set."""
-    opened = []
-    monkeypatch.setattr(pickle, "load", lambda *a, **k: opened.append(a))
-    monkeypatch.setattr(pickle, "loads", lambda *a, **k: opened.append(a))
-    monkeypatch.setattr(pickle, "Unpickler", lambda *a, **k: opened.append(a))
-    spoils = np.array([_Spoils()], dtype=object)
-    np.savez(tmp_path / "model.weights.npz", spoils)
-    files = {name: data for name, data in whole[0].items() if not name.endswith(".h5")}
+def test_pickles_are_not_opened(tmp_path, intact, monkeypatch):
+    """Neither as weights nor as a model nor as the arrays of a data set."""
+    calls = []
+    monkeypatch.setattr(pickle, "load", lambda *a, **k: calls.append(a))
+    monkeypatch.setattr(pickle, "loads", lambda *a, **k: calls.append(a))
+    monkeypatch.setattr(pickle, "Unpickler", lambda *a, **k: calls.append(a))
+    objects = np.array([_RunsCode()], dtype=object)
+    np.savez(tmp_path / "model.weights.npz", objects)
+    files = {name: data for name, data in intact[0].items() if not name.endswith(".h5")}
     files["model.weights.npz"] = (tmp_path / "model.weights.npz").read_bytes()
     with pytest.raises(ValueError):
         tf_keras.models.load_model(write(tmp_path / "a.keras", files))
-    pickled = pickle.dumps(spoils)
+    pickled = pickle.dumps(objects)
     for name in ("b.keras", "b.h5", "b"):
         (tmp_path / name).write_bytes(pickled)
         with pytest.raises(OSError):
             tf_keras.models.load_model(tmp_path / name)
-    np.savez(tmp_path / "mnist.npz", x_train=spoils, y_train=spoils, x_test=spoils, y_test=spoils)
+    np.savez(
+        tmp_path / "mnist.npz", x_train=objects, y_train=objects, x_test=objects, y_test=objects
+    )
     with pytest.raises(ValueError, match="got pickled objects"):
         tfpvae.datasets.load_mnist(source=tmp_path / "mnist.npz")
-    assert opened == []
+    assert calls == []
 
 
 # Mutations.
@@ -334,7 +345,7 @@ def containers(config):
 
 
 def mutate(config, rng):
-    """Changes one thing somewhere inside a config; returns what, in words."""
+    """Changes one entry anywhere in a config; returns a description of the change."""
     inside = list(containers(config))
     inner = rng.choice([inner for inner in inside[1:] if inner])
     key = rng.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
@@ -361,30 +372,30 @@ def outputs(vae):
     ]
 
 
-def test_mutated_configs_load_or_raise(load, whole):
-    """Each with one thing changed; none hangs, runs anything, or loads other weights in silence."""
-    rng, wanted = random.Random(0), load(lambda _: None)
-    wanted, answers = wanted.get_weights(), outputs(wanted)
+def test_mutated_configs_load_or_raise(load, intact):
+    """None hangs, runs code, or loads as another model."""
+    rng, original = random.Random(0), load(lambda _: None)
+    weights, expected = original.get_weights(), outputs(original)
     modules, files = set(sys.modules), set(os.listdir())
-    loaded, changed = 0, []
+    num_loaded, different = 0, []
     for _ in range(MUTATIONS):
-        said = []
-        signal.alarm(60)  # whoever hangs is ended
+        changes = []
+        signal.alarm(60)  # ends a test that hangs
         try:
-            vae = load(lambda config, said=said: said.append(mutate(config, rng)))
-        except Exception as error:  # of any kind, so long as it says something
-            assert str(error), (said, type(error))
+            vae = load(lambda config, changes=changes: changes.append(mutate(config, rng)))
+        except Exception as error:  # of any kind that has a message
+            assert str(error), (changes, type(error))
             continue
         finally:
             signal.alarm(0)
-        assert isinstance(vae, tfpvae.VAE), said
-        loaded += 1
-        for ours, theirs in zip(vae.get_weights(), wanted, strict=True):
-            np.testing.assert_array_equal(ours, theirs, err_msg=said[0])
-        if not all(map(np.array_equal, outputs(vae), answers)):
-            changed.append(said[0])
-    assert changed == []  # none of these happens to describe another model
+        assert isinstance(vae, tfpvae.VAE), changes
+        num_loaded += 1
+        for ours, theirs in zip(vae.get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=changes[0])
+        if not all(map(np.array_equal, outputs(vae), expected)):
+            different.append(changes[0])
+    assert different == []  # none of these happens to describe another model
     imported = {name.split(".")[0] for name in set(sys.modules) - modules}
     assert imported <= {"keras", "tensorflow", "tf_keras"}
     assert set(os.listdir()) == files
-    assert 0 < loaded < MUTATIONS
+    assert 0 < num_loaded < MUTATIONS

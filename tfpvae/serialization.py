@@ -1,8 +1,8 @@
-"""Distributions to plain data and back: class names and parameters, nothing pickled.
+"""Conversion of distributions to plain data and back, by class names and parameters.
 
-A saved model holds a prior as JSON. A class is written by its public name in tfp.distributions,
-tfp.bijectors or tf.linalg, or by the name it was given with `register`; on the way back only those
-can be found, so that a file can name no other code.
+A saved model holds its prior as JSON; nothing is pickled. A class is written by its public name in
+`tfp.distributions`, `tfp.bijectors` or `tf.linalg`, or by the name under which `register` has
+registered it. Only these classes are built again, so that a file can name no other code.
 """
 
 import inspect
@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-_ROOMS = {
+_MODULES = {
     "distribution": (tfp.distributions.Distribution, tfp.distributions),
     "bijector": (tfp.bijectors.Bijector, tfp.bijectors),
     "linear_operator": (tf.linalg.LinearOperator, tf.linalg),
@@ -23,18 +23,18 @@ _REGISTERED: dict[str, type] = {}
 
 
 def register(name: str) -> Callable[[type], type]:
-    """Returns a decorator that gives a class of your own the name it is saved by.
+    """Returns a decorator that registers a custom class under the name by which it is saved.
 
-    Its constructor has to keep its arguments, as those of TensorFlow Probability do: with
-    `parameters = dict(locals())` first, and `self._parameters = parameters` last.
+    The constructor of the class has to keep its arguments, as those of TensorFlow Probability do:
+    with `parameters = dict(locals())` first, and `self._parameters = parameters` last. The module
+    that registers the class has to be imported before a model is loaded.
 
     Args:
-      name: with a package, such as "my_package.MyPrior", so that it is yours alone. Whoever loads
-        the model has to import the module that registers it.
+      name: a name with a package, such as "my_package.MyPrior", that no other class has.
 
     Raises:
-      TypeError: for what is no class of a distribution, bijector or linear operator.
-      ValueError: for a name without a dot, or one that another class has.
+      TypeError: if the class is not one of a distribution, bijector or linear operator.
+      ValueError: if the name has no dot, or if another class has it.
 
     >>> @register("example.StandardNormal")
     ... class StandardNormal(tfp.distributions.MultivariateNormalDiag):
@@ -49,31 +49,31 @@ def register(name: str) -> Callable[[type], type]:
         raise ValueError(f"name: wanted one with a package, 'package.Class', got {name!r}.")
 
     def decorate(cls: type) -> type:
-        bases = tuple(base for base, _ in _ROOMS.values())
+        bases = tuple(base for base, _ in _MODULES.values())
         if not (isinstance(cls, type) and issubclass(cls, bases)):
             raise TypeError(f"register: wanted a class of {bases}, got {cls!r}.")
-        known = _REGISTERED.setdefault(name, cls)
-        if known.__qualname__ != cls.__qualname__:
-            raise ValueError(f"name: wanted one that is free, got {name!r}, which {known!r} has.")
-        _REGISTERED[name] = cls  # the same class again, from a notebook cell that was run twice
+        other = _REGISTERED.get(name, cls)
+        if other.__qualname__ != cls.__qualname__:
+            raise ValueError(f"name: wanted one that is free, got {name!r}, which {other!r} has.")
+        _REGISTERED[name] = cls  # in a notebook, a cell that runs again defines the class again
         return cls
 
     return decorate
 
 
 def to_config(value: Any, path: str = "distribution") -> Any:
-    """Returns the JSON form of a distribution, or of anything that may be a parameter of one.
+    """Converts a distribution, or any parameter of one, to plain data.
 
     Args:
       value: a `tfd.Distribution`, `tfb.Bijector`, `tf.linalg.LinearOperator`, array, variable,
         `tfp.util.TransformedVariable`, number, string, None, or a list, tuple or dict of these.
-      path: where in the distribution `value` stands; for the message.
+      path: the place of `value` in the distribution, for the message.
 
     Returns:
-      Plain dicts, lists, numbers and strings; `from_config` turns them back.
+      Dicts, lists, numbers and strings, which `from_config` converts back.
 
     Raises:
-      ValueError: for what cannot be written so, such as a Python function.
+      ValueError: if there is no plain data for a part of it, such as a Python function.
 
     >>> config = to_config(tfp.distributions.Normal(0.0, 1.0))
     >>> config["distribution"], config["parameters"]["loc"]
@@ -96,23 +96,23 @@ def to_config(value: Any, path: str = "distribution") -> Any:
 
 
 def from_config(config: Any) -> Any:
-    """Returns what `to_config` was given, built anew.
+    """Builds the object that `to_config` has converted.
 
     Args:
-      config: what `to_config` returned, as it is or after a trip through JSON.
+      config: the result of `to_config`, also after it was written and read as JSON.
 
     Returns:
-      The object; its variables are new ones with the saved values.
+      The object. Its variables are new and have the saved values.
 
     Raises:
-      ValueError: if the config names a class that is not registered, or is no such config.
+      ValueError: if the config names a class that is not registered, or is not one of `to_config`.
 
     >>> from_config(to_config(tfp.distributions.Normal(0.0, 2.0))).scale
     <tf.Tensor: shape=(), dtype=float32, numpy=2.0>
     """
     try:
         return _from_config(config)
-    except Exception as error:  # a broken config makes NumPy and TensorFlow raise a dozen kinds
+    except Exception as error:  # NumPy and TensorFlow raise a dozen kinds for a broken config
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(
             f"config: wanted what to_config returns, got {str(config)[:200]} ({reason})."
@@ -124,7 +124,7 @@ def _from_config(config: Any) -> Any:
         return [_from_config(item) for item in config]
     if not isinstance(config, Mapping):
         return config
-    for kind in _ROOMS:
+    for kind in _MODULES:
         if kind in config:
             return _build(kind, config)
     if "array" in config:
@@ -145,15 +145,15 @@ def _from_config(config: Any) -> Any:
 
 
 def function_to_name(function: Callable, argument: str) -> str:
-    """Returns the name by which `function_from_name` finds a function again.
+    """Returns the name of a function; `function_from_name` converts it back.
 
     Args:
       function: `tf.convert_to_tensor`, a method of `tfd.Distribution` such as
         `tfd.Distribution.sample`, or a registered function.
-      argument: the argument it was given as; for the message.
+      argument: the name of the argument, for the message.
 
     Raises:
-      ValueError: for any other function.
+      ValueError: if it is any other function.
 
     >>> function_to_name(tfp.distributions.Distribution.mean, "convert_to_tensor_fn")
     'mean'
@@ -173,14 +173,14 @@ def function_to_name(function: Callable, argument: str) -> str:
 
 
 def function_from_name(name: str, argument: str = "function") -> Callable:
-    """Returns the function that `function_to_name` named.
+    """Returns the function of a name that `function_to_name` has returned.
 
     Args:
-      name: of the function.
-      argument: the argument it was given as; for the message.
+      name: the name of the function.
+      argument: the name of the argument, for the message.
 
     Raises:
-      ValueError: if there is none of that name.
+      ValueError: if no function has that name.
 
     >>> function_from_name("mean") is tfp.distributions.Distribution.mean
     True
@@ -200,37 +200,36 @@ def function_from_name(name: str, argument: str = "function") -> Callable:
 
 
 def _object_config(value: Any, path: str) -> dict | None:
-    for kind, (base, room) in _ROOMS.items():
+    for kind, (base, module) in _MODULES.items():
         if isinstance(value, base):
-            name = _class_name(type(value), room, f"{path} ({type(value).__name__})")
+            name = _class_name(type(value), module, f"{path} ({type(value).__name__})")
             defaults = inspect.signature(type(value).__init__).parameters
             parameters = {
                 key: to_config(item, f"{path}: {name}.{key}")
                 for key, item in value.parameters.items()
-                # A name carries nothing; what stands at its default needs no saving.
+                # Names have no meaning, and defaults need no saving.
                 if key != "name" and item is not defaults[key].default
             }
             return {kind: name, "parameters": parameters}
     return None
 
 
-def _class_name(cls: type, room: Any, path: str) -> str:
-    public = getattr(room, cls.__name__, None)
-    if public is cls:
+def _class_name(cls: type, module: Any, path: str) -> str:
+    if getattr(module, cls.__name__, None) is cls:
         return cls.__name__
-    registered = next((name for name, known in _REGISTERED.items() if known is cls), None)
-    if registered is None:
-        raise ValueError(
-            f"{path}: wanted a class of {room.__name__} or a registered one, got {cls!r}. Register "
-            "it with @tfpvae.serialization.register('your_package.ItsName')."
-        )
-    return registered
+    for name, registered in _REGISTERED.items():
+        if registered is cls:
+            return name
+    raise ValueError(
+        f"{path}: wanted a class of {module.__name__} or a registered one, got {cls!r}. Register "
+        "it with @tfpvae.serialization.register('your_package.ItsName')."
+    )
 
 
 def _deferred_config(value: Any, path: str) -> dict | None:
     if not isinstance(value, tfp.util.DeferredTensor):
         return None
-    # A TransformedVariable holds the method `forward` of its bijector.
+    # The function of a TransformedVariable is the method `forward` of its bijector.
     transform = getattr(value.transform_fn, "__self__", value.transform_fn)
     return {
         "deferred": to_config(value.pretransformed_input, path),
@@ -270,17 +269,17 @@ def _array(config: Mapping) -> np.ndarray:
     if not (dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex):
         raise ValueError(f"dtype: wanted one of numbers, got {config['dtype']!r}.")
     values = np.array(config["array"])
-    if values.dtype.kind not in "biufc":  # NumPy takes None for NaN and "1" for 1
+    if values.dtype.kind not in "biufc":  # NumPy would convert None to NaN and "1" to 1
         raise ValueError(f"array: wanted numbers, got {str(config['array'])[:50]}.")
     return values.astype(dtype.as_numpy_dtype).reshape(config["shape"])
 
 
 def _build(kind: str, config: Mapping) -> Any:
-    base, room = _ROOMS[kind]
-    cls = _REGISTERED.get(config[kind]) or getattr(room, config[kind], None)
+    base, module = _MODULES[kind]
+    cls = _REGISTERED.get(config[kind]) or getattr(module, config[kind], None)
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise ValueError(
-            f"{kind}: wanted a class of {room.__name__} or a registered one, got {config[kind]!r}. "
-            "Import the module that registers it before loading."
+            f"{kind}: wanted a class of {module.__name__} or a registered one, got "
+            f"{config[kind]!r}. Import the module that registers it before loading."
         )
     return cls(**{key: _from_config(item) for key, item in config["parameters"].items()})

@@ -1,13 +1,13 @@
-"""What the config of a saved model may name, since models come from strangers.
+"""Checks of the config of a saved model, which may come from an untrusted source.
 
-In a `.keras` file, loaded in safe mode, Keras refuses the code of a Lambda layer. It still imports
-whatever module a config names, takes any function of it for a loss, calls any operation of
-TensorFlow, those that write files among them, on constants of the config, builds the layers of
-TensorFlow Probability, which unpickle theirs, and waits for ever for layers that wait for each
-other. Here none of that gets past.
+In safe mode, the default for a `.keras` file, Keras refuses the code of a Lambda layer. It still
+imports any module that a config names and takes any function of it for a loss. It calls any
+operation of TensorFlow on constants of the config, operations that write files among them. It
+builds the layers of TensorFlow Probability, which unpickle parts of their configs, and it never
+returns from a network whose layers wait for each other. The checks here refuse all of these.
 
-A SavedModel is a program: Keras runs the code of a Lambda in it, and TensorFlow its graph, before
-any class of ours is asked. It is for models of one's own, or of somebody one trusts.
+A SavedModel is a program. Keras runs the code of its Lambda layers, and TensorFlow its graph,
+before any class of tfpvae is called. Load it only from a source that you trust.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 import tf_keras
 from tf_keras.src.saving import serialization_lib
 
-# Of Keras' public modules, those of classes and those of functions that a model is made of.
+# The public modules of Keras with the functions and classes of a model.
 _FUNCTIONS = ("activations", "constraints", "initializers", "losses", "metrics", "regularizers")
 _CLASSES = (*_FUNCTIONS, "layers", "mixed_precision", "optimizers")
 _OTHER_CLASSES = {
@@ -25,12 +25,12 @@ _OTHER_CLASSES = {
     "tf_keras.src.engine.functional": ("Functional",),
     "tf_keras.src.layers.core.tf_op_layer": ("SlicingOpLambda", "TFOpLambda"),
 }
-# Layers that run what the config brings along, or a method or operation that it names.
+# Layers that run code of the config, or any method or operation that it names.
 _CODE = (
     *("ClassMethod", "InstanceMethod", "InstanceProperty", "Lambda", "TFSMLayer"),
     *("TensorFlowOpLayer", "__lambda__"),
 )
-# Operations of TensorFlow that compute one tensor from others, and do nothing else.
+# Operations of TensorFlow that compute a tensor from others and do nothing else.
 _OPERATIONS = ("__operators__.", "image.", "linalg.", "math.", "nn.", "signal.")
 _MORE_OPERATIONS = (
     *("broadcast_to", "cast", "clip_by_value", "concat", "convert_to_tensor", "einsum"),
@@ -38,16 +38,26 @@ _MORE_OPERATIONS = (
     *("repeat", "reshape", "reverse", "roll", "shape", "slice", "split", "squeeze", "stack"),
     *("stop_gradient", "strided_slice", "tile", "transpose", "unstack", "where", "zeros_like"),
 )
+_MAX_PASSES = 10_000  # of Keras over the layers of a network; each should call at least one
 
 
 @contextlib.contextmanager
 def guarding(config: Any) -> Iterator[None]:
-    """Checks a config if it is loaded in safe mode, and says in words that nothing can be built.
+    """Checks a config that is loaded in safe mode, and rewords the errors of one that is broken.
+
+    Args:
+      config: plain data, as `VAE.get_config` returns or a file contains.
 
     Raises:
-      ValueError: as `check_config`, and in the place of what a broken config makes Keras raise.
+      ValueError: as `check_config` does, and in place of the errors that a broken config causes.
+
+    >>> with guarding({}):
+    ...     {}["encoder"]
+    Traceback (most recent call last):
+    ...
+    ValueError: config: wanted that of a VAE, got one from which none can be built (KeyError: ...
     """
-    if serialization_lib.in_safe_mode():  # None for a SavedModel, and where no file is loaded
+    if serialization_lib.in_safe_mode():  # None for a SavedModel, and if no file is loaded
         check_config(config)
     try:
         yield
@@ -59,17 +69,17 @@ def guarding(config: Any) -> Iterator[None]:
 
 
 def check_config(config: Any, path: str = "config") -> None:
-    """Raises unless a config names nothing but parts of models: Keras' own, and registered ones.
+    """Checks that a config names only parts of models: those of Keras and registered ones.
 
-    Registered is what `tf_keras.saving.register_keras_serializable` was given by who loads the
-    model, or stands in its `custom_objects`.
+    Parts are registered with `tf_keras.saving.register_keras_serializable`, or by `custom_objects`.
+    The layers of each network are wrapped in place, so that Keras cannot wait for them for ever.
 
     Args:
-      config: plain data, as `VAE.get_config` returns or a file holds.
-      path: where in the whole config it stands; for the message.
+      config: plain data, as `VAE.get_config` returns or a file contains.
+      path: the place of this config in the whole one, for the message.
 
     Raises:
-      ValueError: naming the place and what is there.
+      ValueError: if it names anything else; the message gives the place and the name.
 
     >>> check_config({"class_name": "Dense", "module": "keras.layers", "config": {"units": 2}})
     >>> check_config({"class_name": "function", "module": "os", "config": "system"})
@@ -80,8 +90,9 @@ def check_config(config: Any, path: str = "config") -> None:
     if isinstance(config, Mapping):
         if "class_name" in config:
             _check_name(config, path)
-        if isinstance(config.get("layers"), list) and "output_layers" in config:
-            _check_order(config["layers"], path)
+        layers = config.get("layers")
+        if isinstance(config, dict) and isinstance(layers, list) and "output_layers" in config:
+            config["layers"] = _Layers(layers)
         for key, value in config.items():
             if value == "lambda" and str(key).endswith("_type"):
                 raise _refused(path, "no code", "a Python lambda")
@@ -97,16 +108,16 @@ def check_config(config: Any, path: str = "config") -> None:
 def _check_name(config: Mapping, path: str) -> None:
     name, module, inner = config["class_name"], config.get("module"), config.get("config")
     is_function = name == "function"
-    known_as = inner if is_function else config.get("registered_name", name)  # as Keras looks it up
-    if not isinstance(name, str) or name in _CODE or _unpickles(known_as):
+    key = inner if is_function else config.get("registered_name", name)  # as Keras looks it up
+    if not isinstance(name, str) or name in _CODE or _unpickles(key):
         raise _refused(path, "the name of a class of plain data", f"{name!r}, which can run code")
     if is_function:
-        is_known = _is_keras(known_as, module, _FUNCTIONS, callable)
+        is_allowed = _is_keras(key, module, _FUNCTIONS, callable)
     else:
-        is_known = _is_keras(name, module, _CLASSES, lambda found: isinstance(found, type))
-    if module is not None and not is_known and _registered(known_as) is None:
+        is_allowed = _is_keras(name, module, _CLASSES, lambda part: isinstance(part, type))
+    if module is not None and not is_allowed and _registered(key) is None:
         kind = "function" if is_function else "class"
-        got = f"{known_as if is_function else name!r} of {module!r}"
+        got = f"{key if is_function else name!r} of {module!r}"
         raise _refused(path, f"a {kind} of Keras or a registered one", got)
     operation = inner.get("function") if isinstance(inner, Mapping) else None
     if name == "TFOpLambda" and not _computes(operation):
@@ -118,24 +129,24 @@ def _registered(name: Any) -> Any:
 
 
 def _unpickles(name: Any) -> bool:
-    """Returns whether a name is that of a layer of TensorFlow Probability, all registered."""
+    """Returns whether a layer of TensorFlow Probability is registered under a name."""
     return getattr(_registered(name), "__module__", "").startswith("tensorflow_probability.")
 
 
-def _is_keras(name: Any, module: Any, rooms: tuple[str, ...], is_kind: Any) -> bool:
+def _is_keras(name: Any, module: Any, modules: tuple[str, ...], is_kind: Any) -> bool:
     """Returns whether a name is that of a public part of Keras in one of its modules."""
     if not (isinstance(name, str) and isinstance(module, str)):
         return False
-    if module == "builtins":  # so Keras writes the module of its own functions
-        return any(is_kind(getattr(getattr(tf_keras, room), name, None)) for room in rooms)
+    if module == "builtins":  # the module that Keras writes for its own functions
+        return any(is_kind(getattr(getattr(tf_keras, other), name, None)) for other in modules)
     module = f"tf_{module}" if module.startswith("keras") else module
     if name in _OTHER_CLASSES.get(module, ()):
         return True
-    first, *inner = module.split(".")
-    found: Any = tf_keras
-    for part in (*inner, name):
-        found = getattr(found, part, None)
-    return first == "tf_keras" and bool(inner) and inner[0] in rooms and is_kind(found)
+    package, *inner = module.split(".")
+    part: Any = tf_keras
+    for attribute in (*inner, name):
+        part = getattr(part, attribute, None)
+    return package == "tf_keras" and bool(inner) and inner[0] in modules and is_kind(part)
 
 
 def _computes(operation: Any) -> bool:
@@ -144,64 +155,20 @@ def _computes(operation: Any) -> bool:
     )
 
 
-def _check_order(layers: list, path: str) -> None:
-    """Raises unless each call of a layer has its inputs at some time; Keras would wait for ever."""
-    layers = [layer for layer in layers if isinstance(layer, Mapping) and "inbound_nodes" in layer]
-    inputs = {layer.get("name") for layer in layers if layer.get("class_name") == "InputLayer"}
-    made = {layer.get("name"): [_first_node(layer), 0] for layer in layers}
-    waiting = [(layer.get("name"), list(_calls(layer["inbound_nodes"]))) for layer in layers]
-    is_changed = True
-    while is_changed:
-        is_changed = False
-        for name, calls in waiting:
-            while calls and all(_is_made(call, made, inputs) for call in calls[0]):
-                calls.pop(0)
-                made[name][1] += 1
-                is_changed = True
-    for name, calls in waiting:
-        if calls:
-            got = f"{name!r}, of which an input is never made"
-            raise _refused(path, "layers that can be run one after the other", got)
+class _Layers(list):
+    """Layers of a network. Keras goes over them until all are connected, which may be never."""
+
+    def __iter__(self) -> Iterator:
+        self.passes = getattr(self, "passes", 0) + 1
+        if self.passes > _MAX_PASSES:
+            expected = "layers that can be run one after the other"
+            raise _refused("config", expected, "layers that wait for each other")
+        return super().__iter__()
 
 
-def _first_node(layer: Mapping) -> int:
-    """Returns the number of a layer's first call: a model that begins with an Input has had one."""
-    inner = layer.get("config")
-    inside = inner.get("layers") if isinstance(inner, Mapping) else None
-    if layer.get("class_name") not in ("Functional", "Sequential") or not inside:
-        return 0
-    return int(isinstance(inside[0], Mapping) and inside[0].get("class_name") == "InputLayer")
-
-
-def _calls(nodes: Any) -> Iterator[list]:
-    """Yields, for each call of a layer, the [layer, call, output] that it takes."""
-    for node in nodes if isinstance(nodes, list) else ():
-        yield list(_taken(node))
-
-
-def _taken(node: Any) -> Iterator[list]:
-    if isinstance(node, Mapping):
-        node = list(node.values())
-    if not isinstance(node, list):
-        return
-    is_output = len(node) in (3, 4) and isinstance(node[0], str)
-    if is_output and node[0] != "_CONSTANT_VALUE":
-        yield node
-    for part in node[3:] if is_output else node:
-        yield from _taken(part)
-
-
-def _is_made(output: list, made: dict, inputs: set) -> bool:
-    name, call, *_ = output
-    if name in inputs or name not in made:
-        return name in inputs
-    first, count = made[name]
-    return isinstance(call, int) and first <= call < first + count
-
-
-def _refused(path: str, wanted: str, got: str) -> ValueError:
+def _refused(path: str, expected: str, got: str) -> ValueError:
     return ValueError(
-        f"{path}: wanted {wanted}, got {got}. In safe mode a VAE is loaded without running code of "
-        "its file. Classes and functions of your own come in registered with "
-        "tf_keras.saving.register_keras_serializable, or by load_model(..., custom_objects=...)."
+        f"{path}: wanted {expected}, got {got}. In safe mode a VAE is loaded without running code "
+        "from its file. Register custom classes and functions with "
+        "tf_keras.saving.register_keras_serializable, or use load_model(..., custom_objects=...)."
     )
