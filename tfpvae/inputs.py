@@ -153,8 +153,8 @@ def _unless(is_valid: tf.Tensor, text: str, *values: tf.Tensor) -> tf.Tensor:
 
 def _fault_of_images(images: tf.Tensor, image_shape: tuple[int, ...]) -> tf.Tensor:
     images = tf.convert_to_tensor(images)
-    if images.shape.rank == 1 + len(image_shape) and images.shape[1:].is_fully_defined():
-        return _fault_of_range(images)  # Keras compares the shapes as it makes the graph
+    if images.shape.rank is not None and images.shape[1:] == list(image_shape):
+        return _fault_of_range(images)
     shape = tf.shape(images)
     has_rank = tf.equal(tf.size(shape), 1 + len(image_shape))
     has_shape = tf.cond(

@@ -58,7 +58,9 @@ def build_optimizer(vae: tf_keras.Model) -> None:
 def restore_optimizer(vae: tf_keras.Model, saved: tf_keras.optimizers.Optimizer) -> None:
     """Gives the optimizer of a VAE the state of a saved one."""
     build_optimizer(vae)
-    vae.optimizer.iterations.assign(saved.iterations)
+    # Of a legacy one `iterations` would be a new variable.
+    steps = saved.iter if hasattr(saved, "iter") else saved.iterations
+    vae.optimizer.iterations.assign(steps)
     # Not strict: an optimizer that has not stepped yet was saved without its slots.
     for variable, value in zip(_slots(vae.optimizer), _slots(saved), strict=False):
         variable.assign(value)

@@ -66,7 +66,9 @@ class Steps(Answers):
         data = images, targets if labels is None else labels, sample_weight
         if self._compiles_each_step():
             step = tf.function(step, jit_compile=True, reduce_retracing=True)
-        return step(data)
+        # Without data nothing runs, not even the count of the optimizer's steps.
+        with tf.control_dependencies([images]):
+            return step(data)
 
     def _score(self, data: Any) -> tuple[dict, tuple]:
         return self._objective(data, training=False)[1:]

@@ -111,6 +111,9 @@ class PixelDistribution(tfd.Independent):
     def _log_prob(self, x, **kwargs):
         return super()._log_prob(self._pixels(x), **kwargs)
 
+    def _prob(self, x, **kwargs):  # which the coercible distribution of tfp.layers asks for
+        return tf.exp(self._log_prob(x, **kwargs))
+
     def _pixels(self, x: tf.Tensor) -> tf.Tensor:
         """Returns images as floats; raises unless they are what this distribution is of."""
         self._check_shape(x.shape)
