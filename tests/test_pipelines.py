@@ -1,6 +1,8 @@
 """Batches in order, and tf.data without its tuning."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -103,3 +105,16 @@ def test_what_is_trained_on_or_looked_at_is_not_tuned(monkeypatch, as_dataset):
 
 def test_the_endless_batches_are_not_tuned():
     assert epochs.endless((np.arange(5),), 2, epochs.Order()).options().autotune.enabled is False
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+def test_arrays_live_as_long_as_an_iterator_and_no_longer(steps):
+    array = np.arange(12, dtype=np.float32)
+    reference = weakref.ref(array)
+    iterator = iter(pipelines.in_order((array,), 2, steps))
+    del array
+    gc.collect()
+    assert len(list(iterator)) == (6 if steps is None else 2)
+    del iterator
+    gc.collect()
+    assert reference() is None

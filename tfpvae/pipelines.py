@@ -8,6 +8,7 @@ reaches it too early, waits for the end of its turn (seen with TensorFlow 2.21):
 
 import math
 import os
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -64,15 +65,23 @@ def of_rows(
         some, sizes = runs.laid_out(some, steps, batch_size)
         return [*(np.take(array, some, axis=0) for array in arrays), sizes]
 
+    # TensorFlow keeps the functions of `tf.numpy_function` forever: this one without the arrays.
+    reader = weakref.ref(found)
+
+    def read(number: np.ndarray) -> list[np.ndarray]:
+        return reader()(number)
+
     # NumPy's, since a graph of as many operations takes some hundredths of a second to make.
     @tf.autograph.experimental.do_not_convert
     def taken(number: tf.Tensor) -> Any:
         sizes = [] if steps is None else [tf.int32]
-        parts = tf.numpy_function(found, [number], [*dtypes, *sizes])
+        parts = tf.numpy_function(read, [number], [*dtypes, *sizes])
         batches = tuple(map(tf.ensure_shape, parts[: len(shapes)], shapes))
         return batches if steps is None else runs.Run(batches, tf.ensure_shape(parts[-1], [steps]))
 
-    return untuned(as_written(numbers.map(taken, num_parallel_calls=tf.data.AUTOTUNE)).prefetch(2))
+    batches = numbers.map(taken, num_parallel_calls=tf.data.AUTOTUNE)
+    batches._reader = found  # for as long as the dataset, or an iterator of it
+    return untuned(as_written(batches).prefetch(2))
 
 
 def in_order(arrays: tuple, batch_size: int, steps: int | None = None) -> tf.data.Dataset:
