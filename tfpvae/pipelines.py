@@ -69,7 +69,10 @@ def of_rows(
     reader = weakref.ref(found)
 
     def read(number: np.ndarray) -> list[np.ndarray]:
-        return reader()(number)
+        rows_of = reader()
+        if rows_of is None:  # asked once more by a thread whose iterator was left
+            raise StopIteration
+        return rows_of(number)
 
     # NumPy's, since a graph of as many operations takes some hundredths of a second to make.
     @tf.autograph.experimental.do_not_convert

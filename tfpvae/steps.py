@@ -78,7 +78,12 @@ class Steps(Answers):
         with tf.GradientTape() as tape:
             loss, reported, compared = self._objective(data, training=True, present=present)
             loss = loss * tf.cast(share, loss.dtype)  # the optimizer sums over replicas
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        weights = self.trainable_variables
+        if self._has_strategy or not isinstance(self.optimizer, tf_keras.optimizers.Optimizer):
+            self.optimizer.minimize(loss, weights, tape=tape)
+        else:  # there is nothing to add up, for which Keras would keep the graph forever
+            gradients = self.optimizer.compute_gradients(loss, weights, tape)
+            self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
         return reported, compared
 
     def _objective(
