@@ -11,8 +11,20 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
+from tensorflow.python.framework import ops
 
 from tfpvae import inputs, runs
+
+
+def _forget_gradients(graph: tf.Graph) -> None:
+    """Removes the custom gradients of a step that has its gradients: each holds the graph forever.
+
+    `tf.custom_gradient` registers a function for each of its calls, which nothing removes.
+    """
+    for operation in graph.get_operations():
+        name = operation.node_def.attr["_gradient_op_type"].s.decode()
+        if name.startswith("CustomGradient-"):
+            ops.gradient_registry._registry.pop(name, None)
 
 
 def many_steps(
@@ -44,6 +56,7 @@ def many_steps(
             batch = tf.nest.map_structure(lambda part: None if part is None else part[i], batches)
             length = tf.shape(tf.nest.flatten(batch)[0])[0]
             more = step(batch, tf.range(length) < sizes[i])
+            _forget_gradients(tf.compat.v1.get_default_graph())
             return i + 1, total + tf.cast(more, total.dtype)
 
         start = tf.constant(0), tf.zeros([sums], tf_keras.backend.floatx())

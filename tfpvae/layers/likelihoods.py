@@ -80,43 +80,23 @@ def positive(raw: tf.Tensor, start: float, floor: float) -> tf.Tensor:
     return tf.math.softplus(raw + math.log(math.expm1(start))) + floor
 
 
-def _sum_log1p_exp(logits: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient
+def _sum_log1p_exp(logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     """Returns sum log(1 + e^-|l|) = -sum log sigmoid(|l|) over the last axis, by products.
 
     A factor is at least 1/2, so that 100 of them do not underflow.
     """
-    if tf.executing_eagerly():
-        return _eager_sum_log1p_exp(logits)
-    # As `tf.custom_gradient` does it, which registers a function that holds the graph forever.
-    with tf.compat.v1.get_default_graph().gradient_override_map({"IdentityN": _GRADIENT}):
-        return tf.identity_n([_total(logits), logits])[0]
-
-
-_GRADIENT = "tfpvae_sum_log1p_exp"
-
-
-@tf.custom_gradient
-def _eager_sum_log1p_exp(logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    return _total(logits), lambda upstream: _gradient(logits, upstream)
-
-
-@tf.RegisterGradient(_GRADIENT)
-def _gradients(op: tf.Operation, upstream: tf.Tensor, _: tf.Tensor) -> list:
-    return [None, _gradient(op.inputs[1], upstream)]
-
-
-def _total(logits: tf.Tensor) -> tf.Tensor:
     size = logits.shape[-1]
     group = max(divisor for divisor in range(1, 101) if size % divisor == 0)
     factors = tf.sigmoid(tf.abs(logits))
     factors = tf.reshape(factors, tf.concat([tf.shape(logits)[:-1], [size // group, group]], 0))
-    return -tf.reduce_sum(tf.math.log(tf.reduce_prod(factors, axis=-1)), axis=-1)
+    total = -tf.reduce_sum(tf.math.log(tf.reduce_prod(factors, axis=-1)), axis=-1)
 
+    def gradient(upstream):  # TensorFlow's own of a product is slow; at 0 it is that of l < 0
+        small = tf.sigmoid(-tf.abs(logits))
+        return upstream[..., tf.newaxis] * tf.where(logits > 0, -small, small)
 
-def _gradient(logits: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-    """Returns the gradient of the sum; TensorFlow's own of a product is slow."""
-    small = tf.sigmoid(-tf.abs(logits))  # at 0 it is that of l < 0
-    return upstream[..., tf.newaxis] * tf.where(logits > 0, -small, small)
+    return total, gradient
 
 
 class PixelDistribution(tfd.Independent):
