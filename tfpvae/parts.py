@@ -90,10 +90,9 @@ def bits_of_a_level(vae: tf_keras.Model) -> int:
 
 def other_losses(vae: tf_keras.Model) -> list[tf.Tensor]:
     """Returns the losses of a VAE's layers other than KL terms, those of its last pass."""
-    own = {
-        id(loss) for loss in vae._eager_losses
-    }  # of a call of the VAE, which a step makes none of
-    return [loss for loss in vae.losses if id(loss) not in own]
+    losses = without_kl_terms(vae.losses, vae.encoder)
+    own = {id(loss) for loss in vae._eager_losses}  # of a call of the VAE, not of its layers
+    return [loss for loss in losses if id(loss) not in own]
 
 
 def without_kl_terms(losses: list[tf.Tensor], encoder: tf_keras.Model) -> list[tf.Tensor]:

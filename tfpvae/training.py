@@ -121,14 +121,13 @@ class Training(Steps):
         given = conditioning.weighed_by_class(given, self.num_classes)
         for callback in _callbacks(given):
             monitors.let_elbo_rise(callback)
-        given = self._ordered(given)
         counter = endings.EpochCounter()
         given["callbacks"] = endings.with_counter(given.get("callbacks"), counter)
         with (
             self._steps_for(given, "train_function", "test_function"),
             inputs.faults_named("x", self._train_counter),
         ):
-            history = method(**given)
+            history = method(**self._ordered(given))
         counter.leave_out_empty_epoch(history)
         step = int(self.optimizer.iterations.numpy())  # also of a MirroredVariable
         if step < self.warmup_steps:

@@ -20,6 +20,7 @@ from tfpvae import (
     strangers,
 )
 from tfpvae.regularizers import KLDivergenceRegularizer
+from tfpvae.schedules import is_schedule
 from tfpvae.signatures import build_signatures
 from tfpvae.steps import Mean
 from tfpvae.training import Training
@@ -112,6 +113,7 @@ class VAE(Training):
         object.__setattr__(self, "_means", [Mean(name) for name in names])
         # Keras calls a model built once it was called.
         self(conditioning.blank(self.image_shape, self.num_classes))
+        self._clear_losses()
 
     @property
     def prior(self) -> Any:
@@ -149,21 +151,27 @@ class VAE(Training):
         images, labels = conditioning.split(images)
         training = False if training is None else training
         posterior = self.encoder(conditioning.join(images, labels), training=training)
-        if self._kl is not None:
+        if self._adds_kl:
             self.add_loss(self.kl_weight * tf.reduce_mean(self.kl_divergence(posterior)))
         latents = conditioning.join(tf.convert_to_tensor(posterior), labels)
         return self.decoder(latents, training=training)
 
     @property
     def losses(self) -> list[tf.Tensor]:
-        """The losses besides the nll of the last call, `vae(images)`: kl_weight * KL and others.
+        """The losses besides the nll: kl_weight * KL, and what the layers add.
 
-        The KL is that of this VAE's prior, at the present kl_weight, as in `fit`; the terms that
-        the encoder's own layers add, against another prior perhaps, are left out. `free_bits`,
-        `target_rate` and the objectives "iwae" and "dreg" change more than a term of the loss: with
-        them, train on `loss_terms(images).loss`.
+        The KL is what `fit` trains on. That of a prior given to this VAE, or with a schedule as
+        its weight, belongs to the last `vae(images)`; any other to the last pass of the encoder.
+        `free_bits`, `target_rate` and the objectives "iwae" and "dreg" change more than a term of
+        the loss: with them, train on `loss_terms(images).loss`.
         """
-        return parts.without_kl_terms(super().losses, self.encoder)
+        losses = super().losses
+        return parts.without_kl_terms(losses, self.encoder) if self._adds_kl else losses
+
+    @property
+    def _adds_kl(self) -> bool:
+        """Whether the KL is not the one that the encoder's own layer adds."""
+        return self._kl is not None and (self._prior_is_given or is_schedule(self._kl.weight))
 
     def loss_terms(
         self, images: Any, labels: Any = None, *, seed: Any = None, training: bool = True
