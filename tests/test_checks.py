@@ -34,7 +34,17 @@ def test_a_number_of_numpy_counts_too(vae):
     }
 
 
-@pytest.mark.parametrize(("dtype", "hint"), [("int32", "by 255, or pass uint8"), ("bool", "")])
-def test_pixels_that_are_whole_numbers_but_no_bytes(vae, dtype, hint):
+@pytest.mark.parametrize(
+    ("white", "dtype", "hint"),
+    [
+        (255, "int32", "Divide by 255, or pass uint8"),
+        (4095, "int32", "Divide by 4095, the white of 12 bits"),
+        (65535, "uint16", "Divide by 65535, the white of 16 bits"),
+        (1, "int64", r"These are 0 and 1: images.astype\('float32'\)"),
+        (1, "bool", r"images.astype\('float32'\)"),
+    ],
+)
+def test_pixels_that_are_whole_numbers_but_no_bytes(vae, white, dtype, hint):
+    images = np.full_like(IMAGES, white).astype(dtype)
     with pytest.raises(TypeError, match=f"x: wanted float pixels .* got {dtype}.*{hint}"):
-        vae.fit(IMAGES.astype(dtype), verbose=0)
+        vae.fit(images, verbose=0)
