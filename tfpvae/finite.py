@@ -92,6 +92,7 @@ def _quantities(
     images = _checks.as_tensor("images", images)
     _checks.form("images", images, vae.image_shape)
     yield "images", images
+    _checks.array("images", images, vae.image_shape)  # now that all of them are finite
     labels = conditioning.labels_of(vae, labels, images)
     images = inference.pixels(vae, images, seed)
     with tf.GradientTape() as tape:
