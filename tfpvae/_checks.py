@@ -295,7 +295,7 @@ def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
 def out_of_range(argument: str, low: float, high: float) -> str:
     """Returns the message for float pixels that are not in [0, 1].
 
-    >>> out_of_range("x", 0, 257)[40:]
+    >>> out_of_range("x", 0, 257)[39:]
     'from 0 to 257. These look like 16 bits divided by 255: divide the original pixels by 65535.'
     """
     return (
