@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from tfpvae import _pixels
+
 # Arrays are scanned in pieces so that the check never doubles the memory of a large data set.
 _PIXELS_A_PIECE = 2**24
 # Of Keras' floatx, those in which densities are computed.
@@ -163,9 +165,18 @@ def is_array(value: Any) -> TypeGuard[Any]:
     return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
 
 
+def as_dense(argument: str, value: Any) -> Any:
+    """Returns the array or tensor that a value holds; anything else unchanged.
+
+    Raises:
+      TypeError: for an array whose mask hides values, a ragged or a sparse tensor.
+    """
+    return _pixels.as_dense(argument, value)
+
+
 def as_tensor(argument: str, value: Any) -> tf.Tensor:
     """Returns `value` as a tensor; raises unless one can be made of it."""
-    unmasked(argument, value)
+    value = as_dense(argument, value)
     try:
         return tf.convert_to_tensor(value)
     except (TypeError, ValueError, OverflowError) as error:
@@ -187,6 +198,11 @@ def training_arguments(
         if name in given:
             given[name] = peeked(name, given[name], vae)
     weights_of_floatx(vae)
+    second = "y" if vae.num_classes is None else "labels"
+    for name in ("x", "y", "sample_weight", "validation_data"):
+        if given.get(name) is not None:
+            names = (second if name == "y" else name, second, "sample_weight")
+            given[name] = _dense_parts(names, given[name])
     shape, num_classes, x, y = vae.image_shape, vae.num_classes, given.get("x"), given.get("y")
     if num_classes is not None:
         if y is None and isinstance(x, (list, tuple)) and len(x) == 2:
@@ -212,6 +228,15 @@ def training_arguments(
     for callback in tf.nest.flatten(given.get("callbacks")):
         not_keras_3("callbacks", callback)
     return given
+
+
+def _dense_parts(names: Sequence[str], data: Any) -> Any:
+    """Returns images, or images with what belongs to them, each as one array; of these names."""
+    if not isinstance(data, (list, tuple)):
+        return as_dense(names[0], data)
+    parts = [as_dense(name, part) for name, part in zip(names, data, strict=False)]
+    kind = tuple if isinstance(data, tuple) else list
+    return kind([*parts, *data[len(parts) :]])
 
 
 def peeked(argument: str, data: Any, vae: tf_keras.Model) -> Any:
@@ -244,7 +269,7 @@ def images(argument: str, data: Any, shape: Sequence[int], num_classes: int | No
 def labels(given: Any, num_classes: int, count: int | None) -> None:
     """Raises unless labels are whole numbers [count], 0 <= label < num_classes."""
     length = "B" if count is None else count
-    unmasked("labels", given)
+    given = as_dense("labels", given)
     wanted = f"labels: wanted whole numbers [{length}], 0 <= label < {num_classes}, got"
     if not is_array(given):
         raise TypeError(f"{wanted} {type(given).__name__}.")
@@ -275,21 +300,20 @@ def no_labels(num_classes: int) -> ValueError:
 
 def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
     """Raises unless `pixels` is an array [B, H, W, C], float in [0, 1] or uint8, and not empty."""
+    pixels = as_dense(argument, pixels)
     dtype = form(argument, pixels, shape)
-    if isinstance(pixels, tf.Tensor) and not hasattr(pixels, "numpy"):
-        return  # a symbolic tensor has no values yet
-    step = max(1, _PIXELS_A_PIECE // int(np.prod(shape)))
-    pieces = [np.asarray(pixels[i : i + step]) for i in range(0, len(pixels), step)]
-    low = np.min([piece.min() for piece in pieces])  # not min(): NumPy's passes a NaN on
-    high = np.max([piece.max() for piece in pieces])
+    if not _has_values(pixels):
+        return
+    low, high = _range(pixels)
     if dtype == tf.uint8:
         if high == 1:
             raise ValueError(
                 f"{argument}: uint8 pixels are read as 0 to 255, but the largest here is 1. "
-                "Pass binary images as floats: images.astype('float32')."
+                f"Pass binary images as floats: {_as_floats(pixels)}."
             )
     elif not (low >= 0 and high <= 1):  # NaN fails both
-        raise ValueError(out_of_range(argument, low, high))
+        place = f" {_first_nan(pixels)}" if np.isnan(low) else ""
+        raise ValueError(out_of_range(argument, low, high) + place)
 
 
 def out_of_range(argument: str, low: float, high: float) -> str:
@@ -299,46 +323,66 @@ def out_of_range(argument: str, low: float, high: float) -> str:
     'from 0 to 257. These look like 16 bits divided by 255: divide the original pixels by 65535.'
     """
     return (
-        f"{argument}: wanted pixels in [0, 1], got values from {low} to {high}.{_hint(low, high)}"
+        f"{argument}: wanted pixels in [0, 1], got values from {low} to {high}. "
+        f"{_pixels.of_floats(low, high)}"
     )
-
-
-def _hint(low: float, high: float) -> str:
-    """Returns the line that makes pixels of such a range right, if one is known."""
-    if np.isnan(low) or np.isnan(high):
-        return " Find them with np.isnan(images); np.nan_to_num(images) makes zeros of them."
-    if low < 0:
-        return " Pixels from -1 to 1: (images + 1) / 2." if low >= -1 and high <= 1 else ""
-    if 1 < high <= 1.01 or 255 < high <= 257:
-        return " These look like 16 bits divided by 255: divide the original pixels by 65535."
-    return _hint_of_levels(high)
-
-
-def _hint_of_levels(high: float) -> str:
-    if high <= 1:
-        return " These are 0 and 1: images.astype('float32')."
-    if high <= 255:
-        return " Divide by 255, or pass uint8."
-    for bits in (10, 12, 14, 16):
-        if high < 2**bits:
-            return f" Divide by {2**bits - 1}, the white of {bits} bits."
-    return " Divide by the value that is white."
 
 
 def form(argument: str, pixels: Any, shape: Sequence[int]) -> tf.DType:
     """Returns the dtype of an array of images; raises as `array`, but for what values they have."""
-    unmasked(argument, pixels)
+    pixels = as_dense(argument, pixels)
     wanted = f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got"
     dtype = _dtype(wanted, pixels)
-    if (dtype.is_integer or dtype.is_bool) and dtype != tf.uint8:
-        _shape(argument, tuple(pixels.shape), shape)
-        has_values = 0 not in tuple(pixels.shape) and not tf.is_symbolic_tensor(pixels)
-        hint = _hint_of_levels(int(np.max(pixels))) if has_values else ""
-        raise TypeError(f"{wanted} {dtype.name}.{hint}")
-    _spec(argument, tuple(pixels.shape), dtype, shape)
+    _shape(argument, tuple(pixels.shape), shape)
     if 0 in tuple(pixels.shape):
         raise ValueError(f"{argument}: wanted at least one image, got shape {tuple(pixels.shape)}.")
+    if not (dtype.is_floating or dtype == tf.uint8):
+        raise TypeError(f"{wanted} {dtype.name}{_what_to_do(pixels, dtype)}")
     return dtype
+
+
+def _what_to_do(pixels: Any, dtype: tf.DType) -> str:
+    """Returns the end of a sentence about images of a dtype that pixels cannot have."""
+    floats = _as_floats(pixels)
+    if not (dtype.is_integer and _has_values(pixels)):
+        return f". {_pixels.of_dtype(dtype, floats)}".rstrip()
+    low, high = map(int, _range(pixels))
+    return f", values from {low} to {high}. {_pixels.of_whole_numbers(low, high, floats)}"
+
+
+def _as_floats(pixels: Any) -> str:
+    is_tensor = isinstance(pixels, tf.Tensor)
+    return "tf.cast(images, 'float32')" if is_tensor else "images.astype('float32')"
+
+
+def _has_values(array: Any) -> bool:
+    """Returns whether an array has values to look at; a symbolic tensor has none yet."""
+    return not isinstance(array, tf.Tensor) or hasattr(array, "numpy")
+
+
+def _pieces(pixels: Any) -> Iterator[np.ndarray]:
+    """Yields images in pieces of bounded size."""
+    step = max(1, _PIXELS_A_PIECE // int(np.prod(tuple(pixels.shape)[1:])))
+    for start in range(0, len(pixels), step):
+        yield np.asarray(pixels[start : start + step])
+
+
+def _range(pixels: Any) -> tuple[Any, Any]:
+    """Returns the least and the largest of all pixels; NaN for both if one of them is NaN."""
+    ranges = [(piece.min(), piece.max()) for piece in _pieces(pixels)]
+    low, high = zip(*ranges, strict=True)
+    return np.min(low), np.max(high)  # not min() and max(): NumPy's pass a NaN on
+
+
+def _first_nan(pixels: Any) -> str:
+    """Returns a sentence: how many pixels are NaN, and where the first one is."""
+    count, first, start = 0, "", 0
+    for piece in _pieces(pixels):
+        places = np.argwhere(np.isnan(piece))
+        if len(places) and not count:
+            first = ", ".join(map(str, (start + places[0][0], *places[0][1:])))
+        count, start = count + len(places), start + len(piece)
+    return f"NaN are {count} of {np.prod(tuple(pixels.shape))} values, the first images[{first}]."
 
 
 def _as_many(argument: str, some: Any, x: Any) -> None:
@@ -354,7 +398,7 @@ def _dtype(wanted: str, array: Any) -> tf.DType:
 
 
 def _sample_weight(given: Any, count: int) -> None:
-    unmasked("sample_weight", given)
+    given = as_dense("sample_weight", given)
     wanted = f"sample_weight: wanted finite numbers [{count}], got"
     if not is_array(given):
         raise TypeError(f"{wanted} {type(given).__name__}.")
@@ -372,7 +416,7 @@ def _dataset(
 ) -> None:
     for spec in _images_of(argument, dataset.element_spec, num_classes):
         if spec.shape.rank is not None:
-            _spec(argument, tuple(spec.shape), spec.dtype, shape)
+            _shape(argument, tuple(spec.shape), shape)
     first = next(iter(dataset.take(1)), None)
     if first is None:
         raise ValueError(f"{argument}: wanted at least one batch of images, got an empty dataset.")
@@ -383,7 +427,7 @@ def _pair(argument: str, batch: Any, shape: Sequence[int], num_classes: int | No
     for part in _images_of(argument, batch, num_classes):
         array(argument, part, shape)
     if num_classes is not None:
-        labels(batch[1], num_classes, len(batch[0]))
+        labels(batch[1], num_classes, batch[0].shape[0])  # a variable has no length
 
 
 def _images_of(argument: str, element: Any, num_classes: int | None) -> list[Any]:
@@ -400,35 +444,14 @@ def _images_of(argument: str, element: Any, num_classes: int | None) -> list[Any
         raise no_labels(num_classes)
     parts = parts[:1] + [part for part in parts[1:2] if part is not None and num_classes is None]
     for part in parts:
-        unmasked(argument, part)
+        as_dense(argument, part)
         if not is_array(part):
+            hint = " Write images.to_numpy()." if hasattr(part, "to_numpy") else ""  # pandas'
             raise TypeError(
                 f"{argument}: wanted an array or tf.data.Dataset of images, "
-                f"got {type(part).__name__}."
+                f"got {type(part).__name__}.{hint}"
             )
     return parts
-
-
-def unmasked(argument: str, values: Any) -> None:
-    """Raises for values whose mask, or whose gaps, would play no part."""
-    kind = None
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        kind, fix = "a masked array", f"{argument}.filled(0) gives the masked pixels a value"
-    elif isinstance(values, (tf.RaggedTensor, tf.RaggedTensorSpec)):
-        kind, fix = "a RaggedTensor", f"{argument}.to_tensor() fills it up"
-    elif isinstance(values, (tf.SparseTensor, tf.SparseTensorSpec)):
-        kind, fix = "a SparseTensor", f"tf.sparse.to_dense({argument}) makes an array of it"
-    if kind:
-        raise TypeError(f"{argument}: wanted an array without gaps, got {kind}; {fix}.")
-
-
-def _spec(argument: str, came: tuple, dtype: tf.DType, shape: Sequence[int]) -> None:
-    _shape(argument, came, shape)
-    if not (dtype.is_floating or dtype == tf.uint8):
-        hint = " Divide those from 0 to 255 by 255, or pass uint8." if dtype.is_integer else ""
-        raise TypeError(
-            f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got {dtype.name}.{hint}"
-        )
 
 
 def _shape(argument: str, came: tuple, shape: Sequence[int]) -> None:
@@ -436,6 +459,8 @@ def _shape(argument: str, came: tuple, shape: Sequence[int]) -> None:
     hint = ""
     if len(came) == 3 and (*came[1:], 1) == tuple(shape):
         hint = " Add the channel axis: images[..., None]."
+    elif len(came) == 2 and came[1] == np.prod(shape):
+        hint = f" Rows of pixels are images by images.reshape([-1, {wanted}])."
     elif len(came) == 1:
         hint = " Were these labels? build_vae(..., num_classes=...) makes a VAE that takes some."
     if len(came) != 4 or any(c not in (None, w) for c, w in zip(came[1:], shape, strict=True)):

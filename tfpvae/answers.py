@@ -67,6 +67,7 @@ class Answers(tf_keras.Model):
         Returns:
           Images [B, H, W, C] in [0, 1].
         """
+        images = _checks.as_dense("images", images)
         if _checks.is_array(images):
             _checks.array("images", images, self.image_shape)
             images = conditioning.join(images, conditioning.labels_of(self, labels, images))

@@ -121,7 +121,7 @@ def build_encoder(
     elif prior is not None:
         head = head.with_kl(heads.kl_term(prior, latent_dim, **kl_options))
     if start_images is not None:
-        start_images = np.asarray(start_images)
+        start_images = np.asarray(_checks.as_dense("start_images", start_images))
         _checks.array("start_images", start_images, image_shape)
     images = tf_keras.Input(image_shape, name="images")
     labels, code = _labels(num_classes, label_embedding)

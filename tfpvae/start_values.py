@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import tf_keras
 
+from tfpvae import _checks
+
 START_SCALE = 0.3  # of q(z|x), beside the unit variance of its means
 _MOST_IMAGES = 1000  # evenly taken of all; a principal component needs no more
 
@@ -92,6 +94,7 @@ def start_last_bias(
       TypeError, ValueError: for what are no numbers, a mean of another shape or out of range, or a
         layer without such a bias.
     """
+    pixel_mean = _checks.as_dense("pixel_mean", pixel_mean)
     try:
         mean = np.asarray(pixel_mean, np.float64)
     except (TypeError, ValueError):

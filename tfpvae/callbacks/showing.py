@@ -166,7 +166,7 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
                 'pip install "tfpvae[tensorboard]".'
             )
         super().__init__(os.fspath(log_dir), **{"write_graph": False} | kwargs)
-        self.images, self.labels = np.asarray(images), labels
+        self.images, self.labels = np.asarray(_checks.as_dense("images", images)), labels
         self.every = _checks.whole_number("every", every)
         self.num_samples = _checks.whole_number("num_samples", num_samples)
         self.seed = _checks.whole_number("seed", seed, minimum=0)

@@ -114,7 +114,7 @@ def batches(
 
 def _as_images(images: Any) -> np.ndarray:
     """Returns the images as an array, checked."""
-    images = np.asarray(images)
+    images = np.asarray(_checks.as_dense("images", images))
     if images.ndim != 4:
         hint = " Add the channel axis: images[..., None]." if images.ndim == 3 else ""
         raise ValueError(f"images: wanted [N, H, W, C], got shape {images.shape}.{hint}")
@@ -124,7 +124,7 @@ def _as_images(images: Any) -> np.ndarray:
 
 def _as_labels(labels: Any, num_images: int) -> np.ndarray:
     """Returns the labels as an array, checked."""
-    labels = np.asarray(labels)
+    labels = np.asarray(_checks.as_dense("labels", labels))
     if labels.shape[:1] != (num_images,):
         raise ValueError(
             f"labels: wanted one for each of the {num_images} images, got shape {labels.shape}."

@@ -112,7 +112,7 @@ def unit_variances(means: ArrayLike) -> np.ndarray:
     >>> unit_variances([[0.0, 1.0], [2.0, 1.0]]).tolist()
     [1.0, 0.0]
     """
-    variances: np.ndarray = np.asarray(means, np.float64).var(axis=0)
+    variances: np.ndarray = np.asarray(_checks.as_dense("means", means), np.float64).var(axis=0)
     return variances
 
 

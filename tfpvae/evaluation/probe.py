@@ -32,7 +32,8 @@ def linear_probe(means: ArrayLike, labels: ArrayLike, seed: int = 0) -> float:
     >>> linear_probe(rng.normal(size=(200, 3)) + 10 * labels[:, None], labels)
     1.0
     """
-    means, labels = np.asarray(means, np.float64), np.asarray(labels)
+    means = np.asarray(_checks.as_dense("means", means), np.float64)
+    labels = np.asarray(_checks.as_dense("labels", labels))
     seed = _checks.whole_number("seed", seed, minimum=0)
     if labels.shape != (len(means),):
         raise ValueError(f"labels: wanted [{len(means)}], one an image, got {list(labels.shape)}.")

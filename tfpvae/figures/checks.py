@@ -32,7 +32,7 @@ def images(argument: str, values: npt.ArrayLike, *shapes: str) -> Pixels:
     >>> images("images", np.full([1, 2, 2, 1], 51, np.uint8))[0, ..., 0].tolist()
     [[0.2, 0.2], [0.2, 0.2]]
     """
-    array = np.asarray(values)
+    array = np.asarray(_checks.as_dense(argument, values))
     shapes = shapes or ("[N, H, W, C]",)
     ranks = [len(shape.split(",")) for shape in shapes]
     if array.ndim not in ranks or array.shape[-1] not in (1, 3) or array.size == 0:
@@ -62,7 +62,7 @@ def finite_numbers(argument: str, values: npt.ArrayLike, shape: str) -> np.ndarr
     >>> finite_numbers("errors", [1, 2], "[N]").tolist()
     [1.0, 2.0]
     """
-    array = np.asarray(values)
+    array = np.asarray(_checks.as_dense(argument, values))
     if array.ndim != len(shape.split(",")) or array.size == 0:
         raise ValueError(f"{argument}: wanted {shape} with nothing empty, got {list(array.shape)}.")
     if array.dtype.kind not in "iuf":
@@ -104,7 +104,7 @@ def labels(
     >>> labels([2, 0, 2], 3, ["daisy", "rose", "tulip"])[1]
     {0: 'daisy', 2: 'tulip'}
     """
-    array = np.asarray(values)
+    array = np.asarray(_checks.as_dense("labels", values))
     if array.shape != (count,):
         raise ValueError(f"labels: wanted [{count}], one for each point, got {list(array.shape)}.")
     if array.dtype.kind not in "iu":

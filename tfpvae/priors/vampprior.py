@@ -67,7 +67,8 @@ class VampPrior(DelegatingPrior):
         if start_images is None:
             start = rng.uniform(size=shape)
         else:
-            start = _some(np.asarray(start_images), shape, rng)
+            images = np.asarray(_checks.as_dense("start_images", start_images))
+            start = _some(images, shape, rng)
         self._pseudo_inputs = tf.Variable(
             start, dtype=dtype, constraint=_to_pixels, name="pseudo_inputs"
         )
