@@ -57,6 +57,20 @@ def test_outputs_and_gradients_are_those_of_keras_in_float32(name, options, dtyp
     assert_like_keras(IMAGES, name, options, dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(("name", "options"), LAYERS[2:])
+def test_those_of_channels_first_are_those_of_keras(name, options, dtype):
+    options = {**options, "data_format": "channels_first"}
+    images = tf.transpose(IMAGES, [0, 3, 1, 2])
+    own, keras = (
+        getattr(room, name)(**options, dtype=dtype) for room in (amended, tf_keras.layers)
+    )
+    for layer in (own, keras):
+        layer.build(images.shape)
+    own.set_weights(keras.get_weights())
+    np.testing.assert_array_equal(own(images), keras(images))
+
+
 # A single pixel that a transposed convolution spreads, or spreads on one side alone, or crops.
 OF_A_PIXEL = [
     ({"kernel_size": (3, 4)}, "MatMul"),

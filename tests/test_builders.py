@@ -434,3 +434,72 @@ def test_a_policy_beside_floatx_is_refused_and_either_line_helps(floatx, policy)
         eval(line)  # as the message says
         vae = build_all()
         assert vae.sample(1).dtype == tf_keras.backend.floatx()
+
+
+# Backbones of channels_first
+
+
+CHANNELS_FIRST = "backbone: .* layers of channels_last, .* got '{}' of channels_first.*Make them"
+
+
+def conv(**options):
+    return tfkl.Conv2D(4, 3, name="conv", **options)
+
+
+def sequential(*layers):
+    return tf_keras.Sequential(layers)
+
+
+OF_IMAGES = {
+    "a layer": lambda: conv(padding="same"),
+    "a model": lambda: sequential(conv(padding="same"), tfkl.Flatten()),
+    "one with an input": lambda: sequential(tf_keras.Input((8, 8, 1)), conv(padding="same")),
+    "one in another": lambda: sequential(sequential(tfkl.Rescaling(2.0), conv(padding="same"))),
+    "one that fails": lambda: sequential(conv()),
+    "a function": lambda: lambda images: conv(padding="same")(images),
+    "pooling": lambda: tfkl.MaxPool2D(padding="same", name="conv"),
+}
+
+
+@pytest.mark.parametrize("kind", OF_IMAGES)
+def test_an_encoder_that_reads_rows_as_channels_is_refused(kind):
+    tf_keras.backend.set_image_data_format("channels_first")
+    backbone = OF_IMAGES[kind]()
+    with pytest.raises(ValueError, match=CHANNELS_FIRST.format("conv")):
+        tfpvae.build_encoder(**GOOD | {"backbone": backbone})
+    tf_keras.backend.set_image_data_format("channels_last")  # as it says
+    assert tfpvae.build_encoder(**GOOD | {"backbone": OF_IMAGES[kind]()}).output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("kernel", [3, 9])  # of the wrong shape; and failing, as no row is left
+def test_a_decoder_that_gives_channels_first_is_refused(kernel):
+    tf_keras.backend.set_image_data_format("channels_first")
+    last = tfkl.Conv2DTranspose(1, 3, 2, "same", name="last")
+    inner = tfkl.Conv2D(8, kernel, name="inner")
+    backbone = sequential(tfkl.Dense(4 * 4 * 8), tfkl.Reshape((4, 4, 8)), inner, last)
+    with pytest.raises(ValueError, match=CHANNELS_FIRST.format("inner")):
+        tfpvae.build_decoder(**GOOD | {"backbone": backbone})
+
+
+def test_a_function_that_fails_where_keras_has_channels_first_hears_of_it():
+    tf_keras.backend.set_image_data_format("channels_first")
+    message = r"backbone: wanted a network that takes .*set_image_data_format\('channels_last'\)"
+    with pytest.raises(ValueError, match=message):
+        tfpvae.build_encoder(**GOOD | {"backbone": lambda images: conv()(images)})
+
+
+def test_channels_first_of_turned_images_is_as_good():
+    first = {"data_format": "channels_first"}
+    turned = sequential(tfkl.Permute((3, 1, 2)), tfkl.Conv2D(4, 3, 2, **first), tfkl.Flatten())
+    encoder = tfpvae.build_encoder(**GOOD | {"backbone": turned})
+    assert encoder(np.zeros([1, 8, 8, 1], "float32")).event_shape == [2]
+    turned = [tfkl.Conv2DTranspose(1, 3, 2, "same", **first), tfkl.Permute((2, 3, 1))]
+    backbone = sequential(tfkl.Dense(4 * 4 * 8), tfkl.Reshape((8, 4, 4)), *turned)
+    decoder = tfpvae.build_decoder(**GOOD | {"backbone": backbone})
+    assert decoder(np.zeros([1, 2], "float32")).event_shape == (8, 8, 1)
+
+
+def test_flatten_is_as_good_in_any_format():
+    tf_keras.backend.set_image_data_format("channels_first")
+    backbone = sequential(tfkl.Flatten(), tfkl.Dense(3))
+    assert tfpvae.build_encoder(**GOOD | {"backbone": backbone}).output_shape == (None, 2)

@@ -42,6 +42,8 @@ class Cropping2D(tfkl.Cropping2D):
     """Keras' own, with padding for a gradient."""
 
     def call(self, inputs):
+        if self.data_format == "channels_first":
+            return super().call(inputs)
         (top, bottom), (left, right) = self.cropping
         height, width = inputs.shape[1] - top - bottom, inputs.shape[2] - left - right
         return tf.slice(inputs, [0, top, left, 0], [-1, height, width, -1])
@@ -106,4 +108,6 @@ class Conv2DTranspose(tfkl.Conv2DTranspose):
 
 
 def _is_exact(layer: tfkl.Layer) -> bool:
-    return not layer.use_bias or layer.compute_dtype == layer.variable_dtype
+    """Returns whether Keras' own is right; of channels_first there is no other."""
+    in_full = not layer.use_bias or layer.compute_dtype == layer.variable_dtype
+    return in_full or getattr(layer, "data_format", None) == "channels_first"

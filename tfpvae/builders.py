@@ -18,6 +18,11 @@ from tfpvae.vae import VAE
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
+_CHANNELS_LAST = (
+    "Make them with data_format='channels_last', or after "
+    "tf_keras.backend.set_image_data_format('channels_last')."
+)
+
 Backbone: TypeAlias = str | tf_keras.Model | Callable
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -127,6 +132,8 @@ def build_encoder(
     labels, code = _labels(num_classes, label_embedding)
     network = ENCODERS[_known(backbone, ENCODERS)]() if isinstance(backbone, str) else [backbone]
     features = _apply(network, images)
+    if not isinstance(backbone, str):
+        _no_channels_first(tf_keras.Model(images, features), image_shape)
     if len(features.shape) > 2:
         features = tf_keras.layers.Flatten("channels_last")(features)
     projection = amended.Dense(head.num_params, name="posterior_parameters")
@@ -202,6 +209,7 @@ def build_decoder(
         network = [backbone]
     params = _apply(network, _joined([latents, *code]))
     if tuple(params.shape[1:]) not in (params_shape, (np.prod(params_shape),)):
+        _no_channels_first(tf_keras.Model(inputs, params))
         wanted = "one logit" if values == channels else f"{values} parameters"
         raise ValueError(
             f"backbone: wanted {wanted} a pixel, [B, {', '.join(map(str, params_shape))}], "
@@ -333,9 +341,13 @@ def _apply(network: list, inputs: Any) -> Any:
             tensor = layer(tensor)
         except Exception as error:
             name = getattr(layer, "name", layer)
+            _no_channels_first(layer)
+            hint = ""
+            if tf_keras.backend.image_data_format() == "channels_first":
+                hint = f" Layers that are made now are of channels_first. {_CHANNELS_LAST}"
             raise ValueError(
                 f"backbone: wanted a network that takes {tuple(inputs.shape)}, got one whose "
-                f"{name!r} fails on {tuple(tensor.shape)}: {error}"
+                f"{name!r} fails on {tuple(tensor.shape)}: {error}{hint}"
             ) from error
     is_one = hasattr(tensor, "shape") and tf_keras.backend.is_keras_tensor(tensor)
     if not is_one or None in tensor.shape[1:]:
@@ -344,3 +356,20 @@ def _apply(network: list, inputs: Any) -> Any:
             f"tf_keras layers, got {tensor!r}."
         )
     return tensor
+
+
+def _no_channels_first(network: Any, input_shape: tuple[int, int, int] | None = None) -> None:
+    """Raises if a layer of a network, however deep, takes [B, C, H, W].
+
+    With an input shape, only if the layer's input has it: images, which are [B, H, W, C].
+    """
+    layers = network._flatten_layers() if isinstance(network, tf_keras.layers.Layer) else ()
+    for layer in layers:
+        is_first = getattr(layer, "data_format", None) == "channels_first"
+        if not is_first or isinstance(layer, tf_keras.layers.Flatten):  # any order will do
+            continue
+        if input_shape in (None, (getattr(layer, "input_shape", None) or ())[1:]):
+            raise ValueError(
+                "backbone: wanted layers of channels_last, as images are [B, H, W, C], got "
+                f"{layer.name!r} of channels_first. {_CHANNELS_LAST}"
+            )
