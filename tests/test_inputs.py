@@ -456,3 +456,33 @@ def test_networks_are_the_same_whatever_keras_takes_for_images(architecture):
         counts.append((vae.count_params(), vae.decoder(np.zeros([2, 128 if architecture == "kmnist"
                        else vae.encoder.output_shape[-1]], "float32")).mean().shape))  # fmt: skip
     assert counts[0] == counts[1]
+
+
+def test_draws_of_an_unbounded_likelihood_are_encoded_and_bytes_as_floats_are_not():
+    vae = small_vae(likelihood=tfpvae.layers.NormalLikelihood(SHAPE, scale=0.5))
+    draws = vae.decoder(np.zeros([24, 2], "float32")).sample(seed=0)
+    assert draws.numpy().min() < 0
+    assert np.isfinite(vae.encoder(draws).mean()).all()
+    with pytest.raises(ValueError, match=r"images: wanted pixels in \[0, 1\], got values from"):
+        vae.encoder(BYTES.astype("float32"))
+
+
+@pytest.mark.parametrize("part", ["vae", "encoder", "decoder"])
+@pytest.mark.parametrize("name", ["model", "model.keras"])
+def test_networks_are_saved_by_keras_too(part, name, tmp_path):
+    vae = small_vae()
+    model = vae if part == "vae" else getattr(vae, part)
+    tf_keras.models.save_model(model, tmp_path / name)
+    again = tf_keras.models.load_model(tmp_path / name)
+    inputs = np.zeros([3, 2], "float32") if part == "decoder" else IMAGES[:3]
+    if part == "vae":
+        again, model = again.encoder, vae.encoder
+    np.testing.assert_allclose(again(inputs).mean(), model(inputs).mean(), rtol=1e-5)
+
+
+def test_a_pass_of_the_encoder_leaves_no_loss_of_an_earlier_call():
+    vae = small_vae(prior="vampprior")
+    vae(IMAGES)
+    assert len(vae.losses) == 1
+    vae.encoder(IMAGES)
+    assert vae.losses == []

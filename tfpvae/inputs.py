@@ -6,6 +6,8 @@ out assertions, so that programs of XLA are given batches that were checked befo
 
 import contextlib
 import re
+import types
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +20,8 @@ from tfpvae import _checks, conditioning
 _RANGE = "images: wanted pixels in [0, 1], got values from"
 _SHAPE = "images: wanted shape"
 _LABELS = "labels: wanted whole numbers from 0 to"
+# Draws of a normal lie outside [0, 1]; pixels of 0 to 255 lie far outside.
+_FAR = (-10.0, 11.0)
 _WEIGHTS = "sample_weight: wanted finite numbers"
 
 
@@ -32,42 +36,48 @@ def scaled(images: Any) -> tf.Tensor:
     return pixels / 255 if images.dtype == tf.uint8 else pixels
 
 
-def adapt_encoder(encoder: tf_keras.Model, image_shape: tuple[int, ...]) -> None:
-    """Has an encoder take all forms of images that a VAE takes, and refuse others.
+def adapt(vae: tf_keras.Model, has_bounds: bool) -> None:
+    """Has the networks of a VAE run in inference mode unless told to train, on valid images alone.
 
-    Pixels of uint8 are divided by 255, a missing axis of one channel is added, and pixels outside
-    [0, 1] raise an error. Without `training` the encoder runs as in inference.
+    The encoder divides uint8 by 255, adds a missing axis of one channel, and refuses other pixels.
+    A pass of it also ends the life of `losses` that the VAE added to an earlier one.
+
+    Args:
+      vae: a `VAE` that has its encoder and decoder.
+      has_bounds: whether the likelihood is of pixels in [0, 1] alone.
     """
+    limits = (0.0, 1.0) if has_bounds else _FAR
+    shape = vae.image_shape
 
     def prepared(inputs: Any) -> Any:
         images, labels = conditioning.split(inputs)
-        return conditioning.join(_pixels(images, image_shape), labels)
+        for holder in vae.encoder._holders:
+            holder._eager_losses.clear()
+        return conditioning.join(_pixels(images, shape, limits), labels)
 
-    _adapt(encoder, prepared)
-
-
-def adapt_decoder(decoder: tf_keras.Model) -> None:
-    """Has a decoder run as in inference unless it is told to train."""
-    _adapt(decoder, lambda inputs: inputs)
+    _adapt(vae.encoder, prepared)
+    _adapt(vae.decoder, lambda inputs: inputs)
+    vae.encoder._holders.add(vae)
 
 
 def _adapt(network: tf_keras.Model, prepared: Callable[[Any], Any]) -> None:
-    if hasattr(network, "_is_adapted"):  # by another VAE that shares it
+    if hasattr(network, "_holders"):  # by another VAE that shares it
         return
-    call = network.call
+    own = network.call
 
-    def adapted(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: tf_keras.Model, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         # Without a mode, layers such as RandomFlip train: their own default is True.
         if base_layer_utils.call_context().get_call_context_arg("training") is None:
-            return network(inputs, *args, **kwargs | {"training": False})
-        return call(prepared(inputs), *args, **kwargs)
+            return self(inputs, *args, **kwargs | {"training": False})
+        return own(prepared(inputs), *args, **kwargs)
 
-    # Past Keras' tracking of attributes. On the network itself, which keeps its class and config.
-    object.__setattr__(network, "call", adapted)
-    object.__setattr__(network, "_is_adapted", True)
+    # Past Keras' tracking of attributes. On the network itself, which keeps its class and config;
+    # a method, as which Keras calls it when it saves.
+    object.__setattr__(network, "call", types.MethodType(call, network))
+    object.__setattr__(network, "_holders", weakref.WeakSet())
 
 
-def _pixels(images: Any, image_shape: tuple[int, ...]) -> tf.Tensor:
+def _pixels(images: Any, image_shape: tuple[int, ...], limits: tuple[float, float]) -> tf.Tensor:
     """Returns images as an encoder takes them.
 
     Raises:
@@ -79,18 +89,19 @@ def _pixels(images: Any, image_shape: tuple[int, ...]) -> tf.Tensor:
     if images.shape.rank is not None and 0 not in images.shape:
         _checks.form("images", images, image_shape)
     if tf.is_symbolic_tensor(images):
-        return scaled(_in_range(images))
+        return scaled(_in_range(images, limits))
     low, high = _ends(images)
-    if not _is_in_range(images, low, high):
+    if not _is_in_range(images, low, high, limits):
         raise ValueError(_checks.out_of_range("images", low.numpy(), high.numpy()))
     return scaled(images)
 
 
-def _in_range(images: tf.Tensor) -> tf.Tensor:
+def _in_range(images: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:
     """Returns symbolic images behind an assertion, which XLA, having no strings, can leave out."""
     low, high = _ends(images)
     data = [_RANGE, low, "to", high]
-    with tf.control_dependencies([tf.debugging.Assert(_is_in_range(images, low, high), data)]):
+    is_valid = _is_in_range(images, low, high, limits)
+    with tf.control_dependencies([tf.debugging.Assert(is_valid, data)]):
         return tf.identity(images)
 
 
@@ -170,10 +181,17 @@ def _fault_of_range(images: tf.Tensor) -> tf.Tensor:
     return _unless(_is_in_range(images, low, high), _RANGE + " {} to {}.", low, high)
 
 
-def _is_in_range(images: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+def _is_in_range(
+    images: tf.Tensor,
+    low: tf.Tensor,
+    high: tf.Tensor,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> tf.Tensor:
     if images.dtype == tf.uint8:
         return tf.constant(True)
-    return ((low >= 0) & (high <= 1)) | tf.equal(tf.size(images), 0)  # both are NaN if a pixel is
+    least, most = (tf.cast(limit, images.dtype) for limit in limits)
+    is_inside = (low >= least) & (high <= most)  # both are NaN if a pixel is
+    return is_inside | tf.equal(tf.size(images), 0)
 
 
 def _fault_of_labels(labels: tf.Tensor, num_classes: int) -> tf.Tensor:

@@ -22,7 +22,15 @@ def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> 
 
 
 class Terms(NamedTuple):
-    """What one pass says of a batch: [B] nats each, images [B, H, W, C], and a scalar."""
+    """Terms of the objective for one batch.
+
+    Attributes:
+      loss: of each image, on the objective, [B] nats.
+      nll: -log p(x|z), the mean over draws, [B] nats.
+      kl: KL(q(z|x) || p(z)), [B] nats.
+      mean: of p(x|z), the mean over draws, [B, H, W, C].
+      rest: the sum of the layers' own regularizers, a scalar.
+    """
 
     loss: tf.Tensor
     nll: tf.Tensor
@@ -65,7 +73,7 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
 
 
 def check_loss(vae: tf_keras.Model, loss: Callable) -> None:
-    """Raises unless a loss of the user's own returns one number for each image.
+    """Raises unless a custom loss returns one number for each image.
 
     Raises:
       ValueError: for a loss of each pixel, or of a whole batch.

@@ -70,6 +70,12 @@ def scores(decoder: tf_keras.Model) -> str | None:
     return getattr(layers[-1], "scores", None) if layers else None
 
 
+def has_bounds(decoder: tf_keras.Model) -> bool:
+    """Returns whether a decoder's likelihood is known to be of pixels in [0, 1] alone."""
+    layers = distribution_layers(decoder)
+    return bool(layers) and getattr(layers[-1], "has_bounds", False)
+
+
 def bits_of_a_level(vae: tf_keras.Model) -> int:
     """Returns the bits that a density of a pixel has more than the mass of its level: 8 or 0.
 

@@ -99,10 +99,9 @@ class VAE(Training):
         self.free_bits, self.target_rate = free_bits, target_rate
         self.dequantize = dequantize
         self.image_shape, self.num_classes, posterior = parts.probe(encoder, decoder)
-        inputs.adapt_encoder(encoder, self.image_shape)
-        inputs.adapt_decoder(decoder)
         self.encoder = encoder
         self.decoder = decoder
+        inputs.adapt(self, has_bounds=parts.has_bounds(decoder))
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
         object.__setattr__(self, "_kl", parts.kl_term(encoder, posterior, prior))
         objectives.check(self, posterior)
@@ -176,7 +175,7 @@ class VAE(Training):
     def loss_terms(
         self, images: Any, labels: Any = None, *, seed: Any = None, training: bool = True
     ) -> objectives.Terms:
-        """Returns what `fit` trains on, for a training loop of your own.
+        """Computes the terms that `fit` trains on, for custom training loops.
 
         Args:
           images: [B, H, W, C], float in [0, 1] or uint8.

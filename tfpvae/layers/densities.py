@@ -61,6 +61,7 @@ class NormalLikelihood(LikelihoodLayer):
     """
 
     scores = DENSITY
+    has_bounds = False
 
     def __init__(
         self,

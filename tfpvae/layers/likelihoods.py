@@ -36,10 +36,12 @@ class LikelihoodLayer(DistributionLayer):
         density's, pixel for pixel and channel for channel.
       locations: how many locations a channel has: one, or one a component of a mixture.
       event_shape: of one draw, such as image_shape.
+      has_bounds: whether draws lie in [0, 1].
     """
 
     scores: str
     locations = 1
+    has_bounds = True
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -53,7 +55,7 @@ class LikelihoodLayer(DistributionLayer):
 
 
 class _CoerciblePixels(distribution_tensor_coercible._TensorCoercible):
-    """What tfp.layers returns, which does not turn uint8 pixels into floats of 0 to 255."""
+    """Distribution of tfp.layers that keeps uint8 pixels, of which its base makes floats."""
 
     def _call_log_prob(self, value, name, **kwargs):
         return super()._call_log_prob(_keep_bytes(value), name, **kwargs)
