@@ -54,7 +54,8 @@ class Steps(Answers):
     def predict_step(self, data):
         """Returns the reconstructions of one batch."""
         images, labels, _, _ = self._checked(data)
-        return inference.reconstruct(self, conditioning.join(images, labels))
+        with inputs.trusted():
+            return inference.reconstruct(self, conditioning.join(images, labels))
 
     def _checked(self, data: Any) -> tuple:
         batch = conditioning.unpacked(data, self.num_classes)
@@ -67,7 +68,7 @@ class Steps(Answers):
         if self._compiles_each_step():
             step = tf.function(step, jit_compile=True, reduce_retracing=True)
         # Without data nothing runs, not even the count of the optimizer's steps.
-        with tf.control_dependencies([images]):
+        with tf.control_dependencies([images]), inputs.trusted():
             return step(data)
 
     def _score(self, data: Any) -> tuple[dict, tuple]:
