@@ -26,7 +26,7 @@ import numpy as np
 from throughput import product_rate
 
 import tfpvae
-from tfpvae import costs
+from tfpvae.training import execution
 
 IMAGES, DRAWS, ROUNDS = 10_000, 100, 5
 SLICE = 1000  # images that the encoder is given at a time, so that they fit into memory
@@ -47,7 +47,7 @@ print(*np.diff(times))
 
 def answers(vae: tfpvae.VAE, images: np.ndarray) -> dict[str, tuple[int, float, Callable]]:
     """Returns, of each answer, how many images it is of, its operations an image, and itself."""
-    encoder, decoder = (costs.operations(network) for network in (vae.encoder, vae.decoder))
+    encoder, decoder = (execution.operations(network) for network in (vae.encoder, vae.decoder))
     few = images[: len(images) // DRAWS]
 
     def encode():

@@ -17,7 +17,7 @@ import numpy as np
 import tf_keras
 
 import tfpvae
-from tfpvae import costs
+from tfpvae.training import execution
 
 SECONDS = 2.0  # about, of an epoch
 PLAIN = {"architecture": "dense", "batch_size": 128}
@@ -52,11 +52,11 @@ def rate(batch_size: int, **options) -> dict:
         vae.fit(images, batch_size=batch_size, verbose=0)
         return time.perf_counter() - start
 
-    steps = costs.steps_a_call(vae, batch_size)
+    steps = execution.steps_a_call(vae, batch_size)
     count = 4 * steps * batch_size
     seconds(count)  # traces and compiles
     count = batch_size * max(steps, round(SECONDS * count / seconds(count) / batch_size))
-    both = costs.operations(vae.encoder) + vae.num_samples * costs.operations(vae.decoder)
+    both = execution.operations(vae.encoder) + vae.num_samples * execution.operations(vae.decoder)
     return {"images_per_second": count / seconds(count), "operations": 3 * both}
 
 

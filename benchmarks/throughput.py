@@ -74,7 +74,9 @@ def described(network: str, folder: Path, data: Path | None) -> dict:
     import tf_keras
 
     import tfpvae
-    from tfpvae import costs, datasets, parts
+    from tfpvae import datasets
+    from tfpvae.networks import structure
+    from tfpvae.training import execution
 
     batch_size, count, num_samples = NETWORKS[network]
     options: dict = {}
@@ -97,9 +99,9 @@ def described(network: str, folder: Path, data: Path | None) -> dict:
         images = np.resize(datasets.draw_digits(2000, seed=0).images, (count, 28, 28, 1))
     path = folder / f"{network}.npy"
     np.save(path, images)
-    encoder, decoder = parts.layers_of(vae.encoder), parts.layers_of(vae.decoder)
+    encoder, decoder = structure.layers_of(vae.encoder), structure.layers_of(vae.decoder)
     tril = any("TriL" in type(layer).__name__ for layer in encoder)
-    both = costs.operations(vae.encoder) + num_samples * costs.operations(vae.decoder)
+    both = execution.operations(vae.encoder) + num_samples * execution.operations(vae.decoder)
     return {
         "operations": 3 * both,
         "task": {

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 import tf_keras
 
-from tfpvae.steps import Steps
+from tfpvae.models.steps import Steps
 
 DATA = Path(os.environ.get("TFPVAE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -1,4 +1,4 @@
-"""Processes that are killed while they save a model, for `tests.test_atomic`.
+"""Processes that are killed while they save a model, for `tests.saving.test_atomic`.
 
 `python -m tests.killed FOLDER` forks a process for each case, so that TensorFlow is imported once.
 Each process saves a model and writes its weights to FOLDER/KIND-MOMENT/old.npz. It then changes the
@@ -15,7 +15,7 @@ import numpy as np
 import tf_keras
 
 import tfpvae
-from tfpvae import atomic
+from tfpvae.saving import atomic
 
 SHAPE = (4, 4, 1)
 NAMES = {"keras": "model.keras", "folder": "model", "weights": "model.weights.h5"}

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 import tfpvae
-from tfpvae import datasets, heads, signatures
+from tfpvae import datasets
+from tfpvae.models import decoders, encoders, signatures
 
 PAGE = Path(__file__).parents[1] / "docs" / "howto" / "devices.md"
 DIGITS, FLOWERS = (28, 28, 1), (80, 80, 3)
@@ -99,8 +100,8 @@ def test_onnx_agrees_by_the_commands_of_the_page(model, monkeypatch):
 @pytest.mark.parametrize(
     ("signature", "choice"),
     [
-        *(("encode", name) for name in heads.POSTERIORS),
-        *(("decode", name) for name in heads.LIKELIHOODS),
+        *(("encode", name) for name in encoders.POSTERIORS),
+        *(("decode", name) for name in decoders.LIKELIHOODS),
     ],
 )
 def test_every_choice_converts(signature, choice):

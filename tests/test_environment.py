@@ -5,7 +5,7 @@ import runpy
 import pytest
 
 import tfpvae
-from tfpvae import environment
+from tfpvae import _environment
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from tfpvae import environment
     ],
 )
 def test_the_flags_of_a_processor_say_what_it_has_for_bfloat16(cpuinfo, wanted):
-    assert environment.bfloat16_support(cpuinfo) == wanted
+    assert _environment.bfloat16_support(cpuinfo) == wanted
 
 
 def test_the_report_has_what_a_bug_report_needs(monkeypatch, capsys):
@@ -43,12 +43,12 @@ def test_the_report_has_what_a_bug_report_needs(monkeypatch, capsys):
 def test_a_ratio_is_that_of_the_times(monkeypatch):
     # Each column takes the seconds of its own clock: plain 4, XLA 2, bfloat16 8, both 1.
     names = ["plain", "XLA", "bfloat16", "bfloat16, XLA"]
-    monkeypatch.setattr(environment, "_step", lambda *_: lambda: 0.0)
+    monkeypatch.setattr(_environment, "_step", lambda *_: lambda: 0.0)
     seconds = dict(zip(names, [4.0, 2.0, 8.0, 1.0], strict=True))
-    monkeypatch.setattr(environment, "_shortest", lambda steps: {n: seconds[n] for n in steps})
+    monkeypatch.setattr(_environment, "_shortest", lambda steps: {n: seconds[n] for n in steps})
     wanted = {"XLA": 2.0, "bfloat16": 0.5, "bfloat16, XLA": 4.0}
-    assert set(environment.speed_ratios()) == {"matrix product", "convolution"}
-    assert environment.speed_ratios()["convolution"] == wanted
+    assert set(_environment.speed_ratios()) == {"matrix product", "convolution"}
+    assert _environment.speed_ratios()["convolution"] == wanted
 
 
 def test_what_fails_here_is_named_in_the_place_of_its_ratio(monkeypatch):
@@ -57,7 +57,7 @@ def test_what_fails_here_is_named_in_the_place_of_its_ratio(monkeypatch):
             raise NotImplementedError("no XLA for this device")
         return lambda: 0.0
 
-    monkeypatch.setattr(environment, "_step", step)
-    ratios = environment.speed_ratios()["matrix product"]
+    monkeypatch.setattr(_environment, "_step", step)
+    ratios = _environment.speed_ratios()["matrix product"]
     assert ratios["XLA"] == ratios["bfloat16, XLA"] == "NotImplementedError"
     assert isinstance(ratios["bfloat16"], float)

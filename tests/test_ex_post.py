@@ -7,8 +7,8 @@ import tf_keras
 import tfpvae
 from tests import reference
 from tests.evaluation import linear
-from tests.test_answers import as_images, linear_gaussian
-from tests.test_vae import pictures, small_vae
+from tests.models.test_probabilistic import as_images, linear_gaussian
+from tests.models.test_vae import pictures, small_vae
 from tfpvae import evaluation, ex_post
 
 SHAPE = (4, 4, 1)

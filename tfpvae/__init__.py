@@ -1,14 +1,29 @@
 """Variational autoencoders on TensorFlow Probability."""
 
-from tfpvae import _missing
+import warnings
+from typing import Any
+
+from tfpvae import _optional
 
 try:
-    from tfpvae import callbacks, datasets, evaluation, ex_post, figures, layers, schedules
-    from tfpvae.builders import build_decoder, build_encoder, build_vae, list_architectures
+    from tfpvae import (
+        callbacks,
+        datasets,
+        evaluation,
+        ex_post,
+        figures,
+        layers,
+        priors,
+        saving,
+        schedules,
+    )
+    from tfpvae.models.builders import build_vae, list_architectures
+    from tfpvae.models.decoders import build_decoder
+    from tfpvae.models.encoders import build_encoder
+    from tfpvae.models.vae import VAE
     from tfpvae.priors import build_prior
-    from tfpvae.vae import VAE
 except ModuleNotFoundError as error:
-    fix = _missing.message(error.name)
+    fix = _optional.message(error.name)
     if fix is None:
         raise
     raise ImportError(fix, name=error.name) from error
@@ -28,5 +43,22 @@ __all__ = [
     "figures",
     "layers",
     "list_architectures",
+    "priors",
+    "saving",
     "schedules",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+
+
+def __getattr__(name: str) -> Any:
+    if name == "serialization":
+        warnings.warn(
+            "tfpvae.serialization is now tfpvae.saving; the old name goes with version 0.3.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return saving
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 """`python -m tfpvae`: what one pastes into a bug report."""
 
-from tfpvae import environment
+from tfpvae import _environment
 
-print(environment.report())
+print(_environment.report())

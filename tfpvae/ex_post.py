@@ -8,10 +8,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, inference
+from tfpvae import _checks
+from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
+from tfpvae.models import estimators
+from tfpvae.models.vae import VAE
 from tfpvae.priors import build_prior
-from tfpvae.regularizers import KLDivergenceRegularizer
-from tfpvae.vae import VAE
 
 tfd = tfp.distributions
 
@@ -91,9 +92,9 @@ def fit_prior(
 
 def _draws(vae: VAE, pixels: tf.Tensor, seed: tf.Tensor) -> np.ndarray:
     """Returns z ~ q(z|x), one of each image: [N, D]."""
-    step = inference.images_a_pass(vae)
+    step = estimators.images_a_pass(vae)
     draws = [
-        vae.encoder(pixels[i : i + step]).sample(seed=inference.fold_in(seed, i))
+        vae.encoder(pixels[i : i + step]).sample(seed=estimators.fold_in(seed, i))
         for i in range(0, len(pixels), step)
     ]
     return np.concatenate(draws)
@@ -149,5 +150,5 @@ def _maximize(
     for _ in range(epochs):
         order = rng.permutation(len(pixels))
         for i in range(0, len(order), batch_size):
-            step(tf.gather(pixels, order[i : i + batch_size]), inference.fold_in(seed, steps))
+            step(tf.gather(pixels, order[i : i + batch_size]), estimators.fold_in(seed, steps))
             steps += 1

@@ -15,7 +15,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfpvae
-from tfpvae.heads import LIKELIHOODS, POSTERIORS
+from tfpvae.models.decoders import LIKELIHOODS
+from tfpvae.models.encoders import POSTERIORS
 from tfpvae.priors import PRIORS
 
 tfd, tfb = tfp.distributions, tfp.bijectors

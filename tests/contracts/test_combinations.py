@@ -8,8 +8,9 @@ import pytest
 
 import tfpvae
 from tests.contracts.registry import ALL, IMAGE_SHAPE, LATENT_DIM, REFUSED, SENSIBLE
-from tfpvae.heads import LIKELIHOODS, POSTERIORS
-from tfpvae.objectives import OBJECTIVES
+from tfpvae.models.decoders import LIKELIHOODS
+from tfpvae.models.encoders import POSTERIORS
+from tfpvae.models.objectives import OBJECTIVES
 from tfpvae.priors import PRIORS
 
 CHOICES = Path(__file__).parents[2] / "docs" / "choices.md"

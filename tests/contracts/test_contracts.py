@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tests.contracts.registry import CASES, IMAGE_SHAPE, LATENT_DIM, Case, images, parameters
-from tfpvae.regularizers import KLDivergenceRegularizer
+from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 
 tfd = tfp.distributions
 
@@ -173,7 +173,8 @@ def test_mixed_bfloat16_computes_about_the_same_with_finite_gradients(case, mixe
 
 
 def test_the_registry_covers_every_name_of_the_package():
-    from tfpvae.heads import LIKELIHOODS, POSTERIORS
+    from tfpvae.models.decoders import LIKELIHOODS
+    from tfpvae.models.encoders import POSTERIORS
     from tfpvae.priors import PRIORS
 
     assert {case.posterior for case in CASES} == set(POSTERIORS)

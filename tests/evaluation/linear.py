@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests import reference
-from tests.test_answers import as_images, linear_gaussian
+from tests.models.test_probabilistic import as_images, linear_gaussian
 
 
 def images(count: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 import tfpvae
 from tests.evaluation import linear
-from tests.test_vae import pictures, small_vae
+from tests.models.test_vae import pictures, small_vae
 from tfpvae import evaluation
 
 

@@ -15,7 +15,8 @@ import tensorflow_probability as tfp
 import tfpvae
 from tests.fuzz import TIMES, numbered
 from tfpvae import callbacks, datasets, layers, schedules
-from tfpvae.heads import LIKELIHOODS, POSTERIORS
+from tfpvae.models.decoders import LIKELIHOODS
+from tfpvae.models.encoders import POSTERIORS
 from tfpvae.priors import PRIORS
 
 SHAPE = (4, 4, 1)

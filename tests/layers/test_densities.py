@@ -10,7 +10,7 @@ from scipy import special, stats
 
 from tests import reference
 from tfpvae import layers
-from tfpvae.layers.densities import SCALE_FLOOR
+from tfpvae.layers.likelihoods.normal import SCALE_FLOOR
 
 SHAPE = (2, 2, 3)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(500)

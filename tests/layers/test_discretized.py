@@ -11,7 +11,7 @@ from scipy import special
 import tfpvae
 from tests import reference
 from tfpvae import layers
-from tfpvae.layers.discretized import SCALE_FLOOR, DiscretizedLogistic
+from tfpvae.distributions.discretized_logistic import SCALE_FLOOR, DiscretizedLogistic
 
 LEVELS = np.arange(256.0)
 # In levels: on a level, between two, in the first and the last, and beyond.

@@ -8,7 +8,8 @@ import tf_keras
 
 import tfpvae
 from tfpvae import layers
-from tfpvae.layers.flows import AutoregressiveNetwork, gated_step
+from tfpvae.distributions.flow import gated_step
+from tfpvae.networks.autoregressive import AutoregressiveNetwork
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 

@@ -8,8 +8,8 @@ import tensorflow_probability as tfp
 import tfpvae
 from tests import reference
 from tfpvae import layers
-from tfpvae.divergences import exact_kl
-from tfpvae.start_values import START_SCALE
+from tfpvae.distributions.divergences import exact_kl
+from tfpvae.networks.initialization import START_SCALE
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 

@@ -5,7 +5,7 @@ import tf_keras
 
 import tfpvae
 from tests import reference
-from tests.priors.test_building import stir
+from tests.priors.test_build import stir
 from tfpvae import priors
 
 every_flow = pytest.mark.parametrize("flow", ["maf", "realnvp"])

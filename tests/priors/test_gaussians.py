@@ -6,8 +6,8 @@ import tf_keras
 
 import tfpvae
 from tests import reference
-from tests.priors.test_building import stir
-from tfpvae.regularizers import KLDivergenceRegularizer
+from tests.priors.test_build import stir
+from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 
 tfd = tfp.distributions
 

@@ -6,8 +6,8 @@ import tf_keras
 
 import tfpvae
 from tests import reference
+from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.priors import VampPrior
-from tfpvae.regularizers import KLDivergenceRegularizer
 
 tfd, tfkl = tfp.distributions, tf_keras.layers
 

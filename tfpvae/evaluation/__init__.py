@@ -1,7 +1,11 @@
 """What a trained VAE is worth: bounds on log p(x), what its latents say, and what is wrong."""
 
-from tfpvae.evaluation.annealing import AnnealedBounds, annealed_log_likelihood, simulated_bounds
-from tfpvae.evaluation.importance import ImportanceBounds, importance_bounds
+from tfpvae.evaluation.annealed_importance_sampling import (
+    AnnealedBounds,
+    annealed_log_likelihood,
+    simulated_bounds,
+)
+from tfpvae.evaluation.importance_sampling import ImportanceBounds, importance_bounds
 from tfpvae.evaluation.information import (
     Aggregate,
     RateDistortion,
@@ -11,9 +15,9 @@ from tfpvae.evaluation.information import (
     rate_distortion,
     unit_variances,
 )
+from tfpvae.evaluation.non_finite import first_non_finite
 from tfpvae.evaluation.probe import linear_probe
 from tfpvae.evaluation.reporting import report, table
-from tfpvae.finite import first_non_finite
 
 __all__ = [
     "Aggregate",

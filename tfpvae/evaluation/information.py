@@ -9,8 +9,10 @@ import tensorflow_probability as tfp
 import tf_keras
 from numpy.typing import ArrayLike
 
-from tfpvae import _checks, divergences, inference
-from tfpvae.evaluation.importance import mean_and_error
+from tfpvae import _checks
+from tfpvae.distributions import divergences
+from tfpvae.evaluation.importance_sampling import mean_and_error
+from tfpvae.models import estimators
 
 tfd = tfp.distributions
 
@@ -71,9 +73,11 @@ def rate_distortion(
     ((3,), True)
     """
     pixels, num_samples, seed = vae._scoring("rate_distortion", images, num_samples, seed)
-    step = max(1, inference.images_a_pass(vae) // num_samples)
+    step = max(1, estimators.images_a_pass(vae) // num_samples)
     found = [
-        _nll_and_kl(vae, pixels[i : i + step], tf.constant(num_samples), inference.fold_in(seed, i))
+        _nll_and_kl(
+            vae, pixels[i : i + step], tf.constant(num_samples), estimators.fold_in(seed, i)
+        )
         for i in range(0, len(pixels), step)
     ]
     distortion, rate = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -95,8 +99,8 @@ def posterior_means(vae: tf_keras.Model, images: Any, seed: Any = None) -> np.nd
     """
     images = _checks.as_tensor("images", images)
     _checks.array("images", images, vae.image_shape)
-    pixels = inference.pixels(vae, images, _checks.seed(seed))
-    step = inference.images_a_pass(vae)
+    pixels = estimators.pixels(vae, images, _checks.seed(seed))
+    step = estimators.images_a_pass(vae)
     means = [_mean(vae, pixels[i : i + step]) for i in range(0, len(pixels), step)]
     return np.concatenate(means).astype(np.float64)
 
@@ -137,7 +141,7 @@ def kl_per_dimension(vae: tf_keras.Model, images: Any, seed: Any = None) -> np.n
     (2,)
     """
     pixels, _, _ = vae._scoring("kl_per_dimension", images, 1, seed)
-    step = inference.images_a_pass(vae)
+    step = estimators.images_a_pass(vae)
     total = np.zeros(vae.decoder.input_shape[-1])
     for i in range(0, len(pixels), step):
         kl = divergences.kl_per_dimension(_marginals(vae.encoder(pixels[i : i + step])), vae.prior)
@@ -183,10 +187,10 @@ def aggregate_posterior(
     chosen, draws_each = _chosen(count, num_draws, seed)
     here = tf.gather(pixels, chosen)
     log_prior, log_own, log_all = [], [], []
-    block = max(1, min(inference.images_a_pass(vae) // draws_each, 256))
+    block = max(1, min(estimators.images_a_pass(vae) // draws_each, 256))
     for i in range(0, len(here), block):
         latents, own, prior = _draws(
-            vae, here[i : i + block], draws_each, inference.fold_in(seed, i)
+            vae, here[i : i + block], draws_each, estimators.fold_in(seed, i)
         )
         log_own.append(own)
         log_prior.append(prior)
@@ -211,7 +215,7 @@ def _chosen(count: int, num_draws: int, seed: tf.Tensor) -> tuple[np.ndarray, in
 def _log_aggregate(vae: tf_keras.Model, pixels: tf.Tensor, latents: tf.Tensor) -> np.ndarray:
     """Returns log 1/N sum_n q(z|x_n) at latents [Z, D]: [Z]."""
     numbers = len(latents) * latents.shape[-1]
-    step = max(1, min(_NUMBERS_A_BLOCK // numbers, inference.images_a_pass(vae)))
+    step = max(1, min(_NUMBERS_A_BLOCK // numbers, estimators.images_a_pass(vae)))
     parts = [
         _log_sum_densities(vae, pixels[i : i + step], latents) for i in range(0, len(pixels), step)
     ]
@@ -229,7 +233,7 @@ def _marginals(posterior: tfd.Distribution) -> tfd.Distribution:
 
 @tf.function(reduce_retracing=True)
 def _nll_and_kl(vae, images, num_samples, seed):
-    return inference.nll_and_kl(vae, images, num_samples, seed)
+    return estimators.nll_and_kl(vae, images, num_samples, seed)
 
 
 @tf.function(reduce_retracing=True)

@@ -8,8 +8,8 @@ import numpy as np
 import tf_keras
 from numpy.typing import ArrayLike
 
-from tfpvae import parts
-from tfpvae.evaluation import importance, information, probe, trouble
+from tfpvae.evaluation import diagnostics, importance_sampling, information, probe
+from tfpvae.models import introspection
 
 _CURVE = (1, 5, 50, 500)
 _WIDTH = 88  # of a line of words
@@ -63,7 +63,7 @@ def report(
     found: dict[str, Any] = {
         "images": len(means),
         "seed": seed,
-        "likelihood": parts.scores(vae.decoder),
+        "likelihood": introspection.scores(vae.decoder),
         "binary_images": bool(np.isin(pixels, (0, 1)).all()),
         "log_likelihood": _log_likelihood(vae, images, num_samples, seed),
         "elbo": {
@@ -88,8 +88,8 @@ def report(
         found["latent"]["kl_per_dimension"] = kl_per_dimension.tolist()
     if labels is not None:
         found["linear_probe_accuracy"] = accuracy
-    numbers, sentences = trouble.troubles(
-        vae, trouble.some(vae, pixels), variances, float(terms.rate.mean()), key
+    numbers, sentences = diagnostics.troubles(
+        vae, diagnostics.some(vae, pixels), variances, float(terms.rate.mean()), key
     )
     found["trouble"] = {**numbers, "words": sentences + _about_the_numbers(found)}
     print(table(found))
@@ -135,7 +135,7 @@ def table(found: dict[str, Any]) -> str:
 
 def _log_likelihood(vae: tf_keras.Model, images: Any, num_samples: int, seed: int) -> dict:
     ks = [k for k in _CURVE if k < num_samples]
-    bounds = importance.importance_bounds(vae, images, num_samples, ks, seed)
+    bounds = importance_sampling.importance_bounds(vae, images, num_samples, ks, seed)
     errors = bounds.standard_error
     found = {
         **_estimate(bounds.log_likelihood),
@@ -145,7 +145,7 @@ def _log_likelihood(vae: tf_keras.Model, images: Any, num_samples: int, seed: in
         "curve": {str(k): float(values.mean()) for k, values in bounds.curve.items()},
     }
     try:
-        of_a_level = parts.bits_of_a_level(vae)
+        of_a_level = introspection.bits_of_a_level(vae)
     except ValueError:  # where bits mean nothing
         return found
     values = math.prod(vae.image_shape) * math.log(2)
@@ -181,7 +181,7 @@ def _about_the_numbers(found: dict) -> list[str]:
 
 
 def _estimate(values: np.ndarray) -> dict[str, float | None]:
-    return _pair(importance.mean_and_error(values))
+    return _pair(importance_sampling.mean_and_error(values))
 
 
 def _pair(pair: tuple[float, float]) -> dict[str, float | None]:

@@ -5,19 +5,22 @@ each of the two outputs, so the KL enters the loss twice; and the layer's config
 function. Here the layer itself adds the KL, once, and its config is its arguments.
 """
 
-from tfpvae.layers.densities import BetaLikelihood, NormalLikelihood
-from tfpvae.layers.discretized import DiscretizedLogisticLikelihood, LogisticMixtureLikelihood
-from tfpvae.layers.flows import InverseAutoregressiveFlow
-from tfpvae.layers.labels import OneHot
-from tfpvae.layers.likelihoods import IndependentBernoulli, IndependentContinuousBernoulli
-from tfpvae.layers.posteriors import (
-    Deterministic,
-    IndependentNormal,
-    MultivariateNormalLowRank,
-    MultivariateNormalTriL,
-    Posterior,
+from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
+from tfpvae.layers.likelihoods.bernoulli import IndependentBernoulli
+from tfpvae.layers.likelihoods.beta import BetaLikelihood
+from tfpvae.layers.likelihoods.continuous_bernoulli import IndependentContinuousBernoulli
+from tfpvae.layers.likelihoods.logistics import (
+    DiscretizedLogisticLikelihood,
+    LogisticMixtureLikelihood,
 )
-from tfpvae.regularizers import KLDivergenceRegularizer
+from tfpvae.layers.likelihoods.normal import NormalLikelihood
+from tfpvae.layers.one_hot import OneHot
+from tfpvae.layers.posteriors.base import Posterior
+from tfpvae.layers.posteriors.deterministic import Deterministic
+from tfpvae.layers.posteriors.independent_normal import IndependentNormal
+from tfpvae.layers.posteriors.inverse_autoregressive_flow import InverseAutoregressiveFlow
+from tfpvae.layers.posteriors.multivariate_normal_low_rank import MultivariateNormalLowRank
+from tfpvae.layers.posteriors.multivariate_normal_tril import MultivariateNormalTriL
 
 __all__ = [
     "BetaLikelihood",

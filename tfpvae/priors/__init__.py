@@ -4,7 +4,7 @@ Every prior is a `tfd.Distribution` of batch shape [] and event shape [latent_di
 train with the model that holds it.
 """
 
-from tfpvae.priors.building import PRIORS, build_prior
+from tfpvae.priors.build import PRIORS, build_prior
 from tfpvae.priors.flow import Flow
 from tfpvae.priors.vampprior import VampPrior
 

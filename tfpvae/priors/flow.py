@@ -7,8 +7,9 @@ import tensorflow_probability as tfp
 import tf_keras
 from tf_keras.src.mixed_precision.policy import policy_scope
 
-from tfpvae import _checks, serialization
-from tfpvae.priors.delegating import DelegatingPrior
+from tfpvae import _checks
+from tfpvae.priors.base import DelegatingPrior
+from tfpvae.saving import serialization
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 

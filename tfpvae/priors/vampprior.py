@@ -8,8 +8,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks, serialization
-from tfpvae.priors.delegating import DelegatingPrior
+from tfpvae import _checks
+from tfpvae.priors.base import DelegatingPrior
+from tfpvae.saving import serialization
 
 tfd = tfp.distributions
 

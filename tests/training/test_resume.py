@@ -1,0 +1,169 @@
+"""Trainings that are interrupted end as those that are not, bit for bit."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+import tfpvae
+
+pytestmark = pytest.mark.by_xla
+ROOT = Path(__file__).parents[2]
+SHAPE = (6, 5, 1)
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
+LABELS = np.arange(10) % 3
+WEIGHTS = np.linspace(0.5, 1.5, 10)
+SPLIT = {"y": LABELS, "validation_split": 0.2, "validation_data": None}
+WARMUP = {"kl_weight": tfpvae.schedules.LinearWarmup(7)}
+
+
+class Interruption(Exception):
+    """Somebody pulls the plug."""
+
+
+class InterruptEpoch(tf_keras.callbacks.Callback):
+    """Ends training in an epoch, of which there is no backup yet."""
+
+    def __init__(self, epoch=None):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise Interruption
+
+
+class InterruptStep(tf_keras.callbacks.Callback):
+    """Ends training after a step of the optimizer."""
+
+    def __init__(self, step=None):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations.numpy()) == self.step:
+            raise Interruption
+
+
+def dropped(tensor):
+    tensor = tf_keras.layers.Flatten()(tensor)
+    return tf_keras.layers.Dropout(0.5, rng_type="stateful")(tensor)
+
+
+def shuffled():
+    batches = tf.data.Dataset.from_tensor_slices(IMAGES).shuffle(10, seed=3).batch(4)
+    return {"x": batches, "batch_size": None}
+
+
+def trained(folder, *, options, compiled, given, save_freq="epoch", before=(), after=()):
+    """Trains as a new process would; returns what has changed, last losses, and epochs run.
+
+    Of the callbacks some are called before that of the backup, some after it.
+    """
+    tf_keras.utils.set_random_seed(1)
+    vae = tfpvae.build_vae("dense", image_shape=SHAPE, **options)
+    vae.compile(tf_keras.optimizers.Adam(0.01), **compiled)
+    backup = tf_keras.callbacks.BackupAndRestore(
+        str(folder), save_freq=save_freq, delete_checkpoint=False
+    )
+    callbacks = [*before, backup, *after]
+    given = given() if callable(given) else given
+    given = {"x": IMAGES, "batch_size": 4, "validation_data": IMAGES[:3]} | given
+    fitted = vae.fit(epochs=4, callbacks=callbacks, verbose=0, **given)
+    last = {name: values[-1] for name, values in fitted.history.items()}
+    return [*vae.get_weights(), *(v.numpy() for v in vae.optimizer.variables)], last, fitted.epoch
+
+
+@pytest.mark.parametrize(
+    ("options", "compiled", "given"),
+    [
+        ({}, {}, {}),
+        (WARMUP, {"run_eagerly": True}, {"y": IMAGES[::-1], "sample_weight": WEIGHTS}),
+        ({"num_classes": 3}, {"run_eagerly": True}, SPLIT),
+        ({"encoder_backbone": dropped}, {"jit_compile": False}, {}),
+        ({"objective": "iwae", "num_samples": 2}, {"jit_compile": False}, shuffled),
+    ],
+    ids=["xla", "weighted", "conditional", "dropout", "dataset"],
+)
+def test_what_is_interrupted_ends_as_what_is_not(options, compiled, given, tmp_path):
+    arguments = {"options": options, "compiled": compiled, "given": given}
+    wanted, last, _ = trained(tmp_path / "whole", **arguments)
+    with pytest.raises(Interruption):
+        trained(tmp_path / "backup", before=[InterruptEpoch(2)], **arguments)
+    found, last_again, run = trained(tmp_path / "backup", **arguments)
+    assert run == [2, 3]
+    assert last_again == last
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_backup_in_the_middle_of_an_epoch(tmp_path):
+    arguments = {"options": WARMUP, "compiled": {"run_eagerly": True}, "given": {}, "save_freq": 2}
+    wanted, _, _ = trained(tmp_path / "whole", **arguments)
+    for step in (4, 7, 9):  # of 3 an epoch; the backups are of steps 4, 6 and 8
+        with pytest.raises(Interruption):
+            trained(tmp_path / "backup", after=[InterruptStep(step)], **arguments)
+    found, _, run = trained(tmp_path / "backup", **arguments)
+    assert run == [2, 3]
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_early_stopping_goes_on_counting(epoch, tmp_path):
+    def arguments(*more):
+        stop = tfpvae.callbacks.EarlyStopping(
+            "loss", min_delta=1e6, patience=2, restore_best_weights=True
+        )
+        return {
+            "options": {},
+            "compiled": {"run_eagerly": True},
+            "given": {},
+            "before": [stop, *more],
+        }
+
+    wanted, _, run = trained(tmp_path / "whole", **arguments())
+    assert run == [0, 1, 2]  # the first is the best
+    with pytest.raises(Interruption):
+        trained(tmp_path / "backup", **arguments(InterruptEpoch(epoch)))
+    found, _, run = trained(tmp_path / "backup", **arguments())
+    assert run == [*range(epoch, 3)]
+    again, _, run = trained(tmp_path / "backup", **arguments())  # it was over
+    assert run == []
+    for one, two, other in zip(found, again, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(two, other)
+
+
+def test_fit_without_a_backup_after_one_with(tmp_path):
+    vae = tfpvae.build_vae("dense", image_shape=SHAPE)
+    vae.compile(run_eagerly=True)
+    backup = tf_keras.callbacks.BackupAndRestore(str(tmp_path))
+    vae.fit(IMAGES, callbacks=[backup], verbose=0)
+    assert len(vae.fit(IMAGES, epochs=2, verbose=0).epoch) == 2
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_and_begun_again(tmp_path):
+    """As many times as TFPVAE_KILLS says."""
+    kills = int(os.environ.get("TFPVAE_KILLS", 2))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.killed_training", str(tmp_path), str(kills)],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    print(done.stdout)
+    assert len(reports) == kills
+    assert all(report["same"] for report in reports)

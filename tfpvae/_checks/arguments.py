@@ -1,0 +1,177 @@
+"""Checks of arguments: each message names the argument, what was wanted and what came."""
+
+from collections.abc import Iterable
+from typing import Any, TypeGuard
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from tfpvae._checks import pixel_advice
+
+# Of Keras' floatx, those in which densities are computed.
+_FLOATX = ("float32", "float64")
+
+
+def eager() -> None:
+    """Raises where TensorFlow 2's eager execution was switched off for the whole program."""
+    if not tf.compat.v1.executing_eagerly_outside_functions():
+        raise RuntimeError(
+            "eager execution: wanted it enabled, got a program that disabled it. Remove "
+            "tf.compat.v1.disable_eager_execution() or disable_v2_behavior()."
+        )
+
+
+def one_of(argument: str, name: Any, known: Iterable[str]) -> None:
+    """Raises unless `name` is one of the `known` names."""
+    known = sorted(known)
+    if not isinstance(name, str) or name not in known:  # an array has no one answer to "in"
+        raise ValueError(f"{argument}: wanted one of {', '.join(map(repr, known))}, got {name!r}.")
+
+
+def whole_number(argument: str, value: Any, *, minimum: int = 1) -> int:
+    """Returns `value` as an int; raises unless it is a whole number of at least `minimum`."""
+    wanted = f"{argument}: wanted a whole number, at least {minimum}, got {value!r}."
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(wanted)
+    if value < minimum:
+        raise ValueError(wanted)
+    return int(value)
+
+
+def finite_number(argument: str, value: Any, *, minimum: float) -> float:
+    """Returns `value` as a float; raises unless it is finite and at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{argument}: wanted a number, got {value!r}.")
+    if not np.isfinite(value) or value < minimum:
+        raise ValueError(f"{argument}: wanted a finite number, at least {minimum}, got {value!r}.")
+    return float(value)
+
+
+def flag(argument: str, value: Any, *, or_none: bool = False) -> None:
+    """Raises unless `value` is True or False, or, where that has a meaning, None."""
+    if not (isinstance(value, (bool, np.bool_)) or (or_none and value is None)):
+        wanted = "True, False or None" if or_none else "True or False"
+        raise TypeError(f"{argument}: wanted {wanted}, got {value!r}.")
+
+
+def hidden_units(sizes: Any) -> list[int]:
+    """Returns the sizes of hidden layers as ints; raises unless they are whole numbers above 0."""
+    try:  # bytes are whole numbers, too
+        sizes = [sizes] if isinstance(sizes, bytes) else sizes
+        return [whole_number("hidden_units", size) for size in sizes]
+    except TypeError:
+        raise TypeError(
+            f"hidden_units: wanted the sizes of hidden layers, whole numbers, got {sizes!r}."
+        ) from None
+
+
+def image_shape(shape: Any) -> tuple[int, int, int]:
+    """Returns (height, width, channels) as three ints; raises unless they are that."""
+    try:
+        height, width, channels = (whole_number("side", side) for side in tuple(shape))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"image_shape: wanted (height, width, channels), whole numbers above 0, got {shape!r}."
+        ) from None
+    return height, width, channels
+
+
+def not_keras_3(argument: str, candidate: Any) -> None:
+    """Raises for an object of Keras 3, which is what `keras` and `tf.keras` are."""
+    module = type(candidate).__module__
+    if module == "keras" or module.startswith("keras."):
+        raise TypeError(
+            f"{argument}: wanted an object of tf_keras, got the Keras 3 object "
+            f"{type(candidate).__name__} (from {module}). tfpvae and tensorflow-probability run on "
+            "tf_keras: write `import tf_keras`, and its name for that of keras or tf.keras."
+        )
+
+
+def keras_callable(argument: str, candidate: Any) -> None:
+    """Raises unless `candidate` is a tf_keras model or layer, or a plain callable of tensors."""
+    not_keras_3(argument, candidate)
+    if isinstance(candidate, type) or not callable(candidate):
+        raise TypeError(f"{argument}: wanted a tf_keras model or a callable, got {candidate!r}.")
+
+
+def model(argument: str, candidate: Any) -> None:
+    """Raises unless `candidate` is a tf_keras model."""
+    keras_callable(argument, candidate)
+    if not isinstance(candidate, tf_keras.Model):
+        raise TypeError(f"{argument}: wanted a tf_keras model, got {candidate!r}.")
+
+
+def floatx() -> None:
+    """Raises unless Keras' floatx, and the policy of its layers, are those that a VAE can have."""
+    dtype, policy = tf_keras.backend.floatx(), tf_keras.mixed_precision.global_policy()
+    if dtype not in _FLOATX:
+        raise ValueError(
+            f"floatx: wanted 'float32' or 'float64' as Keras' floatx, got {dtype!r}, of which "
+            "densities overflow. Write tf_keras.backend.set_floatx('float32'); "
+            "build_vae(..., precision='bfloat16') computes the networks in 16 bits."
+        )
+    if policy.variable_dtype != dtype:
+        fix = f"tf_keras.backend.set_floatx({policy.variable_dtype!r})"
+        if policy.variable_dtype not in _FLOATX:
+            fix = f"tf_keras.mixed_precision.set_global_policy('mixed_{policy.name}')"
+        raise ValueError(
+            f"policy: wanted layers whose weights are of Keras' floatx, {dtype!r}, got the global "
+            f"policy {policy.name!r}. Write {fix}, or "
+            "tf_keras.mixed_precision.set_global_policy(None) for layers that follow floatx."
+        )
+
+
+def weights_of_floatx(vae: tf_keras.Model) -> None:
+    """Raises if the weights of a VAE are of another dtype than Keras' floatx, that of its images.
+
+    It may have changed since the VAE was built, or be another where it is loaded.
+    """
+    dtypes = [weight.dtype.name for weight in vae.decoder.weights if weight.dtype.is_floating]
+    dtype = tf_keras.backend.floatx()
+    if not dtypes or dtype in dtypes:
+        return
+    fix = "Build it of layers with dtype='float32'"
+    if dtypes[-1] in _FLOATX:
+        fix = f"Write tf_keras.backend.set_floatx({dtypes[-1]!r}), or build it again"
+    raise ValueError(
+        f"floatx: wanted {dtypes[-1]!r}, the dtype of this VAE's weights, as Keras' floatx, got "
+        f"{dtype!r}. {fix}."
+    )
+
+
+def seed(value: Any) -> tf.Tensor:
+    """Returns a stateless seed, int32 [2]: fresh for None, else fixed by the int or pair given."""
+    if value is None:
+        whole = tf.int32
+        return tf.random.uniform([2], whole.min, whole.max, dtype=whole)
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        words = np.array([value & 0xFFFFFFFF, (value >> 32) & 0xFFFFFFFF], np.uint32)
+        return tf.constant(words.view(np.int32))
+    pair = as_tensor("seed", value)
+    if not pair.dtype.is_integer or pair.shape != [2]:
+        raise ValueError(f"seed: wanted None, an int or two of them, got {value!r}.")
+    return tf.cast(pair, tf.int32)
+
+
+def is_array(value: Any) -> TypeGuard[Any]:
+    """Returns whether a value has a shape and a dtype, and is no class of such."""
+    return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
+
+
+def as_dense(argument: str, value: Any) -> Any:
+    """Returns the array or tensor that a value holds; anything else unchanged.
+
+    Raises:
+      TypeError: for an array whose mask hides values, a ragged or a sparse tensor.
+    """
+    return pixel_advice.as_dense(argument, value)
+
+
+def as_tensor(argument: str, value: Any) -> tf.Tensor:
+    """Returns `value` as a tensor; raises unless one can be made of it."""
+    value = as_dense(argument, value)
+    try:
+        return tf.convert_to_tensor(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{argument}: wanted an array, got {str(value)[:50]}: {error}") from error

@@ -1,0 +1,103 @@
+"""Callback that writes mosaics of samples during training."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import tf_keras
+
+from tfpvae import _checks
+from tfpvae.callbacks.pictures import check_pictures, draw_samples, write_mosaic
+
+_UNITS = ("epoch", "step")
+
+
+class SampleMosaic(tf_keras.callbacks.Callback):
+    """Writes a mosaic of samples from the prior every so many epochs or steps.
+
+    The files are `epoch_0001.png` and so on, or `step_000100.png`: every pixel of an image is one
+    of the file. All mosaics of a standard normal prior show the same latents, so that one sees each
+    image change. Epochs are counted as `initial_epoch` says, steps as the optimizer counts them, so
+    that training which is resumed goes on where it was. Where `compile(steps_per_execution=...)`
+    makes Keras pass over some steps, the first step after them is drawn. Of a conditional VAE the
+    images are of its classes in turn.
+
+    Args:
+      folder: where to; made when training begins.
+      every: epochs or steps from one mosaic to the next, at least 1.
+      unit: "epoch" or "step".
+      num_images: S, samples in a mosaic, at least 1.
+      seed: of the latents, at least 0.
+
+    Attributes:
+      samples: dict from the number of the epoch or step to its samples, uint8 [S, H, W, C].
+
+    Raises:
+      TypeError, ValueError: for other arguments; and, when training begins, if the model is no VAE
+        with a prior, or its images have neither 1 channel nor 3.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import tfpvae
+    >>> vae = tfpvae.build_vae("dense")
+    >>> vae.compile()
+    >>> mosaic = SampleMosaic(tempfile.mkdtemp(), every=2, num_images=9)
+    >>> images = np.zeros([8, 28, 28, 1], np.uint8)
+    >>> history = vae.fit(images, epochs=4, verbose=0, callbacks=[mosaic])
+    >>> {epoch: samples.shape for epoch, samples in mosaic.samples.items()}
+    {2: (9, 28, 28, 1), 4: (9, 28, 28, 1)}
+    >>> sorted(path.name for path in mosaic.folder.iterdir())
+    ['epoch_0002.png', 'epoch_0004.png']
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        *,
+        every: int = 1,
+        unit: str = "epoch",
+        num_images: int = 64,
+        seed: int = 0,
+    ):
+        super().__init__()
+        if not isinstance(folder, (str, os.PathLike)):
+            raise TypeError(f"folder: wanted a path, got {folder!r}.")
+        _checks.one_of("unit", unit, _UNITS)
+        self.folder = Path(folder)
+        self.every = _checks.whole_number("every", every)
+        self.unit = unit
+        self.num_images = _checks.whole_number("num_images", num_images)
+        self.seed = _checks.whole_number("seed", seed, minimum=0)
+        self.samples: dict[int, np.ndarray] = {}
+
+    def on_train_begin(self, logs=None):
+        """Refuses a model that has nothing to sample, and makes the folder."""
+        check_pictures("SampleMosaic", self.model)
+        if self.model.prior is None:
+            raise ValueError(
+                "SampleMosaic: wanted a VAE with a prior, got a plain autoencoder: its posterior "
+                "is deterministic."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._last_step = self._step()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Draws after every so many epochs."""
+        if self.unit == "epoch" and (epoch + 1) % self.every == 0:
+            self._draw(epoch + 1, f"epoch_{epoch + 1:04d}.png")
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Draws when another multiple of so many steps is reached or was passed."""
+        if self.unit != "step":
+            return
+        step = self._step()
+        if step // self.every > self._last_step // self.every:
+            self._draw(step, f"step_{step:06d}.png")
+        self._last_step = step
+
+    def _step(self) -> int:
+        return int(self.model.optimizer.iterations.numpy())
+
+    def _draw(self, number: int, name: str) -> None:
+        self.samples[number] = draw_samples(self.model, self.num_images, self.seed)
+        write_mosaic(self.samples[number], self.folder / name)

@@ -1,0 +1,116 @@
+"""Callback that logs scalars, pictures and latents to TensorBoard."""
+
+import importlib.util
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from tfpvae import _checks
+from tfpvae.callbacks.pictures import assemble, check_pictures, draw_samples, to_bytes
+from tfpvae.models import conditioning, estimators, inputs
+
+_PAIRS, _HISTOGRAMS = 16, 16  # at most, of a TensorBoard
+
+
+class TensorBoard(tf_keras.callbacks.TensorBoard):
+    """Writes what `tensorboard --logdir` shows: scalars in nats, pictures, what the latents do.
+
+    As `tf_keras.callbacks.TensorBoard`, which writes loss, nll, kl and elbo of training and of
+    validation, nats an image, after each epoch. Besides, in the run "vae", every so many epochs:
+    kl_weight; the first 16 images over their reconstructions; samples from the prior, always of
+    the same latents; and for each of the first 16 latent dimensions a histogram, over the images,
+    of the posterior's mean. A dimension whose mean is the same for all images says nothing.
+
+    It needs tensorboard: `pip install "tfpvae[tensorboard]"`.
+
+    Args:
+      log_dir: where to.
+      images: [N, H, W, C], float in [0, 1] or uint8, some hundred that are not trained on.
+      labels: of a conditional VAE, whole numbers [N], or one for all images.
+      every: epochs from one writing of pictures to the next, at least 1.
+      num_samples: samples in a picture, at least 1. Of a conditional VAE they are of its classes in
+        turn; a plain autoencoder has none.
+      seed: of the latents, at least 0.
+      **kwargs: of `tf_keras.callbacks.TensorBoard`; no graph is written unless asked for.
+
+    Raises:
+      ImportError: without tensorboard.
+      TypeError, ValueError: for other arguments; and, when training begins, if the model is no VAE,
+        its images have neither 1 channel nor 3, or images or labels are not those of the model.
+
+    >>> import tempfile
+    >>> import tfpvae
+    >>> images = np.zeros([8, 28, 28, 1], np.uint8)
+    >>> vae = tfpvae.build_vae("dense")
+    >>> vae.compile()
+    >>> folder = tempfile.mkdtemp()
+    >>> try:
+    ...     history = vae.fit(images, verbose=0, callbacks=[TensorBoard(folder, images)])
+    ...     assert sorted(os.listdir(folder)) == ["train", "vae"]
+    ... except ImportError:
+    ...     pass  # without tensorboard
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike,
+        images: Any,
+        labels: Any = None,
+        *,
+        every: int = 1,
+        num_samples: int = 36,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        if importlib.util.find_spec("tensorboard") is None:
+            raise ImportError(
+                "TensorBoard: wanted tensorboard, got none installed; "
+                'pip install "tfpvae[tensorboard]".'
+            )
+        super().__init__(os.fspath(log_dir), **{"write_graph": False} | kwargs)
+        self.images, self.labels = np.asarray(_checks.as_dense("images", images)), labels
+        self.every = _checks.whole_number("every", every)
+        self.num_samples = _checks.whole_number("num_samples", num_samples)
+        self.seed = _checks.whole_number("seed", seed, minimum=0)
+
+    def on_train_begin(self, logs=None):
+        """Refuses a model or images that there is nothing to show of."""
+        check_pictures("TensorBoard", self.model)
+        _checks.array("images", self.images, self.model.image_shape)
+        labels = conditioning.labels_of(self.model, self.labels, self.images)
+        self._given = conditioning.join(inputs.scaled(self.images), labels)
+        self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, "vae"))
+        super().on_train_begin(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the scalars, and the rest every so many epochs."""
+        super().on_epoch_end(epoch, logs)
+        if (epoch + 1) % self.every == 0:
+            with self._writer.as_default(step=epoch), tf.summary.record_if(True):
+                self._show()
+            self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        """Closes the files."""
+        super().on_train_end(logs)
+        self._writer.close()
+
+    def _show(self) -> None:
+        vae = self.model
+        tf.summary.scalar("kl_weight", vae.kl_weight)
+        step = estimators.images_a_pass(vae)
+        starts = range(0, len(self.images), step)
+        pieces = [conditioning.rows(self._given, i, i + step) for i in starts]
+        means = np.concatenate([vae.encoder(piece).mean() for piece in pieces])
+        for d in range(min(means.shape[1], _HISTOGRAMS)):
+            tf.summary.histogram(f"posterior_mean/{d}", means[:, d])
+        images, labels = conditioning.split(conditioning.rows(self._given, 0, _PAIRS))
+        made = estimators.decode(vae, conditioning.join(tf.constant(means[:_PAIRS]), labels))
+        pairs = to_bytes(np.concatenate([images, made]))
+        tf.summary.image("reconstructions", assemble(pairs, len(images))[np.newaxis])
+        if vae.prior is not None:
+            samples = draw_samples(vae, self.num_samples, self.seed)
+            tf.summary.image("samples", assemble(samples)[np.newaxis])

@@ -1,0 +1,1 @@
+"""Distributions that TensorFlow Probability lacks or computes slowly or badly."""

@@ -1,0 +1,1 @@
+"""Layers that end a decoder, p(x|z)."""

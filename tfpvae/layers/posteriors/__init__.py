@@ -1,0 +1,1 @@
+"""Layers that end an encoder, q(z|x)."""

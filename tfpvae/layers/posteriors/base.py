@@ -1,0 +1,39 @@
+"""Base class of the layers that end an encoder."""
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfpvae.layers.base import DistributionLayer
+from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
+
+tfd = tfp.distributions
+tfpl = tfp.layers
+
+# As in tfp.layers' MultivariateNormalTriL: softplus underflows to 0 below -104 in float32.
+SCALE_FLOOR = 1e-5
+
+
+class Posterior(DistributionLayer):
+    """A distribution layer that can end an encoder: it knows how many parameters it takes.
+
+    A class of it has static methods `params_size` and `scale_params`, whose options besides the
+    event shape are attributes of the layer, named in `_size_options`.
+    """
+
+    _size_options: tuple[str, ...] = ()
+
+    @property
+    def num_params(self) -> int:
+        """The number of parameters an example that this layer takes, the means first."""
+        return int(type(self).params_size(self._event_shape, **self._options()))
+
+    def start_params(self, scale: float) -> np.ndarray:
+        """Returns what the parameters after the means start as, for a posterior of one scale."""
+        return type(self).scale_params(self._event_shape, scale, **self._options())
+
+    def with_kl(self, activity_regularizer: KLDivergenceRegularizer) -> "Posterior":
+        """Returns a new layer of the same arguments that adds this KL term to the loss."""
+        return type(self)(**self.get_config() | {"activity_regularizer": activity_regularizer})
+
+    def _options(self) -> dict:
+        return {name: getattr(self, f"_{name}") for name in self._size_options}

@@ -1,0 +1,1 @@
+"""The model: its builders, its loss and what it can be asked."""

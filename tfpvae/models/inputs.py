@@ -1,0 +1,118 @@
+"""Inputs of a VAE's networks: pixels scaled and checked, and inference unless told to train."""
+
+import contextlib
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from tf_keras.src.engine import base_layer_utils
+
+from tfpvae import _checks
+from tfpvae.models import conditioning
+from tfpvae.training.batch_checks import RANGE, is_in_range, min_and_max
+
+# Draws of a normal lie outside [0, 1]; pixels of 0 to 255 lie far outside.
+_FAR = (-10.0, 11.0)
+
+
+class _Trusted(threading.local):
+    """Whether this thread makes a step, whose batch was checked as a whole."""
+
+    is_on = False
+
+
+_trusted = _Trusted()
+
+
+@contextlib.contextmanager
+def trusted() -> Iterator[None]:
+    """Leaves out the encoder's own check of images that `checked` has looked at."""
+    before, _trusted.is_on = _trusted.is_on, True
+    try:
+        yield
+    finally:
+        _trusted.is_on = before
+
+
+def scaled(images: Any) -> tf.Tensor:
+    """Returns pixels as floats in [0, 1]; uint8 is divided by 255.
+
+    >>> scaled(tf.constant([0, 255], tf.uint8)).numpy().tolist()
+    [0.0, 1.0]
+    """
+    images = tf.convert_to_tensor(images)
+    pixels = tf.cast(images, tf_keras.backend.floatx())
+    return pixels / 255 if images.dtype == tf.uint8 else pixels
+
+
+def adapt(vae: tf_keras.Model, has_bounds: bool) -> None:
+    """Has the networks of a VAE run in inference mode unless told to train, on valid images alone.
+
+    The encoder divides uint8 by 255, adds a missing axis of one channel, and refuses other pixels.
+    A pass of it also ends the life of `losses` that the VAE added to an earlier one.
+
+    Args:
+      vae: a `VAE` that has its encoder and decoder.
+      has_bounds: whether the likelihood is of pixels in [0, 1] alone.
+    """
+    limits = (0.0, 1.0) if has_bounds else _FAR
+    shape = vae.image_shape
+
+    def prepared(inputs: Any) -> Any:
+        images, labels = conditioning.split(inputs)
+        for holder in vae.encoder._holders:
+            holder._eager_losses.clear()
+        return conditioning.join(_pixels(images, shape, limits), labels)
+
+    _adapt(vae.encoder, prepared)
+    _adapt(vae.decoder, lambda inputs: inputs)
+    vae.encoder._holders.add(vae)
+
+
+def _adapt(network: tf_keras.Model, prepared: Callable[[Any], Any]) -> None:
+    if hasattr(network, "_holders"):  # by another VAE that shares it
+        return
+    own = network.call
+
+    def call(self: tf_keras.Model, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        # Without a mode, layers such as RandomFlip train: their own default is True.
+        if base_layer_utils.call_context().get_call_context_arg("training") is None:
+            return self(inputs, *args, **kwargs | {"training": False})
+        return own(prepared(inputs), *args, **kwargs)
+
+    # Past Keras' tracking of attributes. On the network itself, which keeps its class and config;
+    # a method, as which Keras calls it when it saves.
+    object.__setattr__(network, "call", types.MethodType(call, network))
+    object.__setattr__(network, "_holders", weakref.WeakSet())
+
+
+def _pixels(images: Any, image_shape: tuple[int, ...], limits: tuple[float, float]) -> tf.Tensor:
+    """Returns images as an encoder takes them.
+
+    Raises:
+      ValueError, TypeError: for images of another shape, range or kind.
+    """
+    images = tf.convert_to_tensor(images)
+    if images.shape.rank == len(image_shape) and image_shape[-1] == 1:
+        images = images[..., tf.newaxis]
+    if images.shape.rank is not None and 0 not in images.shape:
+        _checks.form("images", images, image_shape)
+    if tf.is_symbolic_tensor(images):
+        return scaled(images if _trusted.is_on else _in_range(images, limits))
+    low, high = min_and_max(images)
+    if not is_in_range(images, low, high, limits):
+        raise ValueError(_checks.out_of_range("images", low.numpy(), high.numpy()))
+    return scaled(images)
+
+
+def _in_range(images: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:
+    """Returns symbolic images behind an assertion, which XLA, having no strings, can leave out."""
+    low, high = min_and_max(images)
+    data = [RANGE, low, "to", high]
+    is_valid = is_in_range(images, low, high, limits)
+    with tf.control_dependencies([tf.debugging.Assert(is_valid, data)]):
+        return tf.identity(images)

@@ -1,0 +1,311 @@
+"""What a VAE is trained on: bounds on log p(x), and what holds the KL to a rate."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfpvae import _checks
+from tfpvae.distributions import divergences
+from tfpvae.layers.likelihoods.base import DENSITY
+from tfpvae.models import conditioning, estimators, introspection
+
+tfd = tfp.distributions
+
+OBJECTIVES = ("elbo", "iwae", "dreg")
+
+
+@tf_keras.saving.register_keras_serializable(package="tfpvae")
+def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
+    """Returns -log p(x|z) of each image, summed over its pixels: [B], nats."""
+    return -likelihood.log_prob(images)
+
+
+class Terms(NamedTuple):
+    """Terms of the objective for one batch.
+
+    Attributes:
+      loss: of each image, on the objective, [B] nats.
+      nll: -log p(x|z), the mean over draws, [B] nats.
+      kl: KL(q(z|x) || p(z)), [B] nats.
+      mean: of p(x|z), the mean over draws, [B, H, W, C].
+      rest: the sum of the layers' own regularizers, a scalar.
+    """
+
+    loss: tf.Tensor
+    nll: tf.Tensor
+    kl: tf.Tensor
+    mean: tf.Tensor
+    rest: tf.Tensor
+
+
+def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
+    """Raises unless the settings of a VAE's objective are valid and go together."""
+    _checks.one_of("objective", vae.objective, OBJECTIVES)
+    _checks.whole_number("num_samples", vae.num_samples)
+    _checks.finite_number("free_bits", vae.free_bits, minimum=0)
+    if vae.target_rate is not None:
+        _checks.finite_number("target_rate", vae.target_rate, minimum=0)
+    if vae.free_bits and vae.target_rate is not None:
+        raise ValueError("target_rate: wanted free_bits or a target_rate, got both.")
+    of_a_kl = {"free_bits": vae.free_bits, "target_rate": vae.target_rate is not None}
+    for argument, given in of_a_kl.items():
+        if given and vae.objective != "elbo":
+            raise ValueError(
+                f"{argument}: wanted the objective 'elbo', in which the KL stands by itself, got "
+                f"{vae.objective!r}."
+            )
+    _checks.flag("dequantize", vae.dequantize)
+    if vae.dequantize and introspection.scores(vae.decoder) not in (DENSITY, None):
+        raise ValueError(
+            "dequantize: wanted a likelihood that is a density, such as 'continuous_bernoulli' or "
+            f"'normal', got one that is a {introspection.scores(vae.decoder)!r}."
+        )
+    plain = vae.objective == "elbo" and vae.num_samples == 1 and not any(of_a_kl.values())
+    if vae.prior is None and not plain:
+        raise ValueError(
+            "objective: wanted 'elbo' with one draw for a plain autoencoder, whose posterior is a "
+            f"point and has no KL, got {vae.objective!r} with num_samples={vae.num_samples}, "
+            f"free_bits={vae.free_bits}, target_rate={vae.target_rate}."
+        )
+    if vae.objective == "dreg":
+        doubly_reparameterized(posterior, tf.zeros([1, 1, posterior.event_shape[0]]))
+
+
+def check_loss(vae: tf_keras.Model, loss: Callable) -> None:
+    """Raises unless a custom loss returns one number for each image.
+
+    Raises:
+      ValueError: for a loss of each pixel, or of a whole batch.
+    """
+    labels = None if vae.num_classes is None else tf.zeros([2], tf.int32)
+    latents = tf.zeros([2, introspection.input_shape("decoder", vae.decoder)[0]])
+    likelihood = vae.decoder(conditioning.join(latents, labels))
+    shape = tf.shape(loss(likelihood.mean(), likelihood)).numpy().tolist()
+    if shape not in ([2], [2, 1]):
+        raise ValueError(
+            "loss: wanted a function of (images, likelihood) that returns one number per image, "
+            f"[B], got one that returns shape {shape} for 2 images. Sum a loss of pixels: "
+            "lambda x, p: tf.reduce_sum(loss(x, p.mean()), axis=[1, 2]), where a Keras loss has "
+            "reduction='none'."
+        )
+
+
+def terms(
+    vae: tf_keras.Model,
+    given: Any,
+    targets: tf.Tensor,
+    training: bool,
+    seed: tf.Tensor,
+    present: tf.Tensor | None = None,
+) -> Terms:
+    """Returns the loss of each image on the VAE's objective, its nll, its KL and its mean.
+
+    Beside them stands what the networks' own layers add to the loss of a batch.
+
+    Args:
+      vae: a `VAE`.
+      given: what the encoder is given, images [B, H, W, C] or [images, labels].
+      targets: what is to be reconstructed, [B, H, W, C].
+      training: whether the networks train.
+      seed: of the draws of z, int32 [2].
+      present: see `batch_mean`.
+    """
+    posterior = vae.encoder(given, training=training)
+    latents, held = draws(posterior, vae.num_samples, seed), posterior
+    factor: list[tf.Tensor] = []
+    if vae.objective == "dreg":
+        held, latents, factor = doubly_reparameterized(posterior, latents)
+    shape = tf.shape(latents)[:2]
+    labels = conditioning.split(given)[1]
+    likelihood = vae.decoder(conditioning.draws(latents, labels), training=training)
+    loss_fn = getattr(vae, "loss", None) or negative_log_likelihood  # None before `compile`
+    nll = loss_fn(tf.tile(targets, [vae.num_samples, 1, 1, 1]), likelihood)
+    nll = tf.reshape(nll, shape)
+    # Read before the KL: a prior made of the encoder runs it again, with losses of its own.
+    rest = tf.add_n(
+        [tf.zeros([], nll.dtype), *(tf.cast(x, nll.dtype) for x in introspection.other_losses(vae))]
+    )
+    decoded = (
+        latents if vae.num_samples > 1 or introspection.is_kl_of_the_decoded_draw(vae) else None
+    )
+    kl = vae.kl_divergence(posterior, decoded, estimators.fold_in(seed, 1))
+    if vae.objective == "elbo":
+        loss = negative_elbo(nll, _counted(vae, posterior, kl, present), vae.kl_weight)
+    else:
+        log_ratio = divergences.sampled_kl(held, vae.prior, latents)
+        factor.append(normalized_weights(nll, log_ratio, vae.kl_weight))
+        loss = negative_iwae(nll, log_ratio, vae.kl_weight)
+    mean = likelihood.mean()
+    mean = tf.reduce_mean(tf.reshape(mean, tf.concat([shape, tf.shape(mean)[1:]], 0)), axis=0)
+    return Terms(loss, tf.reduce_mean(nll, axis=0), kl, mean, rest)
+
+
+def draws(posterior: tfd.Distribution, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+    """Returns z ~ q(z|x), [S, B, D]; one alone is what stands for the posterior, if not a draw."""
+    drawn = tfd.Distribution.sample
+    if num_samples == 1 and getattr(posterior, "_convert_to_tensor_fn", drawn) is not drawn:
+        return tf.convert_to_tensor(posterior)[tf.newaxis]
+    return posterior.sample(num_samples, seed=seed)
+
+
+def batch_mean(values: tf.Tensor, present: tf.Tensor | None) -> tf.Tensor:
+    """Returns the mean over the images of a batch, axis 0, that are present.
+
+    Args:
+      values: [B, ...].
+      present: [B], 1 for an image and 0 for a row that only fills up a short batch; None for a
+        batch of images alone.
+
+    >>> float(batch_mean(tf.constant([1.0, 3.0, 9.0]), tf.constant([1.0, 1.0, 0.0])))
+    2.0
+    """
+    if present is None:
+        return tf.reduce_mean(values, axis=0)
+    present = tf.cast(present, values.dtype)
+    return tf.tensordot(present, values, axes=1) / tf.reduce_sum(present)
+
+
+def _counted(
+    vae: tf_keras.Model, posterior: tfd.Distribution, kl: tf.Tensor, present: tf.Tensor | None
+) -> tf.Tensor:
+    """Returns what of the KL enters the loss: [B], or a scalar."""
+    if vae.free_bits:
+        return with_free_bits(posterior, vae.prior, kl, vae.free_bits, present)
+    return kl if vae.target_rate is None else off_target(kl, vae.target_rate, present)
+
+
+def negative_elbo(nll: tf.Tensor, kl: tf.Tensor, kl_weight: tf.Tensor | float) -> tf.Tensor:
+    """Returns the mean of nll over draws, plus kl_weight * KL (Higgins et al. 2017, equation 4).
+
+    Args:
+      nll: -log p(x|z), [S, B], nats.
+      kl: KL(q(z|x) || p(z)), [B] or [], nats.
+      kl_weight: the beta of a beta-VAE.
+
+    Returns:
+      [B], nats.
+
+    >>> negative_elbo(tf.constant([[3.0], [5.0]]), tf.constant([1.0]), 2.0).numpy().tolist()
+    [6.0]
+    """
+    return tf.reduce_mean(nll, axis=0) + kl_weight * kl
+
+
+def negative_iwae(nll: tf.Tensor, log_ratio: tf.Tensor, kl_weight: tf.Tensor | float) -> tf.Tensor:
+    """Returns -log 1/S sum_s exp(-nll_s - kl_weight * log q(z_s|x) / p(z_s)).
+
+    With kl_weight 1 the negative importance-weighted bound (Burda, Grosse and Salakhutdinov 2016,
+    equation 8), which one draw makes the ELBO; another weight serves to warm up.
+
+    Args:
+      nll: -log p(x|z), [S, B], nats.
+      log_ratio: log q(z|x) - log p(z), [S, B], nats.
+      kl_weight: factor of log_ratio.
+
+    Returns:
+      [B], nats.
+
+    >>> nll = -tf.math.log([[0.2], [0.4]])
+    >>> round(float(tf.exp(-negative_iwae(nll, tf.zeros([2, 1]), 1.0))[0]), 6)  # their mean
+    0.3
+    """
+    log_weights = -nll - kl_weight * log_ratio
+    num_samples = tf.cast(tf.shape(nll)[0], nll.dtype)
+    return tf.math.log(num_samples) - tf.reduce_logsumexp(log_weights, axis=0)
+
+
+def doubly_reparameterized(
+    posterior: tfd.Distribution, latents: tf.Tensor
+) -> tuple[tfd.Distribution, tf.Tensor, list[tf.Tensor]]:
+    """Returns what makes the gradient of `negative_iwae` the doubly reparameterised one.
+
+    The log weights are to be taken of the posterior that comes back, which has no gradient, at the
+    latents that come back, whose gradient is multiplied by what is put into the list: the
+    normalised weights [S, B], known only once the decoder has run. So the encoder's gradient is
+    sum_s w_s^2 d log w_s / dz_s dz_s / dphi, whose signal does not vanish beside its noise as S
+    grows, and all else has its own (Tucker, Lawson, Gu and Maddison 2019, equation 8).
+
+    Args:
+      posterior: q(z|x), batch shape [B].
+      latents: draws of it with their gradient, [S, B, D].
+
+    Raises:
+      ValueError: for a posterior whose parameters are inside a network, as those of a flow.
+    """
+    inner: Any = getattr(posterior, "tensor_distribution", posterior)
+    # A function among its parameters, as a flow's, may have weights, whose gradient would remain.
+    is_of_tensors = not any(callable(value) for value in inner.parameters.values())
+    if not (is_of_tensors and isinstance(inner, tf.__internal__.CompositeTensor)):
+        raise ValueError(
+            "objective: wanted a posterior whose parameters are tensors for 'dreg', got "
+            f"{type(inner).__name__}. 'iwae' takes any."
+        )
+    held = tf.nest.map_structure(tf.stop_gradient, inner, expand_composites=True)
+    factor: list[tf.Tensor] = []
+
+    @tf.custom_gradient
+    def identity(z):
+        return tf.identity(z), lambda gradient: gradient * factor[0][..., tf.newaxis]
+
+    return held, identity(latents), factor
+
+
+def normalized_weights(
+    nll: tf.Tensor, log_ratio: tf.Tensor, kl_weight: tf.Tensor | float
+) -> tf.Tensor:
+    """Returns the importance weights of the draws of an image, which sum to 1: [S, B].
+
+    >>> normalized_weights(tf.zeros([4, 1]), tf.zeros([4, 1]), 1.0).numpy()[:, 0].tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    return tf.stop_gradient(tf.nn.softmax(-nll - kl_weight * log_ratio, axis=0))
+
+
+def with_free_bits(
+    posterior: tfd.Distribution,
+    prior: tfd.Distribution,
+    kl: tf.Tensor,
+    free_bits: float,
+    present: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Returns the KL with a part of it free: nothing is won by going below.
+
+    sum_d max(mean over the batch of KL_d, free_bits) where posterior and prior are normals with
+    independent dimensions; else, the dimensions having no KL of their own, max(mean of the KL,
+    D * free_bits) (Kingma et al. 2016, equation 15).
+
+    Args:
+      posterior: q(z|x), batch shape [B], event shape [D].
+      prior: p(z), event shape [D].
+      kl: KL(q || p), [B], nats.
+      free_bits: nats a latent dimension, at least 0.
+      present: see `batch_mean`.
+
+    Returns:
+      A scalar, nats.
+
+    >>> normal = tfd.Independent(tfd.Normal([[2.0, 0.0]], 1.0), 1)
+    >>> prior = tfd.Independent(tfd.Normal([0.0, 0.0], 1.0), 1)
+    >>> float(with_free_bits(normal, prior, tf.constant([2.0]), 0.5))
+    2.5
+    """
+    parts = divergences.kl_per_dimension(posterior, prior)
+    if parts is None:
+        parts = kl[:, tf.newaxis]
+        free_bits = free_bits * posterior.event_shape.num_elements()
+    return tf.reduce_sum(tf.maximum(batch_mean(parts, present), free_bits))
+
+
+def off_target(kl: tf.Tensor, target_rate: float, present: tf.Tensor | None = None) -> tf.Tensor:
+    """Returns |mean over the batch of the KL - target_rate|, a scalar in nats.
+
+    In the place of the KL it holds the rate, for any large enough weight (Burgess et al. 2018,
+    equation 8).
+
+    >>> float(off_target(tf.constant([1.0, 2.0]), 5.0))
+    3.5
+    """
+    return tf.abs(batch_mean(kl, present) - target_rate)

@@ -1,0 +1,69 @@
+"""The signatures of a SavedModel: a VAE for those who have TensorFlow and nothing else."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+import tf_keras
+
+from tfpvae import _checks
+from tfpvae.models import conditioning, estimators, introspection
+
+
+def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.ConcreteFunction]:
+    """Returns the signatures of a VAE: tensors in and out, by name, any batch size.
+
+    encode: images -> mean, stddev, and scale_tril where there is one
+    decode: latents -> mean
+    reconstruct: images -> mean; also serving_default
+    sample: num_samples (int32), seed (int32 [2]) -> images
+    elbo: images, seed (int32 [2]) -> elbo, nll, kl (each [B], nats)
+
+    A plain autoencoder has no prior, and so neither of the last two. Those of a conditional VAE all
+    take labels (int32 [B]) as well.
+
+    Raises:
+      ValueError: if Keras' floatx is another than that of the weights.
+    """
+    _checks.weights_of_floatx(vae)
+    floatx = tf_keras.backend.floatx()
+    latent_dim = introspection.input_shape("decoder", vae.decoder)[0]
+    specs = {
+        "images": tf.TensorSpec([None, *vae.image_shape], floatx, "images"),
+        "latents": tf.TensorSpec([None, latent_dim], floatx, "latents"),
+        "num_samples": tf.TensorSpec([], tf.int32, "num_samples"),
+        "seed": tf.TensorSpec([2], tf.int32, "seed"),
+    }
+    labels = [] if vae.num_classes is None else [tf.TensorSpec([None], tf.int32, "labels")]
+
+    def encode(images, *labels):
+        posterior = vae.encoder(conditioning.join(images, *labels))
+        answer = {"mean": posterior.mean(), "stddev": posterior.stddev()}
+        if "scale_tril" in posterior.parameters:
+            answer["scale_tril"] = posterior.parameters["scale_tril"]
+        return answer
+
+    def decode(latents, *labels):
+        return {"mean": vae.decoder(conditioning.join(latents, *labels)).mean()}
+
+    def reconstruct(images, *labels):
+        return {"mean": estimators.reconstruct(vae, conditioning.join(images, *labels))}
+
+    def sample(num_samples, seed, *labels):
+        return {"images": decode(vae.prior.sample(num_samples, seed=seed), *labels)["mean"]}
+
+    def elbo(images, seed, *labels):
+        # The seed of the first pass of VAE.elbo.
+        first = estimators.fold_in(seed, 0)
+        given = conditioning.join(estimators.pixels(vae, images, seed), *labels)
+        nll, kl = estimators.nll_and_kl(vae, given, tf.constant(1), first)
+        return {"elbo": -(nll + kl), "nll": nll, "kl": kl}
+
+    functions: list[Callable] = [encode, decode, reconstruct]
+    if vae.prior is not None:
+        functions += [sample, elbo]
+    built = {}
+    for function in functions:
+        arguments = function.__code__.co_varnames[: function.__code__.co_argcount]
+        given = [*(specs[argument] for argument in arguments), *labels]
+        built[function.__name__] = tf.function(function).get_concrete_function(*given)
+    return built | {"serving_default": built["reconstruct"]}

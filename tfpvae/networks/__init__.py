@@ -1,0 +1,1 @@
+"""Networks without distributions: backbones, their layers and their start values."""

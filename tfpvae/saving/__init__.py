@@ -1,0 +1,11 @@
+"""Saving: distributions as plain data, safe loading, and files that are whole or absent."""
+
+from tfpvae.saving.serialization import (
+    from_config,
+    function_from_name,
+    function_to_name,
+    register,
+    to_config,
+)
+
+__all__ = ["from_config", "function_from_name", "function_to_name", "register", "to_config"]

@@ -1,0 +1,1 @@
+"""Training: batches, execution of steps, and the state of checkpoints."""
