@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 import tf_keras
 
-from tfpvae.models.steps import Steps
+from tfpvae.training import execution
 
 DATA = Path(os.environ.get("TFPVAE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -25,7 +25,7 @@ def _same_draws_each_time():
 def _steps_one_by_one(request, monkeypatch):
     """Has `fit` leave XLA, which compiles for seconds, to the tests that are marked `by_xla`."""
     if request.node.get_closest_marker("by_xla") is None:
-        monkeypatch.setattr(Steps, "_xla_pays", lambda self: False)
+        monkeypatch.setattr(execution, "compiles_by_default", lambda vae: False)
 
 
 @pytest.fixture(scope="session")

@@ -46,11 +46,7 @@ _SETTINGS = (
 
 # What a processor calls its bfloat16 products: Intel and AMD first, Arm last.
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16", "svebf16")
-
-
 _ROUNDS = 5
-
-
 _COLUMNS = {
     "XLA": ("float32", True),
     "bfloat16": ("bfloat16", False),

@@ -69,30 +69,21 @@ def fit_prior(
     epochs = _checks.whole_number("epochs", epochs, minimum=0)
     batch_size = _checks.whole_number("batch_size", batch_size)
     seed = _checks.whole_number("seed", seed, minimum=0)
-    pixels, _, key = vae._scoring("fit_prior", images, 1, seed)
+    pixels, _, key = vae.scoring_arguments("fit_prior", images, 1, seed)
     if kind != "normal":
         options = {"seed": seed} | options
     prior = build_prior(kind, latent_dim=vae.decoder.input_shape[-1], **options)
     if kind == "mixture":
         _start_mixture(prior, _draws(vae, pixels, key), seed)
     _maximize(prior, vae, pixels, epochs, batch_size, learning_rate, key)
-    term = KLDivergenceRegularizer(prior, use_exact_kl=None, weight=vae._kl.weight)
-    return VAE(
-        vae.encoder,
-        vae.decoder,
-        prior=term,
-        name=vae.name,
-        objective=vae.objective,
-        num_samples=vae.num_samples,
-        free_bits=vae.free_bits,
-        target_rate=vae.target_rate,
-        dequantize=vae.dequantize,
-    )
+    weight = vae.kl_regularizer and vae.kl_regularizer.weight
+    term = KLDivergenceRegularizer(prior, use_exact_kl=None, weight=weight)
+    return VAE(vae.encoder, vae.decoder, prior=term, name=vae.name, **vae.settings)
 
 
 def _draws(vae: VAE, pixels: tf.Tensor, seed: tf.Tensor) -> np.ndarray:
     """Returns z ~ q(z|x), one of each image: [N, D]."""
-    step = estimators.images_a_pass(vae)
+    step = estimators.images_per_pass(vae)
     draws = [
         vae.encoder(pixels[i : i + step]).sample(seed=estimators.fold_in(seed, i))
         for i in range(0, len(pixels), step)

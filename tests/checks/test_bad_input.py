@@ -2,7 +2,8 @@
 
 Broken pictures are in `tests/datasets/test_pictures.py`; IDX and NPZ files, their sizes, magic,
 counts, gzips and bombs in `test_idx.py` and `test_npz.py` beside it; downloads that break off in
-`test_mnist.py`; arrays and tf.data of other shapes, dtypes and ranges in `tests/models/test_vae.py`.
+`test_mnist.py`; arrays and tf.data of other shapes, dtypes and ranges in
+`tests/models/test_vae.py`.
 """
 
 import contextlib

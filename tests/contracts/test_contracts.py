@@ -51,7 +51,7 @@ def test_a_step_down_the_gradient_lowers_the_loss_by_what_it_says(case):
     assert all(np.isfinite(gradient).all() for gradient in gradients)
     np.testing.assert_allclose(reported["loss"], reported["nll"] + reported["kl"], rtol=1e-5)
     start = [variable.numpy() for variable in vae.trainable_variables]
-    with vae._progress.kept():
+    with vae.training_state.kept():
         history = vae.fit(x, epochs=20, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
 

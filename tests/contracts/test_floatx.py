@@ -76,7 +76,7 @@ def test_many_steps_of_one_program_in_float64_are_those_one_by_one(float64):
         vae = tfpvae.build_vae("dense", image_shape=IMAGE_SHAPE, posterior="deterministic")
         vae.compile(jit_compile=jit_compile)
         losses.append(vae.fit(images(40), batch_size=8, epochs=2, verbose=0).history["loss"])
-        assert vae._by_xla is (jit_compile is None)
+        assert vae.execution.by_xla is (jit_compile is None)
     np.testing.assert_allclose(*losses, rtol=1e-10)
 
 

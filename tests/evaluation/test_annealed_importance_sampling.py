@@ -47,7 +47,7 @@ def test_the_two_bounds_hold_the_entropy_between_them():
 
 def test_it_is_seeded_and_in_pieces(monkeypatch):
     vae, x = small_vae(), pictures(5)
-    monkeypatch.setattr(estimators, "_PIXELS_A_PASS", 8 * 30)  # two images of four chains
+    monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 8 * 30)  # two images of four chains
     once, again = (evaluation.annealed_log_likelihood(vae, x, 3, 4, seed=1) for _ in range(2))
     np.testing.assert_array_equal(once.log_likelihood, again.log_likelihood)
     assert once.log_likelihood.shape == once.acceptance.shape == (5,)

@@ -110,7 +110,7 @@ def test_the_report_of_a_model_that_was_made_to_collapse_says_so(capsys):
 def test_one_pass_of_images_is_looked_at(monkeypatch):
     from tfpvae.models import estimators
 
-    monkeypatch.setattr(estimators, "_PIXELS_A_PASS", 5 * 30)
+    monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 5 * 30)
     assert len(diagnostics.some(small_vae(), pictures(12))) == 4
     assert len(diagnostics.some(small_vae(), pictures(5))) == 5
     assert tfpvae.evaluation.report is evaluation.report

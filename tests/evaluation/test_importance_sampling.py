@@ -58,7 +58,7 @@ def test_its_draws_are_those_of_the_vae():
 
 @pytest.mark.parametrize("num_samples", [20, 23])
 def test_an_image_that_fills_passes_has_draws_of_its_own(monkeypatch, num_samples):
-    monkeypatch.setattr(estimators, "_PIXELS_A_PASS", 7 * 30)  # 7 rows at a time
+    monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 7 * 30)  # 7 rows at a time
     vae, x = small_vae(), pictures(4)
     together = evaluation.importance_bounds(vae, x, num_samples, [5], seed=3)
     alone = evaluation.importance_bounds(vae, x[:2], num_samples, [5], seed=3)
@@ -73,7 +73,7 @@ def test_an_image_that_fills_passes_has_draws_of_its_own(monkeypatch, num_sample
 def test_slices_of_a_pass_are_the_pass(monkeypatch, rows, count):
     vae, x, draws = small_vae(prior="mixture"), tf.constant(pictures(count)), tf.constant(23)
     at_once = estimators.log_weights(vae, x, draws, tf.constant([1, 2]))
-    monkeypatch.setattr(estimators, "_PIXELS_A_SLICE", rows * 30)
+    monkeypatch.setattr(estimators, "_PIXELS_PER_SLICE", rows * 30)
     in_slices = estimators.log_weights(vae, x, draws, tf.constant([1, 2]))
     np.testing.assert_allclose(in_slices, at_once, rtol=1e-5)
     posterior = vae.encoder(x)

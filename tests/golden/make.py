@@ -1,7 +1,7 @@
 """Writes the golden models of this release: `python -m tests.golden.make`, once a release.
 
-A folder of the version has each model as a `.keras` file and as a SavedModel, zipped, and as .npz
-what it answered when it was written. `tests/saving/test_golden.py` holds every later version to that.
+The folder of a version has each model as a `.keras` file and as a SavedModel, zipped, and its
+results as .npz. `tests/saving/test_golden.py` compares every later version with them.
 """
 
 import shutil

@@ -8,6 +8,7 @@ import tf_keras
 import tfpvae
 from tests import reference
 from tfpvae import layers
+from tfpvae.models import estimators
 
 tfkl = tf_keras.layers
 
@@ -110,7 +111,7 @@ def linear_gaussian(data, offsets) -> tuple[tfpvae.VAE, np.ndarray, np.ndarray]:
 def test_with_the_exact_posterior_every_bound_is_the_log_likelihood_of_the_class(
     tolerance, num_samples, monkeypatch
 ):
-    monkeypatch.setattr(tfpvae.inference, "_PIXELS_A_PASS", 8 * 20)  # 20 rows at a time
+    monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 8 * 20)  # 20 rows at a time
     rng = np.random.default_rng(0)
     data = 0.5 + rng.normal(size=(400, 2)) @ rng.normal(size=(2, 8)) * 0.1
     data += 0.05 * rng.normal(size=data.shape)
@@ -213,7 +214,7 @@ def test_every_image_has_its_own_label_also_in_passes(monkeypatch):
         np.testing.assert_allclose(found, one_by_one, rtol=1e-5)
     vae = small_vae()
     at_once = {label: vae.sample(12, seed=3, labels=label) for label in range(4)}
-    monkeypatch.setattr(tfpvae.inference, "_PIXELS_A_PASS", 7 * 30)  # 7 rows at a time
+    monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 7 * 30)  # 7 rows at a time
     mixed = vae.sample(12, seed=3, labels=LABELS)
     for i, label in enumerate(LABELS):
         np.testing.assert_allclose(mixed[i], at_once[label][i], rtol=1e-5)

@@ -61,7 +61,7 @@ def test_the_default_computes_what_single_steps_do(options, arguments, monkeypat
     monkeypatch.setattr(objectives, "draws", draws)
     fitted = {"x": IMAGES, "batch_size": 4, "epochs": 2, "shuffle": False, "verbose": 0}
     vaes = [built(options), built(options, **EAGERLY)]
-    assert vaes[0]._runs_in_loops() and not vaes[1]._runs_in_loops()
+    assert vaes[0].execution.in_loops and not vaes[1].execution.in_loops
     histories = [vae.fit(**fitted, **arguments) for vae in vaes]
     agree(*vaes, *histories)
 
@@ -104,19 +104,19 @@ def test_each_step_and_each_batch_has_draws_of_its_own():
 def traced(monkeypatch) -> list[bool]:
     """Whether it was a step of training, for each of which the graph was made."""
     found = []
-    own = steps.Steps._objective
+    own = steps.StepsMixin._objective
 
     def counted(self, data, training, present=None):
         found.append(training)
         return own(self, data, training, present)
 
-    monkeypatch.setattr(steps.Steps, "_objective", counted)
+    monkeypatch.setattr(steps.StepsMixin, "_objective", counted)
     return found
 
 
 def test_a_fit_with_validation_is_traced_once_each(traced):
     vae = built()
-    assert vae._runs_in_loops()
+    assert vae.execution.in_loops
     for count in (10, 7):  # with a short batch, and with another
         images = IMAGES[:count]
         vae.fit(images, batch_size=4, epochs=2, validation_data=images[:5], verbose=0)
@@ -201,10 +201,10 @@ def test_a_callback_that_evaluates_leaves_the_draws_and_the_end_of_a_fit_alone()
         vae = built()
 
         def looks(epoch, logs, vae=vae, evaluates=evaluates):
-            vae._progress.is_over.assign(True)
+            vae.training_state.is_over.assign(True)
             if evaluates:
                 vae.evaluate(IMAGES, verbose=0)
-            assert vae._progress.is_over.numpy()
+            assert vae.training_state.is_over.numpy()
 
         callbacks = [tf_keras.callbacks.LambdaCallback(on_epoch_end=looks)]
         vae.fit(IMAGES, batch_size=4, epochs=3, callbacks=callbacks, verbose=0)
@@ -215,7 +215,7 @@ def test_a_callback_that_evaluates_leaves_the_draws_and_the_end_of_a_fit_alone()
 
 def test_auto_is_the_choice_of_tfpvae():
     vae = built(steps_per_execution="auto")
-    assert vae._chooses_steps and not vae.autotune_steps_per_execution
+    assert vae.execution.chooses_steps and not vae.autotune_steps_per_execution
     vae.fit(IMAGES, batch_size=4, epochs=2, verbose=0)
     assert int(vae.optimizer.iterations.numpy()) == 6
 
@@ -236,7 +236,7 @@ def own_loss(images, likelihood):
 def test_what_is_not_known_is_left_to_keras():
     backbone = tf_keras.Sequential([tf_keras.layers.Flatten(), Own(), tf_keras.layers.Dense(4)])
     known = built()
-    assert known._by_xla and known._runs_in_loops()
+    assert known.execution.by_xla and known.execution.in_loops
     others = [
         built({"encoder_backbone": backbone}),
         built(loss=own_loss),
@@ -249,7 +249,7 @@ def test_what_is_not_known_is_left_to_keras():
     for vae in others[-2:]:
         vae.compile()
     for vae in others:
-        assert not vae._by_xla and not vae._runs_in_loops()
+        assert not vae.execution.by_xla and not vae.execution.in_loops
 
 
 def test_on_a_gpu_convolutions_are_compiled_too(monkeypatch):
@@ -267,7 +267,7 @@ def test_on_a_gpu_convolutions_are_compiled_too(monkeypatch):
     assert {*execution._ON_A_GPU} <= {type(layer) for layer in [*down, *up]}
     networks = {"encoder_backbone": down, "decoder_backbone": up}
     vae = built({key: tf_keras.Sequential(value) for key, value in networks.items()})
-    assert vae._compiles_each_step() and not vae._runs_in_loops()
+    assert vae.execution.each_by_xla and not vae.execution.in_loops
     losses = vae.fit(IMAGES, batch_size=5, epochs=20, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
 
@@ -300,7 +300,7 @@ def test_the_choice_is_made_anew_by_whoever_loads(tmp_path):
     vae.save(tmp_path / "vae.keras")
     assert vae._compile_config.config["jit_compile"] is None
     loaded = tf_keras.models.load_model(tmp_path / "vae.keras")
-    assert loaded._by_xla and loaded._chooses_steps
+    assert loaded.execution.by_xla and loaded.execution.chooses_steps
 
 
 def test_old_optimizers_train():

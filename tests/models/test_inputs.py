@@ -398,11 +398,11 @@ def test_the_losses_of_a_call_are_the_kl_that_fit_trains_on(prior):
 )
 def test_loss_terms_are_those_of_a_step(options):
     vae = small_vae({"run_eagerly": True}, **options)
-    vae._progress.seed.assign([1, 2])
+    vae.training_state.seed.assign([1, 2])
     seed = vae._seed(training=True)
     loss, reported, _ = vae._objective(IMAGES, training=True)
     terms = vae.loss_terms(IMAGES, seed=seed)
-    np.testing.assert_allclose(tf.reduce_mean(terms.loss) + terms.rest, loss, rtol=1e-5)
+    np.testing.assert_allclose(tf.reduce_mean(terms.loss) + terms.regularization, loss, rtol=1e-5)
     np.testing.assert_allclose(terms.nll, reported["nll"], rtol=1e-5)
     np.testing.assert_allclose(terms.kl, reported["kl"], rtol=1e-5)
 

@@ -214,7 +214,7 @@ def test_scoring_in_passes_is_the_same_as_at_once(monkeypatch):
     vae = small_vae()
     x = pictures(10)
     at_once = np.mean(vae.log_likelihood(x, 4000, seed=0))
-    monkeypatch.setattr(estimators, "_PIXELS_A_PASS", 7 * 30)  # 7 rows at a time
+    monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 7 * 30)  # 7 rows at a time
     np.testing.assert_array_equal(vae.sample(20, seed=3).shape, (20, *SHAPE))
     in_passes = np.mean(vae.log_likelihood(x[:2], 100, seed=0))
     assert in_passes == pytest.approx(np.mean(vae.log_likelihood(x[:2], 4000, seed=1)), abs=0.1)

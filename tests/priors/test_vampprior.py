@@ -255,7 +255,7 @@ def test_the_whole_term_comes_back(tmp_path, written_as):
     vae.save(tmp_path / written_as)
     loaded = tf_keras.models.load_model(tmp_path / written_as)
     assert loaded.kl_weight == 0.25
-    assert loaded._kl.num_samples == 7 and loaded._kl.use_exact_kl is None
+    assert loaded.kl_regularizer.num_samples == 7 and loaded.kl_regularizer.use_exact_kl is None
     prior_config = loaded.get_config()["kl"]["distribution_b"]
     assert prior_config == vae.get_config()["kl"]["distribution_b"]
     np.testing.assert_array_equal(loaded.prior.pseudo_inputs, vae.prior.pseudo_inputs)
@@ -273,7 +273,7 @@ def test_a_term_may_be_given_for_any_prior():
     assert vae.prior is prior and vae.kl_weight == 0.5
     assert len(vae.weights) == len(encoder.weights) + len(vae.decoder.weights) + 2
     again = tfpvae.VAE.from_config(vae.get_config())
-    assert again.kl_weight == 0.5 and again._kl.use_exact_kl is True
+    assert again.kl_weight == 0.5 and again.kl_regularizer.use_exact_kl is True
 
 
 def test_xla_trains_it():

@@ -1,9 +1,9 @@
 """Trainings that are killed at random moments and begun again, for `tests.training.test_resume`.
 
-`python -m tests.training.killed_training FOLDER KILLS` trains once without interruption, and then KILLS
-times with one: each in processes of its own, forked so that TensorFlow is imported once. It
-prints, of each, a JSON line: how many backups it had begun when it was killed, whether it was about
-one of them, at which epoch it went on, and whether its weights are in the end those of the first.
+`python -m tests.training.killed_training FOLDER KILLS` trains once without interruption, and then
+KILLS times with one, each in processes of its own, forked so that TensorFlow is imported once. It
+prints a JSON line for each: how many backups it had begun when it was killed, whether it was killed
+during one, the epoch at which it resumed, and whether its weights are those of the first training.
 """
 
 import json

@@ -91,7 +91,7 @@ def test_xla_does_not_pay_for_what_is_not_known_or_where_it_is_missing(a_gpu, mo
 
 
 def test_large_steps_are_run_by_themselves_and_small_ones_by_the_dozen():
-    assert execution.steps_a_call(tfpvae.build_vae("flowers"), 20) == 1
-    assert execution.steps_a_call(tfpvae.build_vae("dense"), 128) == 50
+    assert execution.steps_per_call(tfpvae.build_vae("flowers"), 20) == 1
+    assert execution.steps_per_call(tfpvae.build_vae("dense"), 128) == 50
     many = tfpvae.build_vae("dense", objective="iwae", num_samples=50)
-    assert 1 < execution.steps_a_call(many, 128) < 20
+    assert 1 < execution.steps_per_call(many, 128) < 20

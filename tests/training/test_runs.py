@@ -12,7 +12,7 @@ from tfpvae.training import input_pipeline
 def test_each_row_is_there_once_and_filling_follows(steps, batch_size, data):
     count = data.draw(st.integers(1, steps * batch_size))
     rows = np.arange(10, 10 + count, dtype=np.int32)
-    batches, sizes = input_pipeline.laid_out(rows, steps, batch_size)
+    batches, sizes = input_pipeline.lay_out(rows, steps, batch_size)
     assert (batches.shape, sizes.shape) == ((steps, batch_size), (steps,))
     assert (batches.dtype, sizes.dtype) == (np.int32, np.int32)  # as the graph expects
     taken = [some[:size] for some, size in zip(batches, sizes, strict=True)]

@@ -1,4 +1,7 @@
-"""Two workers, as of two machines, train as one process does; `tests.training.two_workers` runs them."""
+"""Two workers, as on two machines, train as one process does.
+
+`tests.training.two_workers` runs them.
+"""
 
 import json
 import os

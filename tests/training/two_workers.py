@@ -1,8 +1,8 @@
-"""Trains with one process and with two workers, all on this machine, for `tests.test_workers`.
+"""Trains with one process and with two workers on this machine, for `test_workers`.
 
-`python -m tests.training.two_workers FOLDER` forks each of them, so that TensorFlow is imported once.
-TF_CONFIG makes a worker of a process, as it does on two machines. Each leaves its variables in
-FOLDER/PROCESS_WORKER/CASE.npz, and beside them, in CASE.json, the rest.
+`python -m tests.training.two_workers FOLDER` forks each of them, so that TensorFlow is imported
+once. TF_CONFIG makes a process a worker, as on two machines. Each writes its variables to
+FOLDER/PROCESS_WORKER/CASE.npz, and the rest to CASE.json beside it.
 """
 
 import json
@@ -44,14 +44,14 @@ def note(numbers: np.ndarray) -> None:
 
 def watch() -> list[tf.Tensor]:
     """Has every step note its images; returns the list in which the present ones stand."""
-    terms, present = objectives.terms, []
+    terms, present = tfpvae.VAE._loss_terms, []
 
-    def noted(vae, given, *args, **kwargs):
-        present[:] = [given]
-        tf.numpy_function(note, [given[:, 0, 0, 0]], [])
-        return terms(vae, given, *args, **kwargs)
+    def noted(vae, images, *args, **kwargs):
+        present[:] = [images]
+        tf.numpy_function(note, [images[:, 0, 0, 0]], [])
+        return terms(vae, images, *args, **kwargs)
 
-    objectives.terms = noted
+    tfpvae.VAE._loss_terms = noted
     return present
 
 
@@ -63,7 +63,7 @@ def share_noise(present: list[tf.Tensor]) -> None:
         noise = 1.5 * tf.sin(codes * tf.range(3.0, 3.0 + posterior.event_shape[0]))
         return (posterior.mean() + posterior.stddev() * noise)[tf.newaxis]
 
-    objectives.draws = draws
+    objectives.draw_latents = draws
 
 
 def build(optimizer: tf_keras.optimizers.Optimizer, compiled=None, **options) -> tfpvae.VAE:

@@ -29,11 +29,13 @@ from tfpvae._checks.images import (
     same_length,
     sample_weight_of,
 )
+from tfpvae._checks.suggestions import did_you_mean
 
 __all__ = [
     "array",
     "as_dense",
     "as_tensor",
+    "did_you_mean",
     "eager",
     "finite_number",
     "flag",

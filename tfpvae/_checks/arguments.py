@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfpvae._checks import pixel_advice
+from tfpvae._checks.suggestions import did_you_mean
 
 # Of Keras' floatx, those in which densities are computed.
 _FLOATX = ("float32", "float64")
@@ -22,11 +23,23 @@ def eager() -> None:
         )
 
 
-def one_of(argument: str, name: Any, known: Iterable[str]) -> None:
-    """Raises unless `name` is one of the `known` names."""
-    known = sorted(known)
-    if not isinstance(name, str) or name not in known:  # an array has no one answer to "in"
-        raise ValueError(f"{argument}: wanted one of {', '.join(map(repr, known))}, got {name!r}.")
+def one_of(argument: str, name: Any, names: Iterable[str]) -> None:
+    """Checks that `name` is one of the `names`.
+
+    Raises:
+      ValueError: listing the names, with the nearest one.
+
+    >>> one_of("architecture", "Dense", ["conv", "dense"])
+    Traceback (most recent call last):
+    ...
+    ValueError: architecture: wanted one of 'conv', 'dense', got 'Dense'. Did you mean 'dense'?
+    """
+    names = sorted(names)
+    if not isinstance(name, str) or name not in names:  # an array has no one answer to "in"
+        raise ValueError(
+            f"{argument}: wanted one of {', '.join(map(repr, names))}, got {name!r}."
+            f"{did_you_mean(name, names)}"
+        )
 
 
 def whole_number(argument: str, value: Any, *, minimum: int = 1) -> int:

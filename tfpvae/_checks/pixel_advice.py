@@ -11,26 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 _OF_16_BITS = 65535
-
-
 _LAST = {10: 1023, 12: 4095, 14: 16383, 16: _OF_16_BITS}
-
-
 _ROUNDING = 1 + 1e-5
-
-
 _OVERSHOT = 0.1  # the most that resampling leaves beyond [0, 1]
-
-
 _FEW_LEVELS = 16  # as those of scikit-learn's digits; divided by 255 they would be black
-
-
 _FROM_MINUS_1 = "Pixels from -1 to 1: (images + 1) / 2."
-
-
 _RESAMPLED = "Pixels that resampling has overshot: np.clip(images, 0, 1)."
-
-
 _BY_THE_LARGEST = (
     "Divide by the value that is white: images / np.max(images) if one of the pixels is."
 )

@@ -39,14 +39,14 @@ class EarlyStopping(tf_keras.callbacks.EarlyStopping):
         self._kept.counts = tf.Variable(np.array(self._counts(), np.float64), trainable=False)
         weights = self.model.get_weights() if self.restore_best_weights else []
         self._kept.weights = [tf.Variable(weight, trainable=False) for weight in weights]
-        setattr(self.model._progress, self._name, self._kept)
+        setattr(self.model.training_state, self._name, self._kept)
 
     def on_epoch_end(self, epoch, logs=None):
         """Waits for the warm-up, then does as Keras does."""
         self._recall()
         if int(self.model.optimizer.iterations.numpy()) >= self.model.warmup_steps:
             super().on_epoch_end(epoch, logs)
-            self.model._progress.is_over.assign(self.model.stop_training)
+            self.model.training_state.is_over.assign(self.model.stop_training)
         self._kept.counts.assign(self._counts())
         for variable, weight in zip(self._kept.weights, self.best_weights or [], strict=False):
             variable.assign(weight)
@@ -55,7 +55,7 @@ class EarlyStopping(tf_keras.callbacks.EarlyStopping):
         """Puts back the best weights, if it is to."""
         self._recall()
         super().on_train_end(logs)
-        delattr(self.model._progress, self._name)
+        delattr(self.model.training_state, self._name)
 
     @property
     def _name(self) -> str:

@@ -9,7 +9,6 @@ from tfpvae.evaluation import non_finite
 from tfpvae.models.vae import VAE
 from tfpvae.saving import finite_weights
 from tfpvae.training import checkpoint_state
-from tfpvae.training.checkpoint_state import state
 
 
 class StopOnNonFinite(tf_keras.callbacks.Callback):
@@ -74,7 +73,9 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
             self._keep(f"the end of epoch {epoch + 1}")
             return
         cause = None if self.images is None else self._cause()
-        for variable, value in zip(state(self.model), self._kept, strict=True):
+        for variable, value in zip(
+            checkpoint_state.variables_of(self.model), self._kept, strict=True
+        ):
             variable.assign(value)
         if self.images is not None and weight is not None:
             # Weights spoil all that is made of them; what spoilt them the good ones may still show.
@@ -93,4 +94,4 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
 
     def _keep(self, of: str) -> None:
         self._kept_of = of
-        self._kept = [variable.numpy() for variable in state(self.model)]
+        self._kept = [variable.numpy() for variable in checkpoint_state.variables_of(self.model)]

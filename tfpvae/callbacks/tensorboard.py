@@ -10,7 +10,7 @@ import tf_keras
 
 from tfpvae import _checks
 from tfpvae.callbacks.pictures import assemble, check_pictures, draw_samples, to_bytes
-from tfpvae.models import conditioning, estimators, inputs
+from tfpvae.models import conditioning, estimators, network_inputs
 
 _PAIRS, _HISTOGRAMS = 16, 16  # at most, of a TensorBoard
 
@@ -81,7 +81,7 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
         check_pictures("TensorBoard", self.model)
         _checks.array("images", self.images, self.model.image_shape)
         labels = conditioning.labels_of(self.model, self.labels, self.images)
-        self._given = conditioning.join(inputs.scaled(self.images), labels)
+        self._given = conditioning.join(network_inputs.scaled(self.images), labels)
         self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, "vae"))
         super().on_train_begin(logs)
 
@@ -101,7 +101,7 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
     def _show(self) -> None:
         vae = self.model
         tf.summary.scalar("kl_weight", vae.kl_weight)
-        step = estimators.images_a_pass(vae)
+        step = estimators.images_per_pass(vae)
         starts = range(0, len(self.images), step)
         pieces = [conditioning.rows(self._given, i, i + step) for i in starts]
         means = np.concatenate([vae.encoder(piece).mean() for piece in pieces])

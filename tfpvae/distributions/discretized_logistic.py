@@ -6,8 +6,6 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 _LAST_LEVEL = 255
-
-
 # In pixels, three tenths of a level: below, the closed form of the mean would be off by more than
 # 0.012 levels.
 SCALE_FLOOR = 0.3 / _LAST_LEVEL

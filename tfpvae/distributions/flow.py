@@ -11,8 +11,6 @@ tfd, tfb = tfp.distributions, tfp.bijectors
 
 # So that a step starts as s = 0.88, near the identity (Kingma et al. 2016, section 4).
 FORGET_BIAS = 2.0
-
-
 _MOMENT_DRAWS = 64
 
 

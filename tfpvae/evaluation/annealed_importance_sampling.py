@@ -13,11 +13,7 @@ from tfpvae.models import conditioning, estimators
 
 # Of the standard deviation of q(z|x), which is about that of the narrowest target on the way.
 _STEP = 0.5
-
-
 _LEAPFROG_STEPS = 10
-
-
 STARTS = ("posterior", "prior")
 
 
@@ -79,9 +75,11 @@ def annealed_log_likelihood(
     (2,)
     """
     _checks.one_of("start", start, STARTS)
-    pixels, num_chains, seed = vae._scoring("annealed_log_likelihood", images, num_chains, seed)
+    pixels, num_chains, seed = vae.scoring_arguments(
+        "annealed_log_likelihood", images, num_chains, seed
+    )
     num_steps = _checks.whole_number("num_steps", num_steps)
-    step = max(1, estimators.images_a_pass(vae) // num_chains)
+    step = max(1, estimators.images_per_pass(vae) // num_chains)
     weights, acceptance = [], []
     for i in range(0, len(pixels), step):
         here, there = tf.unstack(tf.random.split(estimators.fold_in(seed, i), 2))
@@ -130,12 +128,12 @@ def simulated_bounds(
     ((2,), (2,))
     """
     _checks.one_of("start", start, STARTS)
-    vae._wants_prior("simulated_bounds")
+    vae.check_prior("simulated_bounds")
     conditioning.labels_of(vae, None, [])  # there are none to give: a conditional VAE is refused
     num_images = _checks.whole_number("num_images", num_images)
     num_chains = _checks.whole_number("num_chains", num_chains)
     num_steps = _checks.whole_number("num_steps", num_steps)
-    step = max(1, estimators.images_a_pass(vae) // num_chains)
+    step = max(1, estimators.images_per_pass(vae) // num_chains)
     lower, upper = [], []
     for i in range(0, num_images, step):
         seeds = tf.unstack(tf.random.split(estimators.fold_in(_checks.seed(seed), i), 5))

@@ -14,17 +14,9 @@ from tfpvae.networks import structure
 tfd = tfp.distributions
 
 _COLLAPSED = 0.1  # nats of rate, below which z says nothing of x
-
-
 _CONDITION = 1e4  # of a scale: its square, the covariance's, takes all of float32's digits
-
-
 _SATURATED = 15.0  # a logit, beyond which sigmoid is 0 or 1 to 3e-7
-
-
 _SHARE = 0.01  # of scales, from which on a fault is one
-
-
 _SATURATED_SHARE = 0.1  # of logits; there are always pixels that hardly ever differ
 
 
@@ -150,5 +142,5 @@ def _saturated(likelihood: Any, images: tf.Tensor) -> tuple[float, float] | None
 
 def some(vae: tf_keras.Model, images: tf.Tensor) -> tf.Tensor:
     """Returns evenly spaced images, at most a pass of them."""
-    step = -(-len(images) // estimators.images_a_pass(vae))
+    step = -(-len(images) // estimators.images_per_pass(vae))
     return images[::step]

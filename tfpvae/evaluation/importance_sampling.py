@@ -60,12 +60,14 @@ def importance_bounds(
     >>> bounds.log_likelihood.shape, sorted(bounds.curve)
     ((3,), [1, 10])
     """
-    pixels, num_samples, seed = vae._scoring("importance_bounds", images, num_samples, seed)
+    pixels, num_samples, seed = vae.scoring_arguments(
+        "importance_bounds", images, num_samples, seed
+    )
     ks = [_checks.whole_number("ks", k) for k in ks]
     if max(ks, default=1) > num_samples:
         raise ValueError(f"ks: wanted at most num_samples={num_samples}, got {max(ks)}.")
     found = []
-    for weights in estimators.log_weight_runs(vae, pixels, num_samples, seed):
+    for weights in estimators.log_weights_of_chunks(vae, pixels, num_samples, seed):
         log_weights = weights.numpy().astype(np.float64)
         curve = [bound(log_weights, k) for k in ks]
         found.append([*log_mean(log_weights), *curve])

@@ -72,8 +72,8 @@ def rate_distortion(
     >>> terms.rate.shape, bool((terms.rate > 0).all())
     ((3,), True)
     """
-    pixels, num_samples, seed = vae._scoring("rate_distortion", images, num_samples, seed)
-    step = max(1, estimators.images_a_pass(vae) // num_samples)
+    pixels, num_samples, seed = vae.scoring_arguments("rate_distortion", images, num_samples, seed)
+    step = max(1, estimators.images_per_pass(vae) // num_samples)
     found = [
         _nll_and_kl(
             vae, pixels[i : i + step], tf.constant(num_samples), estimators.fold_in(seed, i)
@@ -100,7 +100,7 @@ def posterior_means(vae: tf_keras.Model, images: Any, seed: Any = None) -> np.nd
     images = _checks.as_tensor("images", images)
     _checks.array("images", images, vae.image_shape)
     pixels = estimators.pixels(vae, images, _checks.seed(seed))
-    step = estimators.images_a_pass(vae)
+    step = estimators.images_per_pass(vae)
     means = [_mean(vae, pixels[i : i + step]) for i in range(0, len(pixels), step)]
     return np.concatenate(means).astype(np.float64)
 
@@ -140,8 +140,8 @@ def kl_per_dimension(vae: tf_keras.Model, images: Any, seed: Any = None) -> np.n
     >>> kl_per_dimension(vae, np.zeros([3, 4, 4, 1])).shape
     (2,)
     """
-    pixels, _, _ = vae._scoring("kl_per_dimension", images, 1, seed)
-    step = estimators.images_a_pass(vae)
+    pixels, _, _ = vae.scoring_arguments("kl_per_dimension", images, 1, seed)
+    step = estimators.images_per_pass(vae)
     total = np.zeros(vae.decoder.input_shape[-1])
     for i in range(0, len(pixels), step):
         kl = divergences.kl_per_dimension(_marginals(vae.encoder(pixels[i : i + step])), vae.prior)
@@ -182,12 +182,12 @@ def aggregate_posterior(
     >>> abs(found.mutual_information[0]) < 1e-5  # the images are all the same
     True
     """
-    pixels, num_draws, seed = vae._scoring("aggregate_posterior", images, num_draws, seed)
+    pixels, num_draws, seed = vae.scoring_arguments("aggregate_posterior", images, num_draws, seed)
     count = len(pixels)
     chosen, draws_each = _chosen(count, num_draws, seed)
     here = tf.gather(pixels, chosen)
     log_prior, log_own, log_all = [], [], []
-    block = max(1, min(estimators.images_a_pass(vae) // draws_each, 256))
+    block = max(1, min(estimators.images_per_pass(vae) // draws_each, 256))
     for i in range(0, len(here), block):
         latents, own, prior = _draws(
             vae, here[i : i + block], draws_each, estimators.fold_in(seed, i)
@@ -215,7 +215,7 @@ def _chosen(count: int, num_draws: int, seed: tf.Tensor) -> tuple[np.ndarray, in
 def _log_aggregate(vae: tf_keras.Model, pixels: tf.Tensor, latents: tf.Tensor) -> np.ndarray:
     """Returns log 1/N sum_n q(z|x_n) at latents [Z, D]: [Z]."""
     numbers = len(latents) * latents.shape[-1]
-    step = max(1, min(_NUMBERS_A_BLOCK // numbers, estimators.images_a_pass(vae)))
+    step = max(1, min(_NUMBERS_A_BLOCK // numbers, estimators.images_per_pass(vae)))
     parts = [
         _log_sum_densities(vae, pixels[i : i + step], latents) for i in range(0, len(pixels), step)
     ]

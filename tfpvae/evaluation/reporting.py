@@ -52,7 +52,7 @@ def report(
     """
     if seed is None:
         seed = int(np.random.default_rng().integers(2**31))
-    pixels, num_samples, key = vae._scoring("report", images, num_samples, seed)
+    pixels, num_samples, key = vae.scoring_arguments("report", images, num_samples, seed)
     means = information.posterior_means(vae, images, seed)
     if labels is not None:  # first, since it may be refused
         accuracy = probe.linear_probe(means, labels, seed)

@@ -9,14 +9,15 @@ import tf_keras
 from tf_keras.src.mixed_precision.policy import policy_scope
 
 from tfpvae import _checks, layers
-from tfpvae.models import builders, encoders
+from tfpvae.layers.likelihoods.base import LikelihoodLayer
+from tfpvae.layers.posteriors.base import SCALE_FLOOR
+from tfpvae.models import kl_terms
 from tfpvae.models.decoders import build_decoder
-from tfpvae.models.encoders import build_encoder, kl_term
+from tfpvae.models.encoders import build_encoder
 from tfpvae.models.vae import VAE
-from tfpvae.priors import build_prior
+from tfpvae.networks.custom_backbones import Backbone
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "cnn": {"image_shape": (28, 28, 1), "latent_dim": 10, "posterior": "independent_normal"},
@@ -32,59 +33,115 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 
 
-def build_vae(architecture: str, precision: str | None = None, **overrides: Any) -> VAE:
-    """Returns a VAE of one of the named architectures.
+def build_vae(
+    architecture: str,
+    precision: str | None = None,
+    *,
+    image_shape: tuple[int, int, int] | None = None,
+    latent_dim: int | None = None,
+    posterior: str | layers.Posterior | None = None,
+    prior: Any = "standard_normal",
+    likelihood: str | LikelihoodLayer = "bernoulli",
+    kl_weight: float | Callable = 1.0,
+    use_exact_kl: bool | None = None,
+    kl_samples: int = 1,
+    scale_floor: float = SCALE_FLOOR,
+    start_images: Any = None,
+    pixel_mean: Any = None,
+    num_classes: int | None = None,
+    label_embedding: int | None = None,
+    encoder_backbone: Backbone | None = None,
+    decoder_backbone: Backbone | None = None,
+    objective: str = "elbo",
+    num_samples: int = 1,
+    free_bits: float = 0.0,
+    target_rate: float | None = None,
+    dequantize: bool = False,
+    **unknown: Any,
+) -> VAE:
+    """Builds a VAE of one of the named architectures.
 
     Args:
       architecture: a name of `list_architectures()`.
-      precision: "float32", or "bfloat16" for the arithmetic of the two backbones, where weights,
-        heads and losses stay in float32: faster on processors that have it (python -m tfpvae says
-        so), for convolutions above all. None for the global policy of `tf_keras.mixed_precision`,
-        which follows `tf_keras.backend.floatx()`, float32 or float64, unless it was set. A backbone
-        that is a model already keeps its own.
-      **overrides: arguments of `build_encoder`, `build_decoder` and `VAE` in place of the
-        architecture's own; `encoder_backbone` and `decoder_backbone` for the two backbones.
+      precision: "float32"; or "bfloat16" for the arithmetic of the two backbones, while weights,
+        heads and losses stay in float32. It is faster on processors that support it
+        (`python -m tfpvae` tells), above all for convolutions. None for the global policy of
+        `tf_keras.mixed_precision`, which follows `tf_keras.backend.floatx()`, float32 or float64,
+        unless it was set. A backbone that is a model keeps its own policy.
+      image_shape: (height, width, channels); None for that of the architecture.
+      latent_dim: D, at least 1; None for that of the architecture.
+      posterior: see `build_encoder`; None for that of the architecture.
+      prior: see `build_encoder`; or "vampprior", or a `tfpvae.priors.VampPrior`.
+      likelihood: see `build_decoder`.
+      kl_weight: see `build_encoder`.
+      use_exact_kl: see `build_encoder`.
+      kl_samples: see `build_encoder`.
+      scale_floor: see `build_encoder`.
+      start_images: see `build_encoder`.
+      pixel_mean: see `build_decoder`.
+      num_classes: C of a conditional VAE, at least 1; None for no labels.
+      label_embedding: see `build_encoder`.
+      encoder_backbone: see `backbone` of `build_encoder`; None for that of the architecture.
+      decoder_backbone: see `backbone` of `build_decoder`; None for that of the architecture.
+      objective: see `VAE`.
+      num_samples: see `VAE`.
+      free_bits: see `VAE`.
+      target_rate: see `VAE`.
+      dequantize: see `VAE`.
+      **unknown: raises TypeError, which names the nearest argument.
 
     Returns:
       A `VAE`, ready for `compile()` and `fit(images)`.
 
     Raises:
-      ValueError, TypeError: as the two builders do.
+      ValueError, TypeError: as the two builders and `VAE` do.
 
     >>> build_vae("flowers").count_params()
     2394337
     """
+    _refuse_unknown(unknown)
     _checks.one_of("architecture", architecture, ARCHITECTURES)
-    if precision is not None:
-        _checks.one_of("precision", precision, _POLICIES)
-        if (floatx := tf_keras.backend.floatx()) == "float64":
-            raise ValueError(
-                f"precision: wanted None where Keras' floatx is {floatx!r}, got {precision!r}, "
-                "whose weights are float32. Leave it out, or write "
-                "tf_keras.backend.set_floatx('float32')."
-            )
-    unknown = sorted(set(overrides) - _ENCODER_OVERRIDES - _DECODER_OVERRIDES - _VAE_OVERRIDES)
-    if unknown:
-        known = ", ".join(sorted(_ENCODER_OVERRIDES | _DECODER_OVERRIDES | _VAE_OVERRIDES))
-        raise TypeError(f"overrides: wanted some of {known}, got {', '.join(unknown)}.")
-    backbones = {"encoder_backbone": architecture, "decoder_backbone": architecture}
-    options = backbones | ARCHITECTURES[architecture] | overrides
-    encoder_options = {k: v for k, v in options.items() if k in _ENCODER_OVERRIDES}
-    decoder_options = {k: v for k, v in options.items() if k in _DECODER_OVERRIDES}
-    prior = None
-    if encoders.is_made_of_the_encoder(encoder_options.get("prior")):
-        prior = builders.vampprior_term(**encoder_options)
-        encoder_options["prior"] = None
+    defaults = ARCHITECTURES[architecture]
+    shared: dict[str, Any] = {
+        "image_shape": defaults["image_shape"] if image_shape is None else image_shape,
+        "latent_dim": defaults["latent_dim"] if latent_dim is None else latent_dim,
+        "num_classes": num_classes,
+        "label_embedding": label_embedding,
+    }
+    kl_options: dict[str, Any]
+    kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
+    kl_term = None
+    if kl_terms.is_vampprior(prior):
+        sizes = shared["image_shape"], shared["latent_dim"]
+        kl_term = kl_terms.build_vampprior_term(prior, *sizes, start_images, **kl_options)
+        prior = None
     with _policy(precision):
-        encoder = build_encoder(backbone=encoder_options.pop("encoder_backbone"), **encoder_options)
-        decoder = build_decoder(backbone=decoder_options.pop("decoder_backbone"), **decoder_options)
-    vae_options = {k: v for k, v in options.items() if k in _VAE_OVERRIDES}
-    return VAE(encoder, decoder, prior=prior, name=architecture, **vae_options)
-
-
-def _policy(precision: str | None) -> contextlib.AbstractContextManager:
-    """Returns a scope of Keras' global policy, which is left unset if it was never set."""
-    return contextlib.nullcontext() if precision is None else policy_scope(_POLICIES[precision])
+        encoder = build_encoder(
+            backbone=architecture if encoder_backbone is None else encoder_backbone,
+            posterior=defaults["posterior"] if posterior is None else posterior,
+            prior=prior,
+            scale_floor=scale_floor,
+            start_images=start_images,
+            **kl_options,
+            **shared,
+        )
+        decoder = build_decoder(
+            backbone=architecture if decoder_backbone is None else decoder_backbone,
+            likelihood=likelihood,
+            pixel_mean=pixel_mean,
+            **shared,
+        )
+    return VAE(
+        encoder,
+        decoder,
+        prior=kl_term,
+        name=architecture,
+        objective=objective,
+        num_samples=num_samples,
+        free_bits=free_bits,
+        target_rate=target_rate,
+        dequantize=dequantize,
+    )
 
 
 def list_architectures() -> list[str]:
@@ -96,25 +153,34 @@ def list_architectures() -> list[str]:
     return sorted(ARCHITECTURES)
 
 
-def _overrides(builder: Callable, backbone: str) -> set[str]:
-    return {*inspect.signature(builder).parameters, backbone} - {"name", "backbone"}
+def _refuse_unknown(unknown: dict[str, Any]) -> None:
+    """Checks that `build_vae` got no other arguments than its own.
+
+    Raises:
+      TypeError: naming the first one, and the nearest argument.
+    """
+    if unknown:
+        names = [name for name in inspect.signature(build_vae).parameters if name != "unknown"]
+        name = next(iter(unknown))
+        raise TypeError(
+            f"{name}: wanted arguments of build_vae, which are {', '.join(names)}, got {name!r}."
+            f"{_checks.did_you_mean(name, names)}"
+        )
 
 
-_ENCODER_OVERRIDES = _overrides(build_encoder, "encoder_backbone")
+def _policy(precision: str | None) -> contextlib.AbstractContextManager:
+    """Returns a scope of Keras' global policy, which stays unset if it was never set.
 
-
-_DECODER_OVERRIDES = _overrides(build_decoder, "decoder_backbone")
-
-
-_VAE_OVERRIDES = {"objective", "num_samples", "free_bits", "target_rate", "dequantize"}
-
-
-def vampprior_term(
-    prior: Any, image_shape: Any, latent_dim: Any, start_images: Any = None, **options: Any
-) -> layers.KLDivergenceRegularizer:
-    """Returns the KL term that the VAE holds, of an encoder's arguments."""
-    if isinstance(prior, str):
-        given = {"image_shape": image_shape, "start_images": start_images}
-        prior = build_prior(prior, latent_dim=latent_dim, **given)
-    names = ("kl_weight", "use_exact_kl", "kl_samples")
-    return kl_term(prior, latent_dim, **{name: options[name] for name in names if name in options})
+    Raises:
+      ValueError: for an unknown precision, or for one where Keras' floatx is float64.
+    """
+    if precision is None:
+        return contextlib.nullcontext()
+    _checks.one_of("precision", precision, _POLICIES)
+    if (floatx := tf_keras.backend.floatx()) == "float64":
+        raise ValueError(
+            f"precision: wanted None where Keras' floatx is {floatx!r}, got {precision!r}, "
+            "whose weights are float32. Leave it out, or write "
+            "tf_keras.backend.set_floatx('float32')."
+        )
+    return policy_scope(_POLICIES[precision])

@@ -9,19 +9,20 @@ import tf_keras
 
 from tfpvae import _checks, layers
 from tfpvae.layers.posteriors.base import SCALE_FLOOR
-from tfpvae.models import conditioning, encoders
+from tfpvae.models import conditioning, kl_terms
 from tfpvae.models.label_inputs import build_label_inputs, concatenate
 from tfpvae.networks import keras_layers
 from tfpvae.networks.backbones import ENCODERS
-from tfpvae.networks.custom_backbones import (
-    Backbone,
-    apply_backbone,
-    check_name,
-    refuse_channels_first,
-)
+from tfpvae.networks.custom_backbones import Backbone, apply_layers, refuse_channels_first
 from tfpvae.networks.initialization import START_SCALE, start_posterior, start_scale
-from tfpvae.priors import VampPrior, build_prior
-from tfpvae.schedules import is_schedule
+
+POSTERIORS: dict[str, Any] = {
+    "deterministic": layers.Deterministic,
+    "iaf": layers.InverseAutoregressiveFlow,
+    "independent_normal": layers.IndependentNormal,
+    "low_rank": layers.MultivariateNormalLowRank,
+    "multivariate_normal_tril": layers.MultivariateNormalTriL,
+}
 
 
 def build_encoder(
@@ -40,38 +41,38 @@ def build_encoder(
     label_embedding: int | None = None,
     name: str = "encoder",
 ) -> tf_keras.Model:
-    """Returns the model images [B, H, W, C] -> q(z|x), a distribution over [B, latent_dim].
+    """Builds the encoder: images [B, H, W, C] -> q(z|x), a distribution over [B, latent_dim].
 
     The features of the backbone are flattened and projected by a Dense layer to the parameters of
-    the posterior, whose layer adds kl_weight * mean over the batch of KL(q(z|x) || p(z)) to the
-    loss. Its scales start about 1, as those of the prior.
+    the posterior. The posterior layer adds kl_weight * mean over the batch of KL(q(z|x) || p(z)) to
+    the loss. Its scales start near 1, as those of a standard normal prior.
 
     Args:
       image_shape: (height, width, channels).
       latent_dim: D, at least 1.
-      backbone: a name of `list_architectures()`, or a `tf_keras` model or callable of your own,
-        from images [B, H, W, C] to features [B, ...].
+      backbone: a name of `list_architectures()`, or a custom `tf_keras` model or callable from
+        images [B, H, W, C] to features [B, ...].
       posterior: "independent_normal", "multivariate_normal_tril" (full covariance), "low_rank"
-        (diagonal plus low-rank covariance), "iaf" (inverse autoregressive flow; its KL is Monte
-        Carlo), or "deterministic" (the code of a plain autoencoder; no prior, no KL). Or a layer,
-        with options of its own: `tfpvae.layers.MultivariateNormalLowRank(latent_dim, rank=8)`. The
-        encoder ends in a copy of it that has the KL term; one that has a term is taken as it is.
+        (diagonal plus low-rank covariance), "iaf" (inverse autoregressive flow, with a Monte Carlo
+        KL) or "deterministic" (a plain autoencoder, without prior and KL). Or a layer with its own
+        options, such as `tfpvae.layers.MultivariateNormalLowRank(latent_dim, rank=8)`: the encoder
+        ends in a copy of it with the KL term, or in the layer itself if it has a term.
       prior: a name that `build_prior` knows, a `tfd.Distribution` of event shape [latent_dim], or
-        what `build_prior` returned; None for no KL term in the encoder: give `VAE` the prior then.
+        a result of `build_prior`; None for no KL term in the encoder, for a prior given to `VAE`.
       kl_weight: the beta of a beta-VAE, at least 0; or a schedule of it over the optimizer's steps,
         such as `tfpvae.schedules.LinearWarmup`, which a `VAE` follows.
       use_exact_kl: True for the closed form of the KL, False for Monte Carlo, None for the closed
         form where there is one.
-      kl_samples: number of draws of a Monte Carlo KL; one is the draw that is decoded.
+      kl_samples: draws of a Monte Carlo KL; a single one is the draw that is decoded.
       scale_floor: the least scale of the posterior, at least 0.
-      start_images: training images [N, H, W, C], float in [0, 1] or uint8, N at least 2. The
-        posterior's means start as the first principal components of their features, whitened, its
-        scales small, so that z tells images apart from the first step on; see `start_values`.
+      start_images: training images [N, H, W, C], float in [0, 1] or uint8, N at least 2. The means
+        of the posterior start as the first principal components of their features, whitened, with
+        small scales, so that z tells images apart from the first step.
       num_classes: C, at least 1, for the encoder of a conditional VAE, [images, labels] ->
-        q(z|x, y), labels being whole numbers [B], 0 <= label < C. Their code follows the features
-        into the projection. None for no labels.
-      label_embedding: what that code is: None for one number a class, 1 at the label and 0
-        elsewhere; or how many numbers, at least 1, are learned for each class.
+        q(z|x, y), with labels [B], whole numbers, 0 <= label < C. Their code is appended to the
+        features. None for no labels.
+      label_embedding: the size of a learned code of each class, at least 1; None for a one-hot
+        code.
       name: of the model.
 
     Returns:
@@ -79,9 +80,9 @@ def build_encoder(
 
     Raises:
       ValueError, TypeError: for an argument out of range, an unknown name (the message lists the
-        known), a prior that does not fit or cannot be saved, a backbone that does not fit, a
-        posterior layer of another size, or options that it has already.
-      NotImplementedError: if the closed form is demanded and there is none.
+        names), a prior that does not fit or cannot be saved, a backbone that does not fit, a
+        posterior layer of another size, or options that the posterior layer already has.
+      NotImplementedError: if use_exact_kl is True and there is no closed form.
 
     >>> encoder = build_encoder(image_shape=(28, 28, 1), latent_dim=2, backbone="dense")
     >>> encoder.count_params(), encoder(np.zeros([3, 28, 28, 1])).mean().shape
@@ -91,38 +92,15 @@ def build_encoder(
     _checks.floatx()
     image_shape = _checks.image_shape(image_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
-    if encoders.is_made_of_the_encoder(prior):
-        raise ValueError(
-            "prior: wanted one that the encoder can hold, got a VampPrior, which is made of that "
-            "very encoder. Give it to build_vae, or to VAE: build_encoder(..., prior=None), then "
-            "VAE(encoder, decoder, prior=build_prior('vampprior', ...))."
-        )
     kl_options: dict[str, Any]
     kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
-    encoders.check_kl_options(**kl_options)
-    _checks.finite_number("scale_floor", scale_floor, minimum=0)
-    head = encoders.posterior_layer(posterior, latent_dim, scale_floor)
-    if posterior is head:
-        _only_defaults("a layer as posterior", scale_floor=scale_floor)
-    if head.activity_regularizer is not None:
-        _only_defaults("a posterior with a KL term", prior=prior, **kl_options)
-    elif isinstance(head, layers.Deterministic):
-        encoders.no_prior(prior)
-    elif prior is not None:
-        head = head.with_kl(encoders.kl_term(prior, latent_dim, **kl_options))
+    head = _build_head(posterior, prior, latent_dim, scale_floor, kl_options)
     if start_images is not None:
         start_images = np.asarray(_checks.as_dense("start_images", start_images))
         _checks.array("start_images", start_images, image_shape)
     images = tf_keras.Input(image_shape, name="images")
     labels, code = build_label_inputs(num_classes, label_embedding)
-    network = (
-        ENCODERS[check_name(backbone, ENCODERS)]() if isinstance(backbone, str) else [backbone]
-    )
-    features = apply_backbone(network, images)
-    if not isinstance(backbone, str):
-        refuse_channels_first(tf_keras.Model(images, features), image_shape)
-    if len(features.shape) > 2:
-        features = tf_keras.layers.Flatten("channels_last")(features)
+    features = _apply_backbone(backbone, images)
     projection = keras_layers.Dense(head.num_params, name="posterior_parameters")
     parameters = projection(concatenate([features, *code]))
     start_scale(projection, head.start_params(1.0))
@@ -132,33 +110,73 @@ def build_encoder(
     return tf_keras.Model(conditioning.join(images, *labels), head(parameters), name=name)
 
 
-def _only_defaults(given: str, **options: Any) -> None:
-    """Raises unless the options of build_encoder that a layer has itself are left as they are."""
+def _build_head(
+    posterior: str | layers.Posterior,
+    prior: Any,
+    latent_dim: int,
+    scale_floor: float,
+    kl_options: dict[str, Any],
+) -> layers.Posterior:
+    """Returns the posterior layer with its KL term."""
+    if kl_terms.is_vampprior(prior):
+        raise ValueError(
+            "prior: wanted one that the encoder can hold, got a VampPrior, which is made of that "
+            "very encoder. Give it to build_vae, or to VAE: build_encoder(..., prior=None), then "
+            "VAE(encoder, decoder, prior=build_prior('vampprior', ...))."
+        )
+    kl_terms.check_kl_options(**kl_options)
+    _checks.finite_number("scale_floor", scale_floor, minimum=0)
+    head = posterior_layer(posterior, latent_dim, scale_floor)
+    if posterior is head:
+        _check_defaults("a layer as posterior", scale_floor=scale_floor)
+    if head.activity_regularizer is not None:
+        _check_defaults("a posterior with a KL term", prior=prior, **kl_options)
+    elif isinstance(head, layers.Deterministic):
+        kl_terms.check_no_prior(prior)
+    elif prior is not None:
+        head = head.with_kl(kl_terms.build_kl_term(prior, latent_dim, **kl_options))
+    return head
+
+
+def _apply_backbone(backbone: Backbone, images: Any) -> Any:
+    """Returns the features of symbolic images, [B, F]."""
+    if isinstance(backbone, str):
+        _checks.one_of("backbone", backbone, ENCODERS)
+        features = apply_layers(ENCODERS[backbone](), images)
+    else:
+        features = apply_layers([backbone], images)
+        refuse_channels_first(tf_keras.Model(images, features), tuple(images.shape[1:]))
+    return (
+        tf_keras.layers.Flatten("channels_last")(features) if features.shape.rank > 2 else features
+    )
+
+
+def _check_defaults(owner: str, **options: Any) -> None:
+    """Checks that options of `build_encoder` which a layer has itself were left at their defaults.
+
+    Raises:
+      ValueError: naming the option.
+    """
     for name, value in options.items():
         default = inspect.signature(build_encoder).parameters[name].default
         if value is not default and value != default:
             raise ValueError(
-                f"{name}: wanted none besides {given}, which has its own, got {value!r}."
+                f"{name}: wanted none besides {owner}, which has its own, got {value!r}."
             )
-
-
-POSTERIORS: dict[str, Any] = {
-    "deterministic": layers.Deterministic,
-    "iaf": layers.InverseAutoregressiveFlow,
-    "independent_normal": layers.IndependentNormal,
-    "low_rank": layers.MultivariateNormalLowRank,
-    "multivariate_normal_tril": layers.MultivariateNormalTriL,
-}
 
 
 def posterior_layer(
     posterior: str | layers.Posterior, latent_dim: int, scale_floor: float
 ) -> layers.Posterior:
-    """Returns the layer that ends an encoder, without a KL term unless it came with one."""
+    """Returns the layer that ends an encoder; a layer that is passed is returned unchanged.
+
+    Raises:
+      ValueError, TypeError: for an unknown name, or a layer of another event shape.
+    """
     if isinstance(posterior, str):
         _checks.one_of("posterior", posterior, POSTERIORS)
         is_point = posterior == "deterministic"
-        if posterior == "iaf":  # whose own message would speak of its event_size
+        if posterior == "iaf":  # the layer's own message would name its event_size
             _checks.whole_number("latent_dim", latent_dim, minimum=2)
         options: dict[str, Any] = {} if is_point else {"scale_floor": scale_floor}
         return POSTERIORS[posterior](latent_dim, name="posterior", **options)
@@ -172,43 +190,3 @@ def posterior_layer(
             f"{posterior.output_shape[1:]}."
         )
     return posterior
-
-
-def is_made_of_the_encoder(prior: Any) -> bool:
-    """Returns whether a prior is one that only the VAE can hold."""
-    return isinstance(prior, VampPrior) or (isinstance(prior, str) and prior == "vampprior")
-
-
-def kl_term(
-    prior: Any,
-    latent_dim: int,
-    kl_weight: float | Callable = 1.0,
-    use_exact_kl: bool | None = None,
-    kl_samples: int = 1,
-) -> layers.KLDivergenceRegularizer:
-    """Returns the KL term against a prior by name or as given."""
-    check_kl_options(kl_weight, use_exact_kl, kl_samples)
-    return layers.KLDivergenceRegularizer(
-        build_prior(prior, latent_dim=latent_dim),
-        use_exact_kl=use_exact_kl,
-        weight=kl_weight,
-        num_samples=kl_samples,
-    )
-
-
-def check_kl_options(kl_weight: Any, use_exact_kl: Any, kl_samples: Any) -> None:
-    """Raises unless these are what a KL term can have, also where there will be none."""
-    if not is_schedule(kl_weight):
-        _checks.not_keras_3("kl_weight", kl_weight)
-        _checks.finite_number("kl_weight", kl_weight, minimum=0)
-    _checks.flag("use_exact_kl", use_exact_kl, or_none=True)
-    _checks.whole_number("kl_samples", kl_samples)
-
-
-def no_prior(prior: Any) -> None:
-    """Raises for a prior that somebody asked for, where there is no posterior to hold against."""
-    if not (prior is None or (isinstance(prior, str) and prior == "standard_normal")):
-        raise ValueError(
-            "prior: wanted none with posterior='deterministic', which has no density and so no KL, "
-            f"got {prior!r}."
-        )

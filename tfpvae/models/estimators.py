@@ -1,184 +1,118 @@
-"""What a VAE says of tensors of images and latents: reconstruction, bounds, importance weights.
+"""Codes, reconstructions, bounds and importance weights as pure functions of a VAE and tensors.
 
-Pure functions of a VAE and tensors, so that the methods of `VAE` and the signatures of its
-SavedModel are the same graph. `images` and `latents` are what the encoder and the decoder are
-given: for a conditional VAE [images, labels] and [latents, labels].
+The methods of `VAE` and the signatures of its SavedModel run the same graph. The `inputs` of an
+encoder are images [B, H, W, C], of a decoder latents [B, D]; of a conditional VAE they are
+[images, labels] and [latents, labels]. More images or draws than fit in memory are run in passes.
 """
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
-from tfpvae.models import conditioning, inputs
+from tfpvae.models import conditioning, network_inputs
 
-# Images decoded at a time, in pixels: 16 MiB of them, and some times that inside the networks.
-_PIXELS_A_PASS = 2**22
-
-
-# Of those, what is scored at a time where a number of each is all that is kept: 8 MiB.
-_PIXELS_A_SLICE = 2**21
+# Pixels decoded in one pass: 16 MiB, and a multiple of that inside the networks.
+_PIXELS_PER_PASS = 2**22
+# Pixels scored at a time where one number of each image is kept: 8 MiB.
+_PIXELS_PER_SLICE = 2**21
 
 
-def reconstruct(vae: tf_keras.Model, images: tf.Tensor) -> tf.Tensor:
-    """Returns the mean of p(x|z) at the mean of q(z|x): [B, H, W, C]."""
-    labels = conditioning.split(images)[1]
-    return vae.decoder(conditioning.join(vae.encoder(images).mean(), labels)).mean()
+def images_per_pass(vae: tf_keras.Model) -> int:
+    """Returns how many images are decoded at a time."""
+    return max(1, _PIXELS_PER_PASS // math.prod(vae.image_shape))
+
+
+def chunks(inputs: Any, size: int) -> Iterator[Any]:
+    """Yields the inputs of a network in chunks of at most `size` rows.
+
+    >>> [len(chunk) for chunk in chunks(tf.zeros([5, 2]), 2)]
+    [2, 2, 1]
+    """
+    for start in range(0, len(conditioning.split(inputs)[0]), size):
+        yield conditioning.rows(inputs, start, start + size)
+
+
+def encode(vae: tf_keras.Model, inputs: Any, size: int | None = None) -> tf.Tensor:
+    """Computes the mean of q(z|x), [N, D], of at most `size` images at a time."""
+    if tf.is_symbolic_tensor(conditioning.split(inputs)[0]):  # its number of rows is unknown
+        return vae.encoder(inputs).mean()
+    size = size or images_per_pass(vae)
+    return tf.concat([_encode(vae, chunk) for chunk in chunks(inputs, size)], axis=0)
+
+
+def decode(vae: tf_keras.Model, inputs: Any, size: int | None = None) -> tf.Tensor:
+    """Computes the mean of p(x|z), [N, H, W, C], of at most `size` latents at a time."""
+    if tf.is_symbolic_tensor(conditioning.split(inputs)[0]):
+        return vae.decoder(inputs).mean()
+    size = size or images_per_pass(vae)
+    return tf.concat([_decode(vae, chunk) for chunk in chunks(inputs, size)], axis=0)
+
+
+def reconstruct(vae: tf_keras.Model, inputs: Any) -> tf.Tensor:
+    """Computes the mean of p(x|z) at the mean of q(z|x), [B, H, W, C]."""
+    labels = conditioning.split(inputs)[1]
+    return vae.decoder(conditioning.join(vae.encoder(inputs).mean(), labels)).mean()
 
 
 def nll_and_kl(
-    vae: tf_keras.Model, images: tf.Tensor, num_samples: tf.Tensor, seed: tf.Tensor
+    vae: tf_keras.Model, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns -log p(x|z), a mean over draws z ~ q(z|x), and KL(q || p): [B] each, nats."""
-    posterior = vae.encoder(images)
+    """Computes -log p(x|z), the mean over draws z ~ q(z|x), and KL(q || p): [B] each, nats."""
+    posterior = vae.encoder(inputs)
     latents = posterior.sample(num_samples, seed=seed)
-    nll = -tf.reduce_mean(_log_likelihood(vae, images, latents), axis=0)
+    nll = -tf.reduce_mean(_log_likelihood(vae, inputs, latents), axis=0)
     return nll, vae.kl_divergence(posterior, latents)
 
 
 def log_weights(
-    vae: tf_keras.Model, images: tf.Tensor, num_samples: tf.Tensor, seed: tf.Tensor
+    vae: tf_keras.Model, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Returns log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x): [S, B], nats."""
-    posterior = vae.encoder(images)
+    """Computes log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x): [S, B], nats."""
+    posterior = vae.encoder(inputs)
     latents = posterior.sample(num_samples, seed=seed)
-    return _log_joint_in_slices(vae, images, latents) - posterior.log_prob(latents)
+    return _log_joint_in_slices(vae, inputs, latents) - posterior.log_prob(latents)
 
 
-def _log_joint_in_slices(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
-    """Returns `log_joint`, of so many draws after the other as the caches hold."""
-    samples, batch = tf.unstack(tf.shape(latents)[:2])
-    most = tf.maximum(1, _PIXELS_A_SLICE // math.prod(vae.image_shape) // batch)
-    slices = -(-samples // most)
-    step = -(-samples // slices)  # slices of about one size
-
-    def score(i, found):
-        some = latents[i * step : (i + 1) * step]
-        return i + 1, found.write(i, log_joint(vae, images, some))
-
-    shape = [None, *latents.shape[1:2]]
-    found = tf.TensorArray(latents.dtype, slices, infer_shape=False, element_shape=shape)
-    # In the graph, since a call from Python takes a tenth of the time of a slice.
-    found = tf.while_loop(lambda i, _: i < slices, score, (0, found), parallel_iterations=2)[1]
-    return found.concat()
+def log_joint(vae: tf_keras.Model, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
+    """Computes log p(x|z) + log p(z), [S, B], for B images and latents [S, B, D]."""
+    return _log_likelihood(vae, inputs, latents) + vae.prior.log_prob(latents)
 
 
-def log_joint(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
-    """Returns log p(x|z) + log p(z): [S, B] for images [B, H, W, C] and latents [S, B, D]."""
-    return _log_likelihood(vae, images, latents) + vae.prior.log_prob(latents)
-
-
-def _log_likelihood(vae: tf_keras.Model, images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
-    """Returns log p(x|z): [S, B] for images [B, H, W, C] and latents [S, B, D]."""
-    samples, batch = tf.unstack(tf.shape(latents)[:2])
-    images, labels = conditioning.split(images)
-    likelihood = vae.decoder(conditioning.draws(latents, labels))
-    if images.shape[0] != 1:  # one image is broadcast
-        images = tf.tile(images, [samples, 1, 1, 1])
-    return tf.reshape(likelihood.log_prob(images), [samples, batch])
-
-
-def decode(vae: tf_keras.Model, latents: tf.Tensor) -> tf.Tensor:
-    """Returns the mean of p(x|z) at latents [S, D]: images [S, H, W, C]."""
-    if tf.is_symbolic_tensor(conditioning.split(latents)[0]):  # of how many rows is not known
-        return vae.decoder(latents).mean()
-    step = images_a_pass(vae)
-    starts = range(0, len(conditioning.split(latents)[0]), step)
-    pieces = [_decode(vae, conditioning.rows(latents, i, i + step)) for i in starts]
-    return tf.concat(pieces, axis=0)
-
-
-def elbo(vae: tf_keras.Model, images: tf.Tensor, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
-    """Returns log p(x|z) - KL(q(z|x) || p(z)), a mean over draws: [B], nats."""
-    runs = _in_passes(_elbo, vae, images, num_samples, seed)
-    means = [sum(part * (draws / num_samples) for draws, part in run) for run in runs]
+def elbo(vae: tf_keras.Model, inputs: Any, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+    """Computes log p(x|z) - KL(q(z|x) || p(z)), the mean over draws: [B], nats."""
+    chunk_scores = _in_passes(_elbo, vae, inputs, num_samples, seed)
+    means = [
+        sum(score * (draws / num_samples) for draws, score in scores) for scores in chunk_scores
+    ]
     return tf.concat(means, axis=0)
 
 
 def log_likelihood(
-    vae: tf_keras.Model, images: tf.Tensor, num_samples: int, seed: tf.Tensor
+    vae: tf_keras.Model, inputs: Any, num_samples: int, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the log of the mean importance weight over draws: [B], nats."""
-    runs = log_weight_runs(vae, images, num_samples, seed)
-    total = tf.concat([_log_sum(weights) for weights in runs], axis=0)
+    """Computes the log of the mean importance weight over draws: [B], nats."""
+    weights = log_weights_of_chunks(vae, inputs, num_samples, seed)
+    total = tf.concat([_log_sum(chunk_weights) for chunk_weights in weights], axis=0)
     return total - tf.math.log(tf.cast(num_samples, total.dtype))
 
 
-def log_weight_runs(
-    vae: tf_keras.Model, images: tf.Tensor, num_samples: int, seed: tf.Tensor
+def log_weights_of_chunks(
+    vae: tf_keras.Model, inputs: Any, num_samples: int, seed: tf.Tensor
 ) -> Iterator[tf.Tensor]:
-    """Yields the log importance weights of one run of images after the other: [S, some], nats.
+    """Yields the log importance weights of one chunk of images after another, [S, chunk], nats.
 
-    An image that fills passes by itself has draws of its own, whatever images stand after it.
+    The draws of an image that fills a pass by itself do not depend on the images after it.
     """
-    for run in _in_passes(_log_weights, vae, images, num_samples, seed):
-        yield tf.concat([part for _, part in run], axis=0)
-
-
-def images_a_pass(vae: tf_keras.Model) -> int:
-    """Returns how many images are decoded at a time."""
-    return max(1, _PIXELS_A_PASS // math.prod(vae.image_shape))
-
-
-def _in_passes(
-    score: Callable, vae: tf_keras.Model, images: tf.Tensor, num_samples: int, seed: tf.Tensor
-) -> Iterator[list[tuple[int, tf.Tensor]]]:
-    """Yields, for one run of images after the other, [(draws, score of those draws), ...].
-
-    The decoder is given so many images and draws at a time as memory allows.
-    """
-    if tf.is_symbolic_tensor(conditioning.split(images)[0]):  # in a graph of the user's own
-        yield [(num_samples, score(vae, images, tf.constant(num_samples), tf.constant(0), seed))]
-        return
-    rows = images_a_pass(vae)
-    step = max(1, rows // num_samples)
-    rows = math.ceil(num_samples / math.ceil(num_samples / rows))  # passes of about one size
-    passes = 0
-    for start in range(0, len(conditioning.split(images)[0]), step):
-        some = conditioning.rows(images, start, start + step)
-        parts = []
-        for done in range(0, num_samples, rows):
-            draws = min(rows, num_samples - done)
-            numbers = tf.constant(draws), tf.constant(passes)
-            parts.append((draws, score(vae, some, *numbers, seed)))
-            passes += 1
-        yield parts
-
-
-@tf.function(reduce_retracing=True)
-def _decode(vae: tf_keras.Model, latents: tf.Tensor) -> tf.Tensor:
-    return vae.decoder(latents).mean()
-
-
-@tf.function(reduce_retracing=True)
-def _elbo(
-    vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
-    nll, kl = nll_and_kl(vae, images, draws, fold_in(seed, number))
-    return -(nll + kl)
-
-
-@tf.function(reduce_retracing=True)
-def _log_weights(
-    vae: tf_keras.Model, images: tf.Tensor, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
-    return log_weights(vae, images, draws, fold_in(seed, number))
-
-
-@tf.function(reduce_retracing=True)
-def _log_sum(log_weights: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_logsumexp(log_weights, axis=0)
-
-
-def fold_in(seed: tf.Tensor, number: int) -> tf.Tensor:
-    """Returns the stateless seed of one pass."""
-    return tf.random.fold_in(seed, number)
+    for scores in _in_passes(_log_weights, vae, inputs, num_samples, seed):
+        yield tf.concat([score for _, score in scores], axis=0)
 
 
 def pixels(vae: tf_keras.Model, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-    """Returns what a VAE is trained on and scored with: images as they are, or dequantized."""
-    images = inputs.scaled(images)
+    """Returns the pixels that a VAE is trained on: scaled to [0, 1], and dequantized if set."""
+    images = network_inputs.scaled(images)
     if not vae.dequantize:
         return images
     if seed is None:
@@ -186,3 +120,93 @@ def pixels(vae: tf_keras.Model, images: tf.Tensor, seed: tf.Tensor | None = None
     else:
         noise = tf.random.stateless_uniform(tf.shape(images), fold_in(seed, -1), dtype=images.dtype)
     return (255 * images + noise) / 256
+
+
+def fold_in(seed: tf.Tensor, number: int) -> tf.Tensor:
+    """Returns the stateless seed of one pass or step."""
+    return tf.random.fold_in(seed, number)
+
+
+def _log_likelihood(vae: tf_keras.Model, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
+    """Computes log p(x|z), [S, B], for B images and latents [S, B, D]."""
+    samples, batch = tf.unstack(tf.shape(latents)[:2])
+    images, labels = conditioning.split(inputs)
+    likelihood = vae.decoder(conditioning.draws(latents, labels))
+    if images.shape[0] != 1:  # one image is broadcast
+        images = tf.tile(images, [samples, 1, 1, 1])
+    return tf.reshape(likelihood.log_prob(images), [samples, batch])
+
+
+def _log_joint_in_slices(vae: tf_keras.Model, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
+    """Computes `log_joint` in slices of draws small enough for the CPU caches."""
+    samples, batch = tf.unstack(tf.shape(latents)[:2])
+    most = tf.maximum(1, _PIXELS_PER_SLICE // math.prod(vae.image_shape) // batch)
+    slices = -(-samples // most)
+    step = -(-samples // slices)  # slices of about one size
+
+    def score(i, scores):
+        draws = latents[i * step : (i + 1) * step]
+        return i + 1, scores.write(i, log_joint(vae, inputs, draws))
+
+    shape = [None, *latents.shape[1:2]]
+    scores = tf.TensorArray(latents.dtype, slices, infer_shape=False, element_shape=shape)
+    # In the graph: a call from Python takes a tenth of the time of a slice.
+    scores = tf.while_loop(lambda i, _: i < slices, score, (0, scores), parallel_iterations=2)[1]
+    return scores.concat()
+
+
+def _in_passes(
+    score: Callable, vae: tf_keras.Model, inputs: Any, num_samples: int, seed: tf.Tensor
+) -> Iterator[list[tuple[int, tf.Tensor]]]:
+    """Yields [(number of draws, their score), ...] for one chunk of images after another.
+
+    A pass decodes as many images and draws at a time as memory allows.
+    """
+    if tf.is_symbolic_tensor(conditioning.split(inputs)[0]):  # in a custom graph
+        yield [(num_samples, score(vae, inputs, tf.constant(num_samples), tf.constant(0), seed))]
+        return
+    rows = images_per_pass(vae)
+    size = max(1, rows // num_samples)
+    rows = math.ceil(num_samples / math.ceil(num_samples / rows))  # passes of about one size
+    passes = 0
+    for chunk in chunks(inputs, size):
+        scores = []
+        for done in range(0, num_samples, rows):
+            draws = min(rows, num_samples - done)
+            numbers = tf.constant(draws), tf.constant(passes)
+            scores.append((draws, score(vae, chunk, *numbers, seed)))
+            passes += 1
+        yield scores
+
+
+# Traced once per model; TensorFlow keeps the traces of a model for as long as it lives.
+
+
+@tf.function(reduce_retracing=True)
+def _encode(vae: tf_keras.Model, inputs: Any) -> tf.Tensor:
+    return vae.encoder(inputs).mean()
+
+
+@tf.function(reduce_retracing=True)
+def _decode(vae: tf_keras.Model, inputs: Any) -> tf.Tensor:
+    return vae.decoder(inputs).mean()
+
+
+@tf.function(reduce_retracing=True)
+def _elbo(
+    vae: tf_keras.Model, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    nll, kl = nll_and_kl(vae, inputs, draws, fold_in(seed, number))
+    return -(nll + kl)
+
+
+@tf.function(reduce_retracing=True)
+def _log_weights(
+    vae: tf_keras.Model, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    return log_weights(vae, inputs, draws, fold_in(seed, number))
+
+
+@tf.function(reduce_retracing=True)
+def _log_sum(log_weights: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_logsumexp(log_weights, axis=0)

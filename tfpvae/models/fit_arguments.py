@@ -1,9 +1,10 @@
-"""Checks of the arguments of `fit` and `evaluate`."""
+"""The arguments of `fit` and `evaluate`: checked, and class weights as sample weights."""
 
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -13,57 +14,121 @@ from tfpvae import _checks
 _COUNTS = ("batch_size", "epochs", "validation_batch_size")
 
 
-def training_arguments(
-    method: Callable, vae: tf_keras.Model, *args: Any, **kwargs: Any
-) -> dict[str, Any]:
-    """Returns the arguments of Keras' `fit` or `evaluate` by name, those that are data checked."""
-    given = inspect.signature(method).bind(*args, **kwargs).arguments
-    given |= given.pop("kwargs", {})
+def checked(method: Callable, vae: tf_keras.Model, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Returns the arguments of Keras' `fit` or `evaluate` by name, with the data checked.
+
+    Args:
+      method: `fit` or `evaluate` of `tf_keras.Model`.
+      vae: the `VAE`.
+      *args: of the method.
+      **kwargs: of the method.
+
+    Raises:
+      ValueError, TypeError: naming the argument that is wrong.
+    """
+    arguments = inspect.signature(method).bind(*args, **kwargs).arguments
+    arguments |= arguments.pop("kwargs", {})
     for name in _COUNTS:
-        if given.get(name) is not None:
-            given[name] = _checks.whole_number(name, given[name])
-    if given.get("_use_cached_eval_dataset"):  # the validation of a fit, which has checked it
-        return given
+        if arguments.get(name) is not None:
+            arguments[name] = _checks.whole_number(name, arguments[name])
+    if arguments.get("_use_cached_eval_dataset"):  # validation during a fit, which has checked it
+        return arguments
     for name in ("x", "validation_data"):
-        if name in given:
-            given[name] = _checks.peeked(name, given[name], vae)
+        if name in arguments:
+            arguments[name] = _checks.peeked(name, arguments[name], vae)
     _checks.weights_of_floatx(vae)
-    second = "y" if vae.num_classes is None else "labels"
+    arguments |= _dense(arguments, is_conditional=vae.num_classes is not None)
+    arguments = _images_checked(arguments, vae.image_shape, vae.num_classes)
+    for callback in tf.nest.flatten(arguments.get("callbacks")):
+        _checks.not_keras_3("callbacks", callback)
+    return arguments
+
+
+def _dense(arguments: dict[str, Any], is_conditional: bool) -> dict[str, Any]:
+    """Returns the arguments that are data, each part as one dense array."""
+    second = "labels" if is_conditional else "y"
+    dense = {}
     for name in ("x", "y", "sample_weight", "validation_data"):
-        if given.get(name) is not None:
+        if arguments.get(name) is not None:
             names = (second if name == "y" else name, second, "sample_weight")
-            given[name] = _dense_parts(names, given[name])
-    shape, num_classes, x, y = vae.image_shape, vae.num_classes, given.get("x"), given.get("y")
+            dense[name] = _dense_parts(names, arguments[name])
+    return dense
+
+
+def _dense_parts(names: Sequence[str], data: Any) -> Any:
+    """Returns images, or a tuple of images and their labels or weights, as dense arrays."""
+    if not isinstance(data, (list, tuple)):
+        return _checks.as_dense(names[0], data)
+    parts = [_checks.as_dense(name, part) for name, part in zip(names, data, strict=False)]
+    kind = tuple if isinstance(data, tuple) else list
+    return kind([*parts, *data[len(parts) :]])
+
+
+def _images_checked(
+    arguments: dict[str, Any], shape: tuple[int, int, int], num_classes: int | None
+) -> dict[str, Any]:
+    """Returns the arguments with images, labels and weights checked, as Keras needs them."""
+    x, y, weight = (arguments.get(name) for name in ("x", "y", "sample_weight"))
     if num_classes is not None:
         if y is None and isinstance(x, (list, tuple)) and len(x) == 2:
-            given["x"], given["y"] = x, y = x
+            x, y = x
         _checks.images("x", x if y is None else (x, y), shape, num_classes)
     else:
         _checks.images("x", x, shape)
         if y is not None:
             _checks.images("y", y, shape)
             _checks.same_length("y", y, x)
-        elif given.get("sample_weight") is not None:
-            given["y"] = x  # Keras forgets the weights of x alone,
-    if given.get("sample_weight") is not None and _checks.is_array(given["x"]):
-        _checks.sample_weight_of(given["sample_weight"], len(given["x"]))
-    if given.get("validation_data") is not None:
-        _checks.images("validation_data", given["validation_data"], shape, num_classes)
-    if hasattr(given.get("validation_data"), "dtype"):
-        given["validation_data"] = (given["validation_data"],)  # and asks an array if it is true
-    if not vae._is_compiled:
-        raise RuntimeError(
-            f"{method.__name__}: wanted a compiled VAE, got none; vae.compile() first."
+        elif weight is not None:
+            y = x  # Keras drops the weights of x alone
+    if weight is not None and _checks.is_array(x):
+        _checks.sample_weight_of(weight, len(x))
+    unseen = arguments.get("validation_data")
+    if unseen is not None:
+        _checks.images("validation_data", unseen, shape, num_classes)
+        if hasattr(unseen, "dtype"):  # Keras asks whether an array is true
+            arguments["validation_data"] = (unseen,)
+    return arguments | {"x": x} | ({} if y is None else {"y": y})
+
+
+def with_class_weight(arguments: dict[str, Any], num_classes: int | None) -> dict[str, Any]:
+    """Returns the arguments of `fit` with `class_weight` as weights of the images.
+
+    Raises:
+      ValueError, TypeError: for a VAE without classes, or for weights that are not a dict from
+        classes to finite numbers.
+    """
+    weights = arguments.pop("class_weight", None)
+    if weights is None:
+        return arguments
+    if num_classes is None:
+        raise ValueError(
+            "class_weight: wanted a VAE with labels, which build_vae(..., num_classes=...) makes, "
+            "got one without. sample_weight weighs images one by one."
         )
-    for callback in tf.nest.flatten(given.get("callbacks")):
-        _checks.not_keras_3("callbacks", callback)
-    return given
+    classes = set(range(num_classes))
+    if not isinstance(weights, dict) or not set(weights) <= classes:
+        raise ValueError(
+            f"class_weight: wanted a dict of classes, from 0 to {num_classes - 1}, to numbers, got "
+            f"{weights!r}."
+        )
+    factors = [
+        _checks.finite_number("class_weight", weights.get(label, 1.0), minimum=0)
+        for label in sorted(classes)
+    ]
+    table = tf.constant(factors, tf_keras.backend.floatx())
 
+    def weigh(images: Any, labels: Any, weight: Any = 1.0) -> tuple:
+        of_class = tf.gather(table, tf.cast(labels, tf.int32))
+        return images, labels, of_class * tf.cast(weight, of_class.dtype)
 
-def _dense_parts(names: Sequence[str], data: Any) -> Any:
-    """Returns images, or images with what belongs to them, each as one array; of these names."""
-    if not isinstance(data, (list, tuple)):
-        return _checks.as_dense(names[0], data)
-    parts = [_checks.as_dense(name, part) for name, part in zip(names, data, strict=False)]
-    kind = tuple if isinstance(data, tuple) else list
-    return kind([*parts, *data[len(parts) :]])
+    if isinstance(arguments["x"], tf.data.Dataset):
+        return arguments | {"x": arguments["x"].map(weigh)}
+    if not _checks.is_array(arguments["x"]):
+        raise TypeError(
+            "class_weight: wanted arrays or a tf.data.Dataset, got "
+            f"{type(arguments['x']).__name__}. Let its batches be (images, labels, sample_weight)."
+        )
+    weight = arguments.get("sample_weight")
+    weight = 1.0 if weight is None else np.asarray(weight).reshape(-1)
+    *_, weight = weigh(arguments["x"], arguments["y"], weight)
+    return arguments | {"sample_weight": weight.numpy()}

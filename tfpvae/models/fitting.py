@@ -1,4 +1,4 @@
-"""How a VAE is trained and scored: compile, fit, evaluate, predict."""
+"""Training and scoring a VAE with Keras: compile, fit, evaluate, predict."""
 
 import contextlib
 import math
@@ -12,9 +12,8 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
-from tfpvae.models import conditioning, fit_arguments, objectives
-from tfpvae.models.objectives import negative_log_likelihood
-from tfpvae.models.steps import Steps
+from tfpvae.models import fit_arguments, objectives
+from tfpvae.models.steps import StepsMixin
 from tfpvae.training import (
     batch_checks,
     checkpoint_state,
@@ -27,14 +26,21 @@ from tfpvae.training import (
 tfd = tfp.distributions
 
 
-class Training(Steps):
-    """How `VAE` is trained on what Keras takes, its steps being those of `Steps`."""
+class FittingMixin(StepsMixin):
+    """Mixin of `VAE` that Keras trains and scores it with.
 
-    _training_state = None  # what is left when BackupAndRestore deletes Keras' own
+    Attributes:
+      warmup_steps: the optimizer step at which kl_weight reaches its final value.
+    """
+
+    warmup_steps: int
+    _training_state = None  # remains when BackupAndRestore deletes Keras' own
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._order = input_pipeline.Order()
+        # The execution that each of Keras' functions was made for; not for Keras to track.
+        object.__setattr__(self, "_made_for", {})
 
     def compile(
         self,
@@ -45,28 +51,32 @@ class Training(Steps):
         steps_per_execution: int | str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Sets the optimizer and what `tf_keras.Model.compile` takes besides.
+        """Sets the optimizer and the other options of `tf_keras.Model.compile`.
 
         Args:
           optimizer: a `tf_keras` optimizer or its name.
-          loss: (images, p(x|z)) -> [B]; None for the negative log likelihood.
-          jit_compile: whether steps are compiled by XLA; None to do so where it pays: for layers
+          loss: (images, p(x|z)) -> [B]; None for the negative log-likelihood.
+          jit_compile: whether XLA compiles steps; None to compile them where it pays: for layers
             that are known to be dense, and on a GPU for convolutions too.
-          steps_per_execution: steps of one call from Python; None, or Keras' "auto", for so many as
-            take about a tenth of a second, and for one where a callback asks for each.
+          steps_per_execution: steps of one call from Python; None or "auto" for as many as take
+            about a tenth of a second, and for one where a callback needs each step.
           **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
+
+        Raises:
+          TypeError, ValueError: for a loss that does not return one number per image, and for
+            objects of Keras 3.
         """
         _checks.eager()
         _checks.not_keras_3("optimizer", optimizer)
         for argument in ("metrics", "weighted_metrics"):
             for metric in tf.nest.flatten(kwargs.get(argument)):
                 _checks.not_keras_3(argument, metric)
-        loss = loss or negative_log_likelihood
+        loss = loss or objectives.negative_log_likelihood
         if not callable(loss):
             raise TypeError(
                 f"loss: wanted a function of (images, likelihood) that returns [B], got {loss!r}."
             )
-        if loss is not negative_log_likelihood:
+        if loss is not objectives.negative_log_likelihood:
             objectives.check_loss(self, loss)
         steps_per_execution = None if steps_per_execution == "auto" else steps_per_execution
         restored = getattr(self, "optimizer", None) if kwargs.get("from_serialized") else None
@@ -77,59 +87,66 @@ class Training(Steps):
             steps_per_execution=steps_per_execution,
             **kwargs,
         )
-        self._progress = (
-            checkpoint_state.Progress()
-        )  # not before: a SavedModel that is loaded brings none
-        self._has_metrics = bool(kwargs.get("metrics") or kwargs.get("weighted_metrics"))
-        self._by_xla = self._xla_pays() if jit_compile is None else bool(jit_compile)
+        # Not before: a SavedModel that is being loaded has none.
+        self.training_state = checkpoint_state.CheckpointState()
+        has_own_steps = self._has_own_steps() and not self.run_eagerly
+        self._execution = execution.decide(
+            self,
+            jit_compile,
+            has_own_steps=has_own_steps,
+            has_metrics=bool(kwargs.get("metrics") or kwargs.get("weighted_metrics")),
+            is_likelihood=loss is objectives.negative_log_likelihood,
+            chooses_steps=steps_per_execution is None,
+        )
         if self._has_own_steps():
-            self.jit_compile = False  # XLA leaves out checks, which `_run` has outside of it
-        self._chooses_steps = steps_per_execution is None
-        # Whether Keras' functions are loops, and of several steps; not for Keras to track.
-        object.__setattr__(self, "_made", {})
-        if restored is not None:  # Keras restores an optimizer from SavedModel and drops it here
+            self.jit_compile = False  # `_run` keeps the checks, which XLA drops, outside of it
+        self._made_for.clear()
+        if restored is not None:  # Keras restores an optimizer from a SavedModel and drops it here
             checkpoint_state.restore_optimizer(self, restored)
 
     def get_compile_config(self) -> dict | None:
-        """Returns what `compile` was given as plain data; Keras asks for it to save a `.keras`."""
+        """Returns the arguments of `compile` as plain data, for a `.keras` file."""
         config = super().get_compile_config()
         loss = config and config["loss"]
         if isinstance(loss, dict) and loss.get("class_name") == "function":
-            # tf_keras 2.18 leaves out the package, and then takes whatever ends with the name.
+            # tf_keras 2.18 drops the package, and then takes any function whose name ends alike.
             loss["config"] = tf_keras.saving.get_registered_name(self.loss)
         return config
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """Trains on images; as `tf_keras.Model.fit`, but the images need not be given twice.
+        """Trains on images; as `tf_keras.Model.fit`, without passing the images twice.
 
         Args:
           x: images [B, H, W, C], float in [0, 1] or uint8, or a tf.data.Dataset of batches of
-            them. Pairs (images, images) work too; the second are the ones to reconstruct. Of a
+            them. Pairs (images, images) work too; the second are the ones to reconstruct. For a
             conditional VAE the second are the labels.
-          y: None, or the images to reconstruct; of a conditional VAE the labels, whole numbers [B].
+          y: None, or the images to reconstruct; for a conditional VAE the labels, whole numbers
+            [B].
           *args: as in `tf_keras.Model.fit`.
           **kwargs: as in `tf_keras.Model.fit`; validation_data takes images in the same forms.
 
         Returns:
-          A `tf_keras.callbacks.History` of loss, nll, kl and elbo, nats an image.
+          A `tf_keras.callbacks.History` of loss, nll, kl and elbo, in nats per image.
 
         Raises:
-          ValueError, TypeError: before training, for what are no images of this model.
+          ValueError, TypeError: before training, for data that are not images of this model; and
+            at the first batch that is not, whose number the message names. The weights are then
+            those before that batch.
         """
-        method = super().fit
-        given = fit_arguments.training_arguments(method, self, x, y, *args, **kwargs)
-        given = conditioning.weighed_by_class(given, self.num_classes)
-        for callback in _callbacks(given):
+        keras_fit = super().fit
+        arguments = self._checked_arguments(keras_fit, x, y, *args, **kwargs)
+        arguments = fit_arguments.with_class_weight(arguments, self.num_classes)
+        for callback in _callbacks(arguments):
             monitors.let_elbo_rise(callback)
-        counter = exhaustion.EpochCounter()
-        given["callbacks"] = exhaustion.with_counter(given.get("callbacks"), counter)
+        empty_epochs = exhaustion.EmptyEpochs()
+        arguments["callbacks"] = exhaustion.with_callback(arguments.get("callbacks"), empty_epochs)
         with (
-            self._steps_for(given, "train_function", "test_function"),
+            self._prepared(arguments, "train_function", "test_function"),
             batch_checks.faults_named("x", self._train_counter),
         ):
-            history = method(**self._ordered(given))
-        counter.leave_out_empty_epoch(history)
-        step = int(self.optimizer.iterations.numpy())  # also of a MirroredVariable
+            history = keras_fit(**self._with_batches(arguments))
+        empty_epochs.clean(history)
+        step = int(self.optimizer.iterations.numpy())  # works for a MirroredVariable too
         if step < self.warmup_steps:
             warnings.warn(
                 f"kl_weight: training ended at step {step}, before its warm-up does at step "
@@ -139,26 +156,30 @@ class Training(Steps):
         return history
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Returns loss, nll, kl and elbo, nats an image; as `tf_keras.Model.evaluate`."""
-        method = super().evaluate
-        given = fit_arguments.training_arguments(method, self, x, y, *args, **kwargs)
-        if given.get("_use_cached_eval_dataset"):  # of a fit, which has prepared all
+        """Computes loss, nll, kl and elbo, in nats per image; as `tf_keras.Model.evaluate`."""
+        keras_evaluate = super().evaluate
+        arguments = self._checked_arguments(keras_evaluate, x, y, *args, **kwargs)
+        if arguments.get("_use_cached_eval_dataset"):  # during a fit, which has prepared it
             if getattr(self, "_eval_data_handler", None) is not None:
-                # Keras takes data that once were fewer than said for data that are at an end.
+                # Keras takes data that were once too few for data that are exhausted.
                 self._eval_data_handler._insufficient_data = False
             with batch_checks.faults_named("validation_data", self._test_counter):
-                return method(**given)
-        named = batch_checks.faults_named("x", self._test_counter)
-        with self._progress.kept(), self._steps_for(given, "test_function"), named:
-            parts = input_pipeline.given_of(given, "x", "y", "sample_weight")
-            counts = given.get("batch_size"), given.get("steps"), self._steps_a_run()
-            batches, steps = self._batches(parts, *counts)
+                return keras_evaluate(**arguments)
+        with (
+            self.training_state.kept(),
+            self._prepared(arguments, "test_function"),
+            batch_checks.faults_named("x", self._test_counter),
+        ):
+            parts = input_pipeline.data_of(arguments, "x", "y", "sample_weight")
+            batches, steps = self._batches(
+                parts, arguments.get("batch_size"), arguments.get("steps"), self._batches_per_run()
+            )
             if batches is not None:
-                given |= {"x": batches, "y": None, "sample_weight": None, "batch_size": None}
-            return method(**given | {"steps": steps})
+                arguments |= {"x": batches, "y": None, "sample_weight": None, "batch_size": None}
+            return keras_evaluate(**arguments | {"steps": steps})
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, **kwargs):
-        """Returns the reconstructions of images, as an array; as `tf_keras.Model.predict`.
+        """Computes the reconstructions of images, as an array; as `tf_keras.Model.predict`.
 
         A conditional VAE takes [images, labels], or batches of (images, labels).
         """
@@ -172,7 +193,7 @@ class Training(Steps):
             return super().predict(x, batch_size, verbose, steps, **kwargs)
 
     def train_on_batch(self, x, *args, **kwargs):
-        """Returns the metrics of one step on a batch; as `tf_keras.Model.train_on_batch`."""
+        """Runs one step on a batch, and returns the metrics; as `tf_keras.Model.train_on_batch`."""
         with batch_checks.faults_named("x"):
             return super().train_on_batch(x, *args, **kwargs)
 
@@ -186,114 +207,151 @@ class Training(Steps):
         with batch_checks.faults_named("x"):
             return super().predict_on_batch(x)
 
-    # In which order images come, also when training is resumed
+    def _checked_arguments(self, method: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        arguments = fit_arguments.checked(method, self, *args, **kwargs)
+        if not self._is_compiled:
+            raise RuntimeError(
+                f"{method.__name__}: wanted a compiled VAE, got none; vae.compile() first."
+            )
+        return arguments
 
-    def _ordered(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Returns the arguments of `fit` with batches for arrays, in an order that can be resumed.
+    # Batches, and the order in which they come
 
-        steps_per_epoch makes epochs of another kind.
+    def _with_batches(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of `fit` with arrays as batches, in an order that can be resumed.
+
+        Arrays stay arrays where steps_per_epoch makes epochs of another length.
         """
-        left = given.get("steps_per_epoch") or given.get("shuffle") == "batch"
-        if left or not input_pipeline.are_arrays(
-            input_pipeline.given_of(given, "x", "y", "sample_weight")
-        ):
-            x = input_pipeline.untuned(given.get("x"))
-            self._order.dataset = x if isinstance(x, tf.data.Dataset) else None
-            given |= {"x": x}
-            steps = given.get("steps_per_epoch")
-            if steps and self._order.dataset is not None and not self._has_strategy:
-                first = given.get("initial_epoch", 0)
-                left = exhaustion.epochs_of(x, steps, given.get("epochs", 1) - first)
-                given["epochs"] = first + left
+        parts = input_pipeline.data_of(arguments, "x", "y", "sample_weight")
+        has_other_epochs = arguments.get("steps_per_epoch") or arguments.get("shuffle") == "batch"
+        self._order.dataset = None
+        if has_other_epochs or not input_pipeline.are_arrays(parts):
+            arguments |= self._with_dataset(arguments)
         else:
-            self._order.dataset = None
-            given |= input_pipeline.for_fit(self._order, steps=self._steps_a_run(), **given)
-        unseen, steps = given.get("validation_data"), given.get("validation_steps")
-        size = given.get("validation_batch_size") or given.get("batch_size")
-        parts = tuple(unseen) if isinstance(unseen, (list, tuple)) else (unseen,)
-        a_run = self._steps_a_run()
-        batches, steps = self._batches(parts, size, steps, a_run, "validation_steps")
-        seen = {} if batches is None else {"validation_data": batches}
-        return given | seen | {"validation_steps": steps}
+            steps = self._batches_per_run()
+            arguments |= input_pipeline.for_fit(self._order, steps=steps, **arguments)
+        unseen = arguments.get("validation_data")
+        batches, steps = self._batches(
+            tuple(unseen) if isinstance(unseen, (list, tuple)) else (unseen,),
+            arguments.get("validation_batch_size") or arguments.get("batch_size"),
+            arguments.get("validation_steps"),
+            self._batches_per_run(),
+            "validation_steps",
+        )
+        if batches is not None:
+            arguments["validation_data"] = batches
+        return arguments | {"validation_steps": steps}
+
+    def _with_dataset(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of `fit` that depend on a dataset whose order is the user's."""
+        x = input_pipeline.untuned(arguments.get("x"))
+        if not isinstance(x, tf.data.Dataset):
+            return {"x": x}
+        self._order.dataset = x
+        steps = arguments.get("steps_per_epoch")
+        if not steps or self._has_strategy:
+            return {"x": x}
+        first = arguments.get("initial_epoch", 0)
+        epochs = exhaustion.available_epochs(x, steps, arguments.get("epochs", 1) - first)
+        return {"x": x, "epochs": first + epochs}
 
     def _batches(
         self,
         parts: tuple,
         batch_size: int | None,
         steps: int | None,
-        a_run: int | None = None,
+        batches_per_run: int | None = None,
         argument: str = "steps",
     ) -> tuple[tf.data.Dataset | None, int | None]:
-        """Returns batches to look at once, of arrays or a dataset, and how many they are to be.
+        """Returns a dataset for one pass, and its number of batches.
 
-        None for what Keras takes as it is, and where Keras counts them. a_run is how many batches
-        of arrays come at once.
+        The dataset is None for data that Keras takes unchanged; the number is None where Keras
+        counts the batches.
+
+        Args:
+          parts: arrays that belong together, or one dataset.
+          batch_size: of arrays; None for 32.
+          steps: the number of batches that the user asked for.
+          batches_per_run: the number of batches of arrays in one `input_pipeline.Run`.
+          argument: the name of `steps`, for the warning.
         """
         if len(parts) == 1 and isinstance(parts[0], tf.data.Dataset):
-            known = steps if steps is None else exhaustion.steps_of(argument, parts[0], steps)
-            return input_pipeline.untuned(parts[0]), known
+            if steps is not None:
+                steps = exhaustion.available_steps(argument, parts[0], steps)
+            return input_pipeline.untuned(parts[0]), steps
         if steps is not None or self._has_strategy or not input_pipeline.are_arrays(parts):
             return None, steps
-        if a_run is not None:  # of which Keras would count the runs
+        if batches_per_run is not None:  # Keras would count the runs
             steps = math.ceil(len(parts[0]) / (batch_size or 32))
-        return input_pipeline.in_order(parts, batch_size or 32, a_run), steps
+        return input_pipeline.in_order(parts, batch_size or 32, batches_per_run), steps
 
     def _maybe_load_initial_counters_from_ckpt(self, steps_per_epoch, initial_epoch):
-        """Returns the epoch and the batch that training begins with: Keras asks before it begins.
+        """Returns the epoch and the batch that training starts with, which Keras asks for.
 
-        Weights, optimizer and seed are then those of a backup, if there is one.
+        By now weights, optimizer and seed are those of a backup, if there is one.
         """
         own = super()._maybe_load_initial_counters_from_ckpt
         epoch, batch = own(steps_per_epoch, initial_epoch)
-        self._order.begin(self._progress.seed, epoch, batch)
+        self._order.begin(self.training_state.seed, epoch, batch)
         if self._order.dataset is not None:
             for _ in range(initial_epoch, epoch):
-                iter(self._order.dataset)  # its next shuffle is another
-        is_over = bool(self._progress.is_over.numpy())  # a MirroredVariable itself is always true
+                iter(self._order.dataset)  # advances the order that its shuffle takes next
+        # A MirroredVariable itself is always true.
+        is_over = bool(self.training_state.is_over.numpy())
         return (sys.maxsize, 0) if is_over else (epoch, batch)
 
+    # How steps run
+
     @contextlib.contextmanager
-    def _steps_for(self, given: dict[str, Any], *functions: str) -> Iterator[None]:
-        """Sets the draws of a `fit` or `evaluate`, and how many steps each of its calls runs."""
-        with self.distribute_strategy.scope():  # all workers' new variables begin as the first's
-            drawn = tf.Variable(_checks.seed(None), trainable=False)
-        self._progress.seed.assign(drawn.read_value())
-        self._progress.is_over.assign(False)
-        self._progress.generators = checkpoint_state.generators(self)
-        before = int(self._steps_per_execution.numpy())  # in a callback of a fit, that of the fit
-        steps = self._steps_a_call(given) if self._chooses_steps else before
-        wanted = self._runs_in_loops(), steps > 1
+    def _prepared(self, arguments: dict[str, Any], *functions: str) -> Iterator[None]:
+        """Sets the seed of a `fit` or `evaluate`, and how many steps one call from Python runs.
+
+        Args:
+          arguments: of `fit` or `evaluate`.
+          *functions: attributes of the functions that Keras runs the steps with.
+        """
+        with self.distribute_strategy.scope():  # variables of all workers start as the first's
+            seed = tf.Variable(_checks.seed(None), trainable=False)
+        self.training_state.seed.assign(seed.read_value())
+        self.training_state.is_over.assign(False)
+        self.training_state.generators = checkpoint_state.generators_of(self)
+        before = int(self._steps_per_execution.numpy())  # of the fit, inside one of its callbacks
+        steps = self._steps_per_call(arguments) if self.execution.chooses_steps else before
         for name in functions:
-            made = self._made.get(name, (False, False))
-            if made[0] is not wanted[0] or made[1] < wanted[1]:
+            in_loops, runs_several = self._made_for.get(name, (False, False))
+            # A function that runs several steps also runs one.
+            if in_loops is not self.execution.in_loops or (steps > 1 and not runs_several):
                 setattr(self, name, None)
-                self._made[name] = wanted
+                self._made_for[name] = (self.execution.in_loops, steps > 1)
         self._steps_per_execution.assign(steps)
         try:
             yield
         finally:
             self._steps_per_execution.assign(before)
 
-    def _steps_a_run(self) -> int | None:
-        """Returns how many batches of arrays come at once; None for one batch after the other."""
-        return int(self._steps_per_execution.numpy()) if self._runs_in_loops() else None
+    def _batches_per_run(self) -> int | None:
+        """Returns how many batches of arrays come at once; None for one after another."""
+        return int(self._steps_per_execution.numpy()) if self.execution.in_loops else None
 
-    def _steps_a_call(self, given: dict[str, Any]) -> int:
-        each = any(c._implements_train_batch_hooks() for c in _callbacks(given))
-        size = given.get("batch_size") or 32
-        wanted = given.get("steps_per_epoch", given.get("steps"))
-        counts = [input_pipeline.count(given.get("x"), size, wanted)]
-        if given.get("validation_data") is not None:
-            unseen = given["validation_data"], given.get("validation_batch_size") or size
-            counts.append(input_pipeline.count(*unseen, given.get("validation_steps")))
-        if each or self.run_eagerly or self._has_strategy or None in counts:
+    def _steps_per_call(self, arguments: dict[str, Any]) -> int:
+        """Chooses how many steps one call from Python runs; one where a callback needs each."""
+        size = arguments.get("batch_size") or 32
+        steps = arguments.get("steps_per_epoch", arguments.get("steps"))
+        counts = [input_pipeline.count_batches(arguments.get("x"), size, steps)]
+        unseen = arguments.get("validation_data")
+        if unseen is not None:
+            unseen_size = arguments.get("validation_batch_size") or size
+            steps = arguments.get("validation_steps")
+            counts.append(input_pipeline.count_batches(unseen, unseen_size, steps))
+        needs_each = any(c._implements_train_batch_hooks() for c in _callbacks(arguments))
+        if needs_each or self.run_eagerly or self._has_strategy or None in counts:
             return 1
-        if set(counts) == {1} and not self._runs_in_loops():
-            return 1  # Keras' loop is traced twice
-        return execution.steps_a_call(self, size)
+        if set(counts) == {1} and not self.execution.in_loops:
+            return 1  # Keras' loop would be traced twice
+        return execution.steps_per_call(self, size)
 
 
-def _callbacks(given: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
-    callbacks = given.get("callbacks") or []
-    callbacks = getattr(callbacks, "callbacks", callbacks)  # a CallbackList
+def _callbacks(arguments: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
+    callbacks = arguments.get("callbacks") or []
+    callbacks = getattr(callbacks, "callbacks", callbacks)  # of a CallbackList
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

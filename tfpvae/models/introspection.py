@@ -20,32 +20,35 @@ tfd = tfp.distributions
 def probe(
     encoder: tf_keras.Model, decoder: tf_keras.Model
 ) -> tuple[tuple[int, int, int], int | None, tfd.Distribution]:
-    """Returns what two networks that fit each other are of: an image shape and, if they are
-    conditional, a number of classes; and q(z|x) of a black image.
+    """Infers the image shape, the number of classes and the posterior from a pair of networks.
+
+    Returns:
+      (height, width, channels); the number of classes, None if not conditional; and q(z|x) of a
+      black image.
 
     Raises:
-      TypeError, ValueError: unless both end in distributions and the shapes fit.
+      TypeError, ValueError: unless both end in distributions and fit each other.
     """
     _checks.model("encoder", encoder)
     _checks.model("decoder", decoder)
     image_shape = _checks.image_shape(input_shape("encoder", encoder))
     latent_shape = input_shape("decoder", decoder)
-    num_classes, same = (_num_classes(network) for network in (encoder, decoder))
-    if num_classes != same:
+    num_classes, decoder_classes = (_num_classes(network) for network in (encoder, decoder))
+    if num_classes != decoder_classes:
         raise ValueError(
             f"decoder: wanted one that is conditional on as many classes as the encoder, "
-            f"{num_classes}, got {same}."
+            f"{num_classes}, got {decoder_classes}."
         )
-    given = conditioning.blank(image_shape, num_classes)
-    posterior = encoder(given)
-    _wants_distribution("encoder", posterior)
+    inputs = conditioning.blank(image_shape, num_classes)
+    posterior = encoder(inputs)
+    _check_distribution("encoder", posterior)
     if latent_shape != tuple(posterior.event_shape):
         raise ValueError(
             "decoder: wanted a network that takes the latents of the encoder, "
             f"{tuple(posterior.event_shape)}, got one that takes {latent_shape}."
         )
-    likelihood = decoder(conditioning.join(posterior.mean(), conditioning.split(given)[1]))
-    _wants_distribution("decoder", likelihood)
+    likelihood = decoder(conditioning.join(posterior.mean(), conditioning.split(inputs)[1]))
+    _check_distribution("decoder", likelihood)
     if tuple(likelihood.event_shape) != image_shape:
         raise ValueError(
             f"decoder: wanted a distribution over the images of the encoder, {image_shape}, "
@@ -55,22 +58,25 @@ def probe(
 
 
 def scores(decoder: tf_keras.Model) -> str | None:
-    """Returns what log_prob of a decoder's likelihood is, None where its layer does not say."""
+    """Returns the kind of log_prob of a decoder's likelihood, None if its layer does not tell.
+
+    See `layers.likelihoods.base.LikelihoodLayer.scores`.
+    """
     layers = distribution_layers(decoder)
     return getattr(layers[-1], "scores", None) if layers else None
 
 
 def has_bounds(decoder: tf_keras.Model) -> bool:
-    """Returns whether a decoder's likelihood is known to be of pixels in [0, 1] alone."""
+    """Returns whether a decoder's likelihood is known to allow pixels in [0, 1] only."""
     layers = distribution_layers(decoder)
     return bool(layers) and getattr(layers[-1], "has_bounds", False)
 
 
 def bits_of_a_level(vae: tf_keras.Model) -> int:
-    """Returns the bits that a density of a pixel has more than the mass of its level: 8 or 0.
+    """Returns the bits by which the density of a pixel exceeds the mass of its level: 8 or 0.
 
     Raises:
-      ValueError: for a VAE whose log p(x) is not to be compared with the mass of 8-bit pixels.
+      ValueError: for a VAE whose log p(x) does not compare with the mass of 8-bit pixels.
     """
     scored = scores(vae.decoder)
     if scored == MASS:
@@ -84,15 +90,8 @@ def bits_of_a_level(vae: tf_keras.Model) -> int:
     )
 
 
-def other_losses(vae: tf_keras.Model) -> list[tf.Tensor]:
-    """Returns the losses of a VAE's layers other than KL terms, those of its last pass."""
-    losses = without_kl_terms(vae.losses, vae.encoder)
-    own = {id(loss) for loss in vae._eager_losses}  # of a call of the VAE, not of its layers
-    return [loss for loss in losses if id(loss) not in own]
-
-
 def without_kl_terms(losses: list[tf.Tensor], encoder: tf_keras.Model) -> list[tf.Tensor]:
-    """Returns losses but for those of an encoder's distribution layers, which are KL terms."""
+    """Returns the losses without those of an encoder's distribution layers, which are KL terms."""
     kl = {id(loss) for layer in distribution_layers(encoder) for loss in layer.losses}
     return [loss for loss in losses if id(loss) not in kl]
 
@@ -102,13 +101,17 @@ def kl_term(
     posterior: tfd.Distribution,
     prior: tfd.Distribution | KLDivergenceRegularizer | None,
 ) -> KLDivergenceRegularizer | None:
-    """Returns the KL term of an encoder, against `prior` if given; None for a point posterior.
+    """Returns the KL term of an encoder; None for a deterministic posterior.
 
-    A `prior` that is a whole term is taken as it is. A VampPrior is bound to the encoder.
+    Args:
+      encoder: images -> q(z|x); a VampPrior is bound to it.
+      posterior: q(z|x) of some images.
+      prior: None for the term of the encoder's own layer; a distribution to replace its prior; or a
+        whole term, which is returned unchanged.
 
     Raises:
-      ValueError: if there is no prior at all, or it does not fit the posterior.
-      NotImplementedError: if the closed form of the KL is demanded and there is none.
+      ValueError: if there is no prior, or it does not fit the posterior.
+      NotImplementedError: if the closed form of the KL is requested and there is none.
     """
     if is_deterministic(posterior):
         if prior is not None:
@@ -147,17 +150,12 @@ def kl_term(
         )
     if isinstance(prior, VampPrior):
         _bind(prior, encoder)
-    term.kl_divergence(posterior)  # a closed form that is demanded and missing is said here
+    term.kl_divergence(posterior)  # raises if a closed form is requested and missing
     return term
 
 
-def is_kl_of_the_decoded_draw(vae: tf_keras.Model) -> bool:
-    """Returns whether the KL, if it is estimated, is so on the one draw that is decoded."""
-    return vae._kl is not None and vae._kl.is_of_the_decoded_draw
-
-
 def is_deterministic(posterior: tfd.Distribution) -> bool:
-    """Returns whether a posterior is a point mass, the code of a plain autoencoder."""
+    """Returns whether a posterior is a point mass, as in a plain autoencoder."""
     posterior = getattr(posterior, "tensor_distribution", posterior)
     inner = getattr(posterior, "distribution", posterior)
     return isinstance(inner, (tfd.Deterministic, tfd.VectorDeterministic))
@@ -178,7 +176,7 @@ def _bind(prior: VampPrior, encoder: tf_keras.Model) -> None:
     prior.bind(encoder)
 
 
-def _wants_distribution(argument: str, output: Any) -> None:
+def _check_distribution(argument: str, output: Any) -> None:
     if not isinstance(output, tfd.Distribution):
         raise TypeError(
             f"{argument}: wanted a model that ends in a distribution layer, such as those of "
@@ -190,7 +188,7 @@ def input_shape(argument: str, model: tf_keras.Model) -> tuple[int, ...]:
     """Returns the shape of one image or latent that a network takes.
 
     Raises:
-      ValueError: for a network that is not built, or takes more than them and labels.
+      ValueError: for a network that is not built, or has inputs besides those and labels.
     """
     spec = model.save_spec()
     if spec is None:

@@ -1,4 +1,7 @@
-"""What a VAE is trained on: bounds on log p(x), and what holds the KL to a rate."""
+"""Objectives of a VAE: bounds on log p(x), free bits and target rates.
+
+The mathematics alone; `VAE` puts them together.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,11 +13,13 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.distributions import divergences
 from tfpvae.layers.likelihoods.base import DENSITY
-from tfpvae.models import conditioning, estimators, introspection
+from tfpvae.models import conditioning, introspection
 
 tfd = tfp.distributions
 
 OBJECTIVES = ("elbo", "iwae", "dreg")
+# Arguments of `VAE` that define its objective.
+SETTINGS = ("objective", "num_samples", "free_bits", "target_rate", "dequantize")
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
@@ -24,25 +29,29 @@ def negative_log_likelihood(images: tf.Tensor, likelihood: tfd.Distribution) -> 
 
 
 class Terms(NamedTuple):
-    """Terms of the objective for one batch.
+    """Terms of the loss of one batch.
 
     Attributes:
-      loss: of each image, on the objective, [B] nats.
-      nll: -log p(x|z), the mean over draws, [B] nats.
-      kl: KL(q(z|x) || p(z)), [B] nats.
-      mean: of p(x|z), the mean over draws, [B, H, W, C].
-      rest: the sum of the layers' own regularizers, a scalar.
+      loss: the objective of each image, [B], nats.
+      nll: -log p(x|z) of each image, the mean over draws, [B], nats.
+      kl: KL(q(z|x) || p(z)) of each image, [B], nats.
+      mean: the mean of p(x|z), averaged over draws, [B, H, W, C].
+      regularization: the sum of the layers' own regularization losses, a scalar.
     """
 
     loss: tf.Tensor
     nll: tf.Tensor
     kl: tf.Tensor
     mean: tf.Tensor
-    rest: tf.Tensor
+    regularization: tf.Tensor
 
 
 def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
-    """Raises unless the settings of a VAE's objective are valid and go together."""
+    """Checks that the settings of a VAE's objective are valid and fit each other.
+
+    Raises:
+      TypeError, ValueError: naming the setting.
+    """
     _checks.one_of("objective", vae.objective, OBJECTIVES)
     _checks.whole_number("num_samples", vae.num_samples)
     _checks.finite_number("free_bits", vae.free_bits, minimum=0)
@@ -50,9 +59,9 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
         _checks.finite_number("target_rate", vae.target_rate, minimum=0)
     if vae.free_bits and vae.target_rate is not None:
         raise ValueError("target_rate: wanted free_bits or a target_rate, got both.")
-    of_a_kl = {"free_bits": vae.free_bits, "target_rate": vae.target_rate is not None}
-    for argument, given in of_a_kl.items():
-        if given and vae.objective != "elbo":
+    of_the_kl = {"free_bits": vae.free_bits, "target_rate": vae.target_rate is not None}
+    for argument, is_set in of_the_kl.items():
+        if is_set and vae.objective != "elbo":
             raise ValueError(
                 f"{argument}: wanted the objective 'elbo', in which the KL stands by itself, got "
                 f"{vae.objective!r}."
@@ -63,7 +72,7 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
             "dequantize: wanted a likelihood that is a density, such as 'continuous_bernoulli' or "
             f"'normal', got one that is a {introspection.scores(vae.decoder)!r}."
         )
-    plain = vae.objective == "elbo" and vae.num_samples == 1 and not any(of_a_kl.values())
+    plain = vae.objective == "elbo" and vae.num_samples == 1 and not any(of_the_kl.values())
     if vae.prior is None and not plain:
         raise ValueError(
             "objective: wanted 'elbo' with one draw for a plain autoencoder, whose posterior is a "
@@ -75,10 +84,10 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
 
 
 def check_loss(vae: tf_keras.Model, loss: Callable) -> None:
-    """Raises unless a custom loss returns one number for each image.
+    """Checks that a custom loss returns one number per image.
 
     Raises:
-      ValueError: for a loss of each pixel, or of a whole batch.
+      ValueError: for a loss per pixel, or of a whole batch.
     """
     labels = None if vae.num_classes is None else tf.zeros([2], tf.int32)
     latents = tf.zeros([2, introspection.input_shape("decoder", vae.decoder)[0]])
@@ -93,71 +102,24 @@ def check_loss(vae: tf_keras.Model, loss: Callable) -> None:
         )
 
 
-def terms(
-    vae: tf_keras.Model,
-    given: Any,
-    targets: tf.Tensor,
-    training: bool,
-    seed: tf.Tensor,
-    present: tf.Tensor | None = None,
-) -> Terms:
-    """Returns the loss of each image on the VAE's objective, its nll, its KL and its mean.
+def draw_latents(posterior: tfd.Distribution, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+    """Draws z ~ q(z|x), [S, B, D]; a single one is the tensor that stands for the posterior.
 
-    Beside them stands what the networks' own layers add to the loss of a batch.
-
-    Args:
-      vae: a `VAE`.
-      given: what the encoder is given, images [B, H, W, C] or [images, labels].
-      targets: what is to be reconstructed, [B, H, W, C].
-      training: whether the networks train.
-      seed: of the draws of z, int32 [2].
-      present: see `batch_mean`.
+    That tensor is a draw, too, unless the layer has another `convert_to_tensor_fn`.
     """
-    posterior = vae.encoder(given, training=training)
-    latents, held = draws(posterior, vae.num_samples, seed), posterior
-    factor: list[tf.Tensor] = []
-    if vae.objective == "dreg":
-        held, latents, factor = doubly_reparameterized(posterior, latents)
-    shape = tf.shape(latents)[:2]
-    labels = conditioning.split(given)[1]
-    likelihood = vae.decoder(conditioning.draws(latents, labels), training=training)
-    loss_fn = getattr(vae, "loss", None) or negative_log_likelihood  # None before `compile`
-    nll = loss_fn(tf.tile(targets, [vae.num_samples, 1, 1, 1]), likelihood)
-    nll = tf.reshape(nll, shape)
-    # Read before the KL: a prior made of the encoder runs it again, with losses of its own.
-    rest = tf.add_n(
-        [tf.zeros([], nll.dtype), *(tf.cast(x, nll.dtype) for x in introspection.other_losses(vae))]
-    )
-    decoded = (
-        latents if vae.num_samples > 1 or introspection.is_kl_of_the_decoded_draw(vae) else None
-    )
-    kl = vae.kl_divergence(posterior, decoded, estimators.fold_in(seed, 1))
-    if vae.objective == "elbo":
-        loss = negative_elbo(nll, _counted(vae, posterior, kl, present), vae.kl_weight)
-    else:
-        log_ratio = divergences.sampled_kl(held, vae.prior, latents)
-        factor.append(normalized_weights(nll, log_ratio, vae.kl_weight))
-        loss = negative_iwae(nll, log_ratio, vae.kl_weight)
-    mean = likelihood.mean()
-    mean = tf.reduce_mean(tf.reshape(mean, tf.concat([shape, tf.shape(mean)[1:]], 0)), axis=0)
-    return Terms(loss, tf.reduce_mean(nll, axis=0), kl, mean, rest)
-
-
-def draws(posterior: tfd.Distribution, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
-    """Returns z ~ q(z|x), [S, B, D]; one alone is what stands for the posterior, if not a draw."""
-    drawn = tfd.Distribution.sample
-    if num_samples == 1 and getattr(posterior, "_convert_to_tensor_fn", drawn) is not drawn:
+    draw = tfd.Distribution.sample
+    if num_samples == 1 and getattr(posterior, "_convert_to_tensor_fn", draw) is not draw:
         return tf.convert_to_tensor(posterior)[tf.newaxis]
     return posterior.sample(num_samples, seed=seed)
 
 
 def batch_mean(values: tf.Tensor, present: tf.Tensor | None) -> tf.Tensor:
-    """Returns the mean over the images of a batch, axis 0, that are present.
+    """Returns the mean over the images of a batch, axis 0.
 
     Args:
       values: [B, ...].
-      present: [B], 1 for an image and 0 for a row that only fills up a short batch; None for a
-        batch of images alone.
+      present: [B], 1 for an image and 0 for a row that fills up a short batch; None for a batch
+        without such rows.
 
     >>> float(batch_mean(tf.constant([1.0, 3.0, 9.0]), tf.constant([1.0, 1.0, 0.0])))
     2.0
@@ -168,10 +130,17 @@ def batch_mean(values: tf.Tensor, present: tf.Tensor | None) -> tf.Tensor:
     return tf.tensordot(present, values, axes=1) / tf.reduce_sum(present)
 
 
-def _counted(
+def counted_kl(
     vae: tf_keras.Model, posterior: tfd.Distribution, kl: tf.Tensor, present: tf.Tensor | None
 ) -> tf.Tensor:
-    """Returns what of the KL enters the loss: [B], or a scalar."""
+    """Returns the part of the KL that enters the loss, [B] or a scalar, in nats.
+
+    Args:
+      vae: a `VAE`.
+      posterior: q(z|x), batch shape [B].
+      kl: KL(q(z|x) || p(z)), [B], nats.
+      present: see `batch_mean`.
+    """
     if vae.free_bits:
         return with_free_bits(posterior, vae.prior, kl, vae.free_bits, present)
     return kl if vae.target_rate is None else off_target(kl, vae.target_rate, present)
@@ -197,8 +166,8 @@ def negative_elbo(nll: tf.Tensor, kl: tf.Tensor, kl_weight: tf.Tensor | float) -
 def negative_iwae(nll: tf.Tensor, log_ratio: tf.Tensor, kl_weight: tf.Tensor | float) -> tf.Tensor:
     """Returns -log 1/S sum_s exp(-nll_s - kl_weight * log q(z_s|x) / p(z_s)).
 
-    With kl_weight 1 the negative importance-weighted bound (Burda, Grosse and Salakhutdinov 2016,
-    equation 8), which one draw makes the ELBO; another weight serves to warm up.
+    With kl_weight 1 this is the negative importance-weighted bound (Burda, Grosse and Salakhutdinov
+    2016, equation 8), with one draw the negative ELBO. Other weights serve for warm-up.
 
     Args:
       nll: -log p(x|z), [S, B], nats.
@@ -220,17 +189,23 @@ def negative_iwae(nll: tf.Tensor, log_ratio: tf.Tensor, kl_weight: tf.Tensor | f
 def doubly_reparameterized(
     posterior: tfd.Distribution, latents: tf.Tensor
 ) -> tuple[tfd.Distribution, tf.Tensor, list[tf.Tensor]]:
-    """Returns what makes the gradient of `negative_iwae` the doubly reparameterised one.
+    """Returns a posterior and latents for the doubly reparameterized gradient.
 
-    The log weights are to be taken of the posterior that comes back, which has no gradient, at the
-    latents that come back, whose gradient is multiplied by what is put into the list: the
-    normalised weights [S, B], known only once the decoder has run. So the encoder's gradient is
-    sum_s w_s^2 d log w_s / dz_s dz_s / dphi, whose signal does not vanish beside its noise as S
-    grows, and all else has its own (Tucker, Lawson, Gu and Maddison 2019, equation 8).
+    sum_s w_s^2 d log w_s / dz_s dz_s / dphi   (Tucker, Lawson, Gu and Maddison 2019, equation 8)
+
+    is then the gradient of `negative_iwae` for the encoder, whose signal does not vanish beside its
+    noise as S grows.
+
+    Compute the log weights with the returned posterior, which has no gradient, at the returned
+    latents. Their gradient is multiplied by the normalized weights w [S, B], which are known only
+    after the decoder has run: append them to the returned list then.
 
     Args:
       posterior: q(z|x), batch shape [B].
       latents: draws of it with their gradient, [S, B, D].
+
+    Returns:
+      The posterior without gradient, the latents, and the empty list.
 
     Raises:
       ValueError: for a posterior whose parameters are inside a network, as those of a flow.
@@ -243,20 +218,20 @@ def doubly_reparameterized(
             "objective: wanted a posterior whose parameters are tensors for 'dreg', got "
             f"{type(inner).__name__}. 'iwae' takes any."
         )
-    held = tf.nest.map_structure(tf.stop_gradient, inner, expand_composites=True)
-    factor: list[tf.Tensor] = []
+    detached = tf.nest.map_structure(tf.stop_gradient, inner, expand_composites=True)
+    weights: list[tf.Tensor] = []
 
     @tf.custom_gradient
     def identity(z):
-        return tf.identity(z), lambda gradient: gradient * factor[0][..., tf.newaxis]
+        return tf.identity(z), lambda gradient: gradient * weights[0][..., tf.newaxis]
 
-    return held, identity(latents), factor
+    return detached, identity(latents), weights
 
 
 def normalized_weights(
     nll: tf.Tensor, log_ratio: tf.Tensor, kl_weight: tf.Tensor | float
 ) -> tf.Tensor:
-    """Returns the importance weights of the draws of an image, which sum to 1: [S, B].
+    """Returns the importance weights of the draws, which sum to 1 over them: [S, B].
 
     >>> normalized_weights(tf.zeros([4, 1]), tf.zeros([4, 1]), 1.0).numpy()[:, 0].tolist()
     [0.25, 0.25, 0.25, 0.25]
@@ -271,17 +246,18 @@ def with_free_bits(
     free_bits: float,
     present: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Returns the KL with a part of it free: nothing is won by going below.
+    """Returns the KL of a batch, at least free_bits per latent dimension.
 
-    sum_d max(mean over the batch of KL_d, free_bits) where posterior and prior are normals with
-    independent dimensions; else, the dimensions having no KL of their own, max(mean of the KL,
-    D * free_bits) (Kingma et al. 2016, equation 15).
+    sum_d max(mean over the batch of KL_d, free_bits)   (Kingma et al. 2016, equation 15)
+
+    where posterior and prior are normals with independent dimensions; else max(mean over the batch
+    of the KL, D * free_bits).
 
     Args:
       posterior: q(z|x), batch shape [B], event shape [D].
       prior: p(z), event shape [D].
       kl: KL(q || p), [B], nats.
-      free_bits: nats a latent dimension, at least 0.
+      free_bits: nats per latent dimension, at least 0.
       present: see `batch_mean`.
 
     Returns:
@@ -292,18 +268,18 @@ def with_free_bits(
     >>> float(with_free_bits(normal, prior, tf.constant([2.0]), 0.5))
     2.5
     """
-    parts = divergences.kl_per_dimension(posterior, prior)
-    if parts is None:
-        parts = kl[:, tf.newaxis]
+    kl_per_dimension = divergences.kl_per_dimension(posterior, prior)
+    if kl_per_dimension is None:
+        kl_per_dimension = kl[:, tf.newaxis]
         free_bits = free_bits * posterior.event_shape.num_elements()
-    return tf.reduce_sum(tf.maximum(batch_mean(parts, present), free_bits))
+    return tf.reduce_sum(tf.maximum(batch_mean(kl_per_dimension, present), free_bits))
 
 
 def off_target(kl: tf.Tensor, target_rate: float, present: tf.Tensor | None = None) -> tf.Tensor:
     """Returns |mean over the batch of the KL - target_rate|, a scalar in nats.
 
-    In the place of the KL it holds the rate, for any large enough weight (Burgess et al. 2018,
-    equation 8).
+    In place of the KL it holds the rate at target_rate, for any large enough weight (Burgess et al.
+    2018, equation 8).
 
     >>> float(off_target(tf.constant([1.0, 2.0]), 5.0))
     3.5

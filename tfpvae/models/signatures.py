@@ -1,4 +1,4 @@
-"""The signatures of a SavedModel: a VAE for those who have TensorFlow and nothing else."""
+"""The signatures of a SavedModel, which loads with TensorFlow alone."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tfpvae.models import conditioning, estimators, introspection
 
 
 def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.ConcreteFunction]:
-    """Returns the signatures of a VAE: tensors in and out, by name, any batch size.
+    """Builds the signatures of a VAE: tensors in and out, by name, for any batch size.
 
     encode: images -> mean, stddev, and scale_tril where there is one
     decode: latents -> mean
@@ -18,8 +18,8 @@ def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.Con
     sample: num_samples (int32), seed (int32 [2]) -> images
     elbo: images, seed (int32 [2]) -> elbo, nll, kl (each [B], nats)
 
-    A plain autoencoder has no prior, and so neither of the last two. Those of a conditional VAE all
-    take labels (int32 [B]) as well.
+    A plain autoencoder, which has no prior, lacks the last two. All of a conditional VAE also take
+    labels (int32 [B]).
 
     Raises:
       ValueError: if Keras' floatx is another than that of the weights.
@@ -37,10 +37,10 @@ def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.Con
 
     def encode(images, *labels):
         posterior = vae.encoder(conditioning.join(images, *labels))
-        answer = {"mean": posterior.mean(), "stddev": posterior.stddev()}
+        outputs = {"mean": posterior.mean(), "stddev": posterior.stddev()}
         if "scale_tril" in posterior.parameters:
-            answer["scale_tril"] = posterior.parameters["scale_tril"]
-        return answer
+            outputs["scale_tril"] = posterior.parameters["scale_tril"]
+        return outputs
 
     def decode(latents, *labels):
         return {"mean": vae.decoder(conditioning.join(latents, *labels)).mean()}
@@ -54,8 +54,8 @@ def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.Con
     def elbo(images, seed, *labels):
         # The seed of the first pass of VAE.elbo.
         first = estimators.fold_in(seed, 0)
-        given = conditioning.join(estimators.pixels(vae, images, seed), *labels)
-        nll, kl = estimators.nll_and_kl(vae, given, tf.constant(1), first)
+        inputs = conditioning.join(estimators.pixels(vae, images, seed), *labels)
+        nll, kl = estimators.nll_and_kl(vae, inputs, tf.constant(1), first)
         return {"elbo": -(nll + kl), "nll": nll, "kl": kl}
 
     functions: list[Callable] = [encode, decode, reconstruct]
@@ -64,6 +64,6 @@ def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.Con
     built = {}
     for function in functions:
         arguments = function.__code__.co_varnames[: function.__code__.co_argcount]
-        given = [*(specs[argument] for argument in arguments), *labels]
-        built[function.__name__] = tf.function(function).get_concrete_function(*given)
+        function_specs = [*(specs[argument] for argument in arguments), *labels]
+        built[function.__name__] = tf.function(function).get_concrete_function(*function_specs)
     return built | {"serving_default": built["reconstruct"]}

@@ -1,7 +1,4 @@
-"""One step of training or scoring, and how Keras is made to run many.
-
-By default a step is what Keras compiles; where XLA pays, many steps are one program.
-"""
+"""One step of training or scoring, and the functions by which Keras runs many."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,52 +7,78 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae.models import conditioning, estimators, inputs, objectives
-from tfpvae.models.probabilistic import Answers
-from tfpvae.training import batch_checks, checkpoint_state, execution, xla_loop
+from tfpvae.models import conditioning, estimators, network_inputs, objectives
+from tfpvae.training import batch_checks, checkpoint_state, xla_loop
+from tfpvae.training.execution import Execution
 
 tfd = tfp.distributions
 
 
 class Mean(tf_keras.metrics.Mean):
-    """Mean that is NaN, not 0, of no value at all."""
+    """Mean that is NaN, not 0, of no values."""
 
     def result(self) -> tf.Tensor:
         return self.total / self.count
 
     def load_own_variables(self, store: Any) -> None:
-        """Does nothing: sums begin anew, and Keras cannot assign them under a strategy."""
+        """Does nothing: sums start anew, and Keras cannot assign them under a strategy."""
 
 
-class Steps(Answers):
-    """The steps of `VAE`; it has the parts that `Answers` asks for, and an objective.
+class StepsMixin(tf_keras.Model):
+    """Mixin of `VAE` with the steps of `fit`, `evaluate` and `predict`.
 
-    What `compile` sets: whether XLA compiles steps, whether there are metrics of a user's own, and
-    what of a training is in its backups.
+    By default Keras compiles a step; where XLA pays, many steps are one program.
+
+    Attributes:
+      image_shape: (H, W, C).
+      num_classes: of a conditional VAE; else None.
+      prior: p(z), or None for a plain autoencoder.
+      training_state: seed and stop flag of a training, set by `compile`.
     """
 
-    train_function: Callable | None  # Keras' own, made anew where they are None
+    image_shape: tuple[int, int, int]
+    num_classes: int | None
+    prior: tfd.Distribution | None
+    training_state: checkpoint_state.CheckpointState
+    _loss_terms: Callable[..., objectives.Terms]
+    _execution: Execution
+    # Functions of Keras, made when they are None.
+    train_function: Callable | None
     test_function: Callable | None
-    _by_xla: bool
-    _has_metrics: bool
-    _progress: checkpoint_state.Progress
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._has_strategy = tf.distribute.has_strategy()  # for several devices or machines
+        # Past Keras' tracking, which counts metrics among the weights.
+        object.__setattr__(self, "_means", [])
+
+    @property
+    def metrics(self) -> list[tf_keras.metrics.Metric]:
+        """The means of loss, nll, kl and elbo, and the metrics given to `compile`."""
+        if not self._means:
+            names = ("loss", "nll", "kl") if self.prior is None else ("loss", "nll", "kl", "elbo")
+            self._means.extend(Mean(name) for name in names)
+        return [*self._means, *super().metrics]
+
+    @property
+    def execution(self) -> Execution:
+        """How steps run, as `compile` decided; plain ones where `run_eagerly` is set later."""
+        return Execution() if self.run_eagerly else self._execution
+
+    # Steps
 
     def train_step(self, data):
-        """Returns the metrics of one step of the optimizer on -ELBO."""
-        return self._noted(*self._run(self._learn, data))
+        """Updates the weights with one batch, and returns the metrics."""
+        return self._report(*self._run(self._train_on, data))
 
     def test_step(self, data):
-        """Returns the metrics of one batch."""
-        return self._noted(*self._run(self._score, data))
+        """Returns the metrics after one more batch."""
+        return self._report(*self._run(self._score, data))
 
     def predict_step(self, data):
         """Returns the reconstructions of one batch."""
         images, labels, _, _ = self._checked(data)
-        with inputs.trusted():
+        with network_inputs.trusted():
             return estimators.reconstruct(self, conditioning.join(images, labels))
 
     def _checked(self, data: Any) -> tuple:
@@ -66,24 +89,24 @@ class Steps(Answers):
         """Runs one step on a batch that is checked outside of XLA."""
         images, labels, targets, sample_weight = self._checked(data)
         data = images, targets if labels is None else labels, sample_weight
-        if self._compiles_each_step():
+        if self.execution.each_by_xla:
             step = tf.function(step, jit_compile=True, reduce_retracing=True)
-        # Without data nothing runs, not even the count of the optimizer's steps.
-        with tf.control_dependencies([images]), inputs.trusted():
+        # Without valid data nothing runs, not even the count of the optimizer's steps.
+        with tf.control_dependencies([images]), network_inputs.trusted():
             return step(data)
 
-    def _score(self, data: Any) -> tuple[dict, tuple]:
-        return self._objective(data, training=False)[1:]
+    def _score(self, data: Any, present: tf.Tensor | None = None) -> tuple[dict, tuple]:
+        return self._objective(data, training=False, present=present)[1:]
 
-    def _learn(self, data: Any, present: tf.Tensor | None = None) -> tuple[dict, tuple]:
-        share = _share(data)
+    def _train_on(self, data: Any, present: tf.Tensor | None = None) -> tuple[dict, tuple]:
+        share = _share_of_batch(data)
         with tf.GradientTape() as tape:
             loss, reported, compared = self._objective(data, training=True, present=present)
             loss = loss * tf.cast(share, loss.dtype)  # the optimizer sums over replicas
         weights = self.trainable_variables
         if self._has_strategy or not isinstance(self.optimizer, tf_keras.optimizers.Optimizer):
             self.optimizer.minimize(loss, weights, tape=tape)
-        else:  # there is nothing to add up, for which Keras would keep the graph forever
+        else:  # with nothing to aggregate, for which Keras would keep the graph forever
             gradients = self.optimizer.compute_gradients(loss, weights, tape)
             self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
         return reported, compared
@@ -91,36 +114,35 @@ class Steps(Answers):
     def _objective(
         self, data: Any, training: bool, present: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, dict, tuple]:
-        """Returns the loss, what is reported of each image, and what metrics of a user compare."""
-        found = conditioning.unpacked(data, self.num_classes)
-        images, labels, targets, sample_weight = found
+        """Returns the loss, the values to report of each image, and the arguments of metrics."""
+        images, labels, targets, sample_weight = conditioning.unpacked(data, self.num_classes)
         seed = self._seed(training)
         images = estimators.pixels(self, images, seed)
         if targets is None:
             targets = images
         else:
             targets = estimators.pixels(self, targets, estimators.fold_in(seed, 2))
-        given = conditioning.join(images, labels)
-        terms = objectives.terms(self, given, targets, training, seed, present)
-        loss, nll, kl, mean, rest = terms
-        weight = tf.ones([], nll.dtype)
-        if sample_weight is not None:  # Keras hands over [B, 1]
-            weight = tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
-        losses = weight * loss + rest
-        reported = {"loss": losses, "nll": weight * nll, "kl": weight * kl}
-        reported["elbo"] = -reported["nll"] - reported["kl"]
-        compared = images, targets, mean, sample_weight
+        inputs = conditioning.join(images, labels)
+        terms = self._loss_terms(inputs, targets, training, seed, present)
+        weight = tf.ones([], terms.nll.dtype)
+        if sample_weight is not None:  # Keras passes [B, 1]
+            weight = tf.reshape(tf.cast(sample_weight, weight.dtype), tf.shape(terms.nll))
+        losses = weight * terms.loss + terms.regularization
+        nll, kl = weight * terms.nll, weight * terms.kl
+        reported = {"loss": losses, "nll": nll, "kl": kl, "elbo": -nll - kl}
+        compared = images, targets, terms.mean, sample_weight
         return objectives.batch_mean(losses, present), reported, compared
 
-    def _noted(self, reported: dict, compared: tuple) -> dict:
-        """Returns the metrics, which have seen one more batch."""
+    def _report(self, reported: dict, compared: tuple) -> dict:
+        """Updates the metrics with one more batch, and returns their results."""
         for metric in self._means:
             metric.update_state(reported[metric.name])
         return self.compute_metrics(*compared)
 
     def _seed(self, training: bool) -> tf.Tensor:
-        """Returns the seed of one step: of its number, so that it draws the same when resumed."""
-        seed = estimators.fold_in(self._progress.seed, tf.cast(self.optimizer.iterations, tf.int32))
+        """Returns the seed of a step, from its number: a resumed training draws the same."""
+        step = tf.cast(self.optimizer.iterations, tf.int32)
+        seed = estimators.fold_in(self.training_state.seed, step)
         if not training:
             seed = estimators.fold_in(seed, tf.cast(self._test_counter, tf.int32))
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
@@ -128,37 +150,38 @@ class Steps(Answers):
             seed = estimators.fold_in(seed, replica)
         return seed
 
+    # Functions that run many steps
+
     def make_train_function(self, force=False):
-        """Returns what `fit` calls: many steps compiled as one where that pays."""
-        is_made = self.train_function is None or force
-        if is_made and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):
-            # Variables made inside would have the step traced twice; XLA takes none at all.
+        """Returns the function that `fit` calls: one program of many steps where that pays."""
+        is_due = self.train_function is None or force
+        if is_due and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):
+            # Variables made inside would trace the step twice, and XLA allows none.
             self.optimizer.build(self.trainable_variables)
-        if is_made and self._runs_in_loops():
-            step = lambda data, present: self._learn(data, present)[0]  # noqa: E731
-            self.train_function = self._loop(step, self._train_counter)
+        if is_due and self.execution.in_loops:
+            self.train_function = self._loop(self._train_on, self._train_counter)
             self.train_tf_function = self.train_function
-        return super().make_train_function(force and not self._runs_in_loops())
+        return super().make_train_function(force and not self.execution.in_loops)
 
     def make_test_function(self, force=False):
-        """Returns what `evaluate` calls: many steps compiled as one where that pays."""
-        if (self.test_function is None or force) and self._runs_in_loops():
-            step = lambda data, present: self._objective(data, False, present)[1]  # noqa: E731
-            self.test_function = self._loop(step, self._test_counter)
-        return super().make_test_function(force and not self._runs_in_loops())
+        """Returns the function that `evaluate` calls: one program of many steps where that pays."""
+        if (self.test_function is None or force) and self.execution.in_loops:
+            self.test_function = self._loop(self._score, self._test_counter)
+        return super().make_test_function(force and not self.execution.in_loops)
 
     def _loop(self, step: Callable, counter: tf.Variable) -> Callable:
-        """Returns many steps as one, whose sums the metrics see once a call."""
+        """Returns one program of many steps; the metrics get the sums of each call."""
+        means = [metric for metric in self.metrics if isinstance(metric, Mean)]
 
-        def summed(data: Any, present: tf.Tensor) -> tf.Tensor:
-            reported = step(data, present)
+        def sums(data: Any, present: tf.Tensor) -> tf.Tensor:
+            reported, _ = step(data, present)
             counter.assign_add(1)
             present = tf.cast(present, reported["loss"].dtype)
-            values = [reported[metric.name] + 0 * present for metric in self._means]
+            values = [reported[metric.name] + 0 * present for metric in means]
             return tf.linalg.matvec([*values, present], present)
 
         def results(sums: tf.Tensor) -> dict:
-            for metric, total in zip(self._means, tf.unstack(sums[:-1]), strict=True):
+            for metric, total in zip(means, tf.unstack(sums[:-1]), strict=True):
                 metric.update_state(total / sums[-1], sample_weight=sums[-1])
             return self.get_metrics_result()
 
@@ -166,9 +189,8 @@ class Steps(Answers):
             batch = conditioning.unpacked(data, self.num_classes)
             return batch_checks.fault(batch, self.image_shape, self.num_classes)
 
-        count = len(self._means) + 1
         return xla_loop.many_steps(
-            summed, results, count, self._steps_per_execution, self._spec, fault
+            sums, results, len(means) + 1, self._steps_per_execution, self._spec, fault
         )
 
     def _spec(self, spec: Any) -> Any:
@@ -186,37 +208,16 @@ class Steps(Answers):
 
         return tf.nest.map_structure(whole, spec)
 
-    def _xla_pays(self) -> bool:
-        """Returns whether XLA is known to take all that a step consists of, and pays."""
-        own = (type(self.prior).__module__ or "").split(".")[0]
-        return (
-            self._steps_are_own()
-            and self.loss is objectives.negative_log_likelihood
-            and own in ("builtins", "tensorflow_probability", "tfpvae")
-            and execution.xla_pays(self)
-        )
-
-    def _compiles_each_step(self) -> bool:
-        is_own = self._has_own_steps() and not self.run_eagerly
-        return self._by_xla and is_own and not self._runs_in_loops()
-
-    def _steps_are_own(self) -> bool:
-        return self._has_own_steps() and not self.run_eagerly and not self._has_metrics
-
     def _has_own_steps(self) -> bool:
         """Returns whether no subclass and no strategy changes what a step is."""
-        names = ("train_step", "test_step", "_learn", "_objective")
-        is_same = all(getattr(type(self), name) is getattr(Steps, name) for name in names)
+        names = ("train_step", "test_step", "_train_on", "_objective")
+        is_same = all(getattr(type(self), name) is getattr(StepsMixin, name) for name in names)
         return is_same and not self._has_strategy
 
-    def _runs_in_loops(self) -> bool:
-        is_new = isinstance(self.optimizer, tf_keras.optimizers.Optimizer)
-        return self._by_xla and execution.is_dense(self) and is_new and self._steps_are_own()
 
-
-def _share(data: Any) -> tf.Tensor | float:
-    """Returns which part of a step's images one replica has: 1 of all, 0 of none."""
+def _share_of_batch(data: Any) -> tf.Tensor | float:
+    """Returns the share of a batch's images that this replica has: 1 for all, 0 for none."""
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return 1.0
-    mine = tf.cast(tf.shape(tf.nest.flatten(data)[0])[0], tf.float32)
-    return mine / tf.distribute.get_replica_context().all_reduce("SUM", mine)
+    images = tf.cast(tf.shape(tf.nest.flatten(data)[0])[0], tf.float32)
+    return images / tf.distribute.get_replica_context().all_reduce("SUM", images)

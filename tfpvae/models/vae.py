@@ -1,6 +1,9 @@
-"""The model: an encoder, a decoder and a prior; its loss, and saving."""
+"""The VAE: an encoder, a decoder and a prior; its loss; and its config.
 
-from pathlib import Path
+Three mixins add the rest: `FittingMixin` (compile, fit, evaluate, predict), `ProbabilisticMixin`
+(encode, decode, sample, elbo and more) and `FilesMixin` (save, load_weights).
+"""
+
 from typing import Any
 
 import tensorflow as tf
@@ -8,59 +11,55 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.distributions import divergences
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
-from tfpvae.models import conditioning, estimators, inputs, introspection, objectives
-from tfpvae.models.fitting import Training
-from tfpvae.models.signatures import build_signatures
-from tfpvae.models.steps import Mean
-from tfpvae.saving import atomic, finite_weights, safe_mode
+from tfpvae.models import conditioning, estimators, introspection, network_inputs, objectives
+from tfpvae.models.files import FilesMixin
+from tfpvae.models.fitting import FittingMixin
+from tfpvae.models.probabilistic import ProbabilisticMixin
+from tfpvae.saving import safe_mode
 from tfpvae.schedules import is_schedule
 from tfpvae.training import checkpoint_state
-from tfpvae.training.checkpoint_state import state
 
 tfd = tfp.distributions
 
-_SETTINGS = ("objective", "num_samples", "free_bits", "target_rate", "dequantize")
 
+@tf_keras.saving.register_keras_serializable(package="tfpvae")
+class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
+    """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on the negative ELBO.
 
-_register = tf_keras.saving.register_keras_serializable(package="tfpvae")
+    loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) || p(z))]
 
+    with the objective "elbo" and z ~ q(z|x), plus the regularization losses of the layers of both
+    networks (Kingma and Welling 2014, equation 10). `fit` and `evaluate` report the loss and,
+    whatever the objective and its weights, nll, kl and elbo = -nll - kl, in nats per image.
 
-@_register
-class VAE(Training):
-    """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on -ELBO.
+    Images are float in [0, 1] or uint8, which is divided by 255 in the graph.
 
-    With the objective "elbo", loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) ||
-    p(z))], the first a mean over draws z ~ q(z|x), plus the regularization losses of the two
-    networks' own layers (Kingma and Welling 2014, equation 10). `fit` and `evaluate` report loss,
-    and, whatever the objective and its weights, nll, kl and elbo = -nll - kl: nats an image.
-
-    Images are float in [0, 1] or uint8, which are divided by 255 in the graph.
-
-    Of networks that take labels [B] as well, whole numbers that go through a `layers.OneHot`, the
-    VAE is conditional: q(z|x, y), p(x|z, y) and p(z), and wherever images or latents go in their
-    labels do too (Sohn, Lee and Yan 2015, equation 4).
+    Networks that also take labels [B], whole numbers that go through a `layers.OneHot`, make a
+    conditional VAE: q(z|x, y), p(x|z, y) and p(z). Wherever it takes images or latents, it takes
+    their labels too (Sohn, Lee and Yan 2015, equation 4).
 
     Args:
       encoder: a built `tf_keras` model, images [B, H, W, C] -> q(z|x); or [images, labels].
       decoder: a built `tf_keras` model, latents [B, D] -> p(x|z); or [latents, labels].
       prior: p(z), a `tfd.Distribution` of event shape [D], or the whole KL term, a
-        `tfpvae.layers.KLDivergenceRegularizer`; None for the one of the encoder. A plain
-        autoencoder, of a deterministic posterior, has none.
+        `tfpvae.layers.KLDivergenceRegularizer`; None for the prior of the encoder. A plain
+        autoencoder, whose posterior is deterministic, has none.
       name: of the model.
-      objective: what is trained on: "elbo"; "iwae", the importance-weighted bound of num_samples
-        draws; "dreg", the same with the doubly reparameterised gradient. See `objectives`.
-      num_samples: S, draws of z an image at each step.
-      free_bits: nats of the KL of a latent dimension that cost nothing; with "elbo" alone.
-      target_rate: nats that the KL is held to: kl_weight * |KL - target_rate| takes the place of
-        kl_weight * KL; with "elbo" alone.
-      dequantize: whether uniform noise of one level is added to 8-bit pixels, (255 x + u) / 256,
-        wherever they are trained on or scored, so that a density of them means something (Theis,
-        van den Oord and Bethge 2016, section 3.1).
+      objective: "elbo"; "iwae", the importance-weighted bound of num_samples draws; "dreg", the
+        same bound with the doubly reparameterized gradient. See `objectives`.
+      num_samples: S, the draws of z per image in each step, at least 1.
+      free_bits: nats per latent dimension that the KL costs nothing for, at least 0; "elbo" only.
+      target_rate: nats at which the KL is held: kl_weight * |KL - target_rate| replaces
+        kl_weight * KL; "elbo" only.
+      dequantize: whether 8-bit pixels get uniform noise of one level, (255 x + u) / 256, wherever
+        they are trained on or scored, so that their density is meaningful (Theis, van den Oord and
+        Bethge 2016, section 3.1).
 
     Raises:
-      TypeError, ValueError: if the two do not end in distributions or do not fit each other, or
-        there is no prior.
+      TypeError, ValueError: if the networks do not end in distributions, do not fit each other, or
+        have no prior.
 
     >>> import numpy as np
     >>> import tfpvae
@@ -70,8 +69,6 @@ class VAE(Training):
     >>> sorted(history.history), vae.sample(2, seed=0).shape
     (['elbo', 'kl', 'loss', 'nll'], TensorShape([2, 28, 28, 1]))
     """
-
-    last_saved: str | None = None  # where to
 
     def __init__(
         self,
@@ -93,54 +90,57 @@ class VAE(Training):
         self.free_bits, self.target_rate = free_bits, target_rate
         self.dequantize = dequantize
         self.image_shape, self.num_classes, posterior = introspection.probe(encoder, decoder)
-        self.encoder = encoder
-        self.decoder = decoder
-        inputs.adapt(self, has_bounds=introspection.has_bounds(decoder))
+        self.encoder, self.decoder = encoder, decoder
+        network_inputs.adapt(self, has_bounds=introspection.has_bounds(decoder))
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
-        object.__setattr__(self, "_kl", introspection.kl_term(encoder, posterior, prior))
+        kl_regularizer = introspection.kl_term(encoder, posterior, prior)
+        object.__setattr__(self, "_kl_regularizer", kl_regularizer)
         objectives.check(self, posterior)
         self._prior_is_given = prior is not None
         self._prior_variables = [] if prior is None else list(self.prior.variables)
-        # Past it too, since Keras counts the metrics it tracks among the weights.
-        names = ("loss", "nll", "kl") if self._kl is None else ("loss", "nll", "kl", "elbo")
-        object.__setattr__(self, "_means", [Mean(name) for name in names])
         # Keras calls a model built once it was called.
         self(conditioning.blank(self.image_shape, self.num_classes))
         self._clear_losses()
 
     @property
-    def prior(self) -> Any:
+    def prior(self) -> Any:  # type: ignore[override]
         """p(z), a `tfd.Distribution`, or None for a plain autoencoder."""
-        return self._kl and self._kl.distribution_b
+        return self.kl_regularizer and self.kl_regularizer.distribution_b
+
+    @property
+    def kl_regularizer(self) -> KLDivergenceRegularizer | None:  # type: ignore[override]
+        """The KL term of the loss, or None for a plain autoencoder."""
+        return self._kl_regularizer
 
     @property
     def kl_weight(self) -> Any:
-        """The factor of the KL in the loss; a schedule's, a scalar tensor, at the present step."""
+        """The factor of the KL in the loss; with a schedule, a scalar tensor: its current value."""
         optimizer = getattr(self, "optimizer", None)
         step = 0 if optimizer is None else optimizer.iterations
-        return 1.0 if self._kl is None else self._kl.weight_at(step)
+        return 1.0 if self.kl_regularizer is None else self.kl_regularizer.weight_at(step)
 
     @property
     def kl_method(self) -> str | None:
         """How the KL is computed, "exact" or "monte_carlo"; None for a plain autoencoder."""
         posterior = self.encoder(conditioning.blank(self.image_shape, self.num_classes))
-        return self._kl and self._kl.kl_method(posterior)
+        return self.kl_regularizer and self.kl_regularizer.kl_method(posterior)
 
     @property
-    def warmup_steps(self) -> int:
-        """The step of the optimizer from which on kl_weight is the one it ends with."""
-        return getattr(self._kl and self._kl.weight, "warmup_steps", 0)
+    def warmup_steps(self) -> int:  # type: ignore[override]
+        """The optimizer step at which kl_weight reaches its final value."""
+        weight = self.kl_regularizer and self.kl_regularizer.weight
+        return getattr(weight, "warmup_steps", 0)
 
     @property
-    def metrics(self) -> list[tf_keras.metrics.Metric]:
-        """The means of loss, nll, kl and elbo, and the metrics given to `compile`."""
-        return [*self._means, *super().metrics]
+    def settings(self) -> dict[str, Any]:
+        """The arguments of this VAE that define its objective, by name."""
+        return {name: getattr(self, name) for name in objectives.SETTINGS}
 
     def build_from_config(self, config: dict) -> None:
-        """Does nothing: a VAE is built as soon as it is made."""
+        """Does nothing: the constructor builds a VAE."""
 
     def call(self, images: Any, training: bool | None = None) -> tfd.Distribution:
-        """Returns p(x|z) for one z ~ q(z|x) an image; of a conditional VAE for [images, labels]."""
+        """Returns p(x|z) at a draw z ~ q(z|x) of each image, or of [images, labels]."""
         images, labels = conditioning.split(images)
         training = False if training is None else training
         posterior = self.encoder(conditioning.join(images, labels), training=training)
@@ -149,47 +149,32 @@ class VAE(Training):
         latents = conditioning.join(tf.convert_to_tensor(posterior), labels)
         return self.decoder(latents, training=training)
 
-    @property
-    def losses(self) -> list[tf.Tensor]:
-        """The losses besides the nll: kl_weight * KL, and what the layers add.
-
-        The KL is what `fit` trains on. That of a prior given to this VAE, or with a schedule as
-        its weight, belongs to the last `vae(images)`; any other to the last pass of the encoder.
-        `free_bits`, `target_rate` and the objectives "iwae" and "dreg" change more than a term of
-        the loss: with them, train on `loss_terms(images).loss`.
-        """
-        losses = super().losses
-        return introspection.without_kl_terms(losses, self.encoder) if self._adds_kl else losses
-
-    @property
-    def _adds_kl(self) -> bool:
-        """Whether the KL is not the one that the encoder's own layer adds."""
-        return self._kl is not None and (self._prior_is_given or is_schedule(self._kl.weight))
+    # The loss
 
     def loss_terms(
         self, images: Any, labels: Any = None, *, seed: Any = None, training: bool = True
     ) -> objectives.Terms:
         """Computes the terms that `fit` trains on, for custom training loops.
 
+        The loss of a batch is the mean of `loss` over its images, plus `regularization`.
+
         Args:
           images: [B, H, W, C], float in [0, 1] or uint8.
           labels: of a conditional VAE, whole numbers [B], or one for all images.
-          seed: of the draws of z; None for new draws each time, else an int or two of them.
+          seed: of the draws of z: an int or a pair of ints, or None for new draws each time.
           training: whether layers such as dropout run as in training.
 
         Returns:
-          `objectives.Terms`: `loss`, `nll` and `kl` of each image, [B] nats; `mean`, the mean of
-          p(x|z), [B, H, W, C]; `rest`, what the layers' own regularizers add, a scalar. The loss of
-          a batch is the mean of `loss`, plus `rest`.
+          `objectives.Terms`, whose `loss`, `nll` and `kl` are [B], in nats.
 
         Raises:
-          ValueError, TypeError: for images or labels that are wrong.
+          ValueError, TypeError: for invalid images or labels.
 
         >>> import tfpvae
         >>> vae = tfpvae.build_vae("dense")
         >>> with tf.GradientTape() as tape:
         ...     terms = vae.loss_terms(tf.zeros([8, 28, 28, 1]), seed=0)
-        ...     loss = tf.reduce_mean(terms.loss) + terms.rest
+        ...     loss = tf.reduce_mean(terms.loss) + terms.regularization
         >>> gradients = tape.gradient(loss, vae.trainable_variables)
         >>> all(gradient is not None for gradient in gradients)
         True
@@ -199,103 +184,117 @@ class VAE(Training):
         labels = conditioning.labels_of(self, labels, images)
         seed = _checks.seed(seed)
         targets = estimators.pixels(self, images, seed)
-        given = conditioning.join(targets, labels)
-        return objectives.terms(self, given, targets, training, seed)
+        return self._loss_terms(conditioning.join(targets, labels), targets, training, seed)
 
-    # Saving
-
-    def save(
+    def _loss_terms(
         self,
-        filepath: str | Path,
-        overwrite: bool = True,
-        save_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Writes the whole model: a `.keras` file, or a folder that is a SavedModel.
-
-        `tf_keras.models.load_model` brings either back as a VAE that returns distributions and
-        goes on training. The folder answers to TensorFlow alone too: its signatures are encode,
-        decode, reconstruct, sample and elbo.
+        inputs: Any,
+        targets: tf.Tensor,
+        training: bool,
+        seed: tf.Tensor,
+        present: tf.Tensor | None = None,
+    ) -> objectives.Terms:
+        """Computes the terms of the loss for the inputs of the encoder; see `loss_terms`.
 
         Args:
-          filepath: where to; a name that ends in `.keras` makes a file.
-          overwrite: whether to replace what is there without asking.
-          save_format: "tf", "keras" or "h5"; None to go by the name.
-          **kwargs: as in `tf_keras.Model.save`.
-
-        Raises:
-          OSError: if it cannot be written; what was there before is then as it was.
-          ValueError: if a weight is no finite number; nothing is written then.
+          inputs: images [B, H, W, C], or [images, labels].
+          targets: the images to reconstruct, [B, H, W, C].
+          training: whether the networks train.
+          seed: of the draws of z, int32 [2].
+          present: see `objectives.batch_mean`.
         """
-        is_file = str(filepath).endswith((".keras", ".h5", ".hdf5"))
-        save_format = save_format or (None if is_file else "tf")
-        if save_format == "tf":
-            # The layers are rebuilt from their configs; the signatures are for everybody else.
-            kwargs = {"signatures": build_signatures(self), "save_traces": False} | kwargs
-        finite_weights.check_weights(self)
-        if overwrite or atomic.may_replace(filepath):
-            with atomic.replacing(filepath) as path:
-                super().save(path, save_format=save_format, **kwargs)
-            self.last_saved = str(filepath)
+        posterior = self.encoder(inputs, training=training)
+        latents = objectives.draw_latents(posterior, self.num_samples, seed)  # [S, B, D]
+        weighed, decoded = posterior, latents
+        if self.objective == "dreg":
+            weighed, decoded, draw_weights = objectives.doubly_reparameterized(posterior, latents)
+        labels = conditioning.split(inputs)[1]
+        likelihood = self.decoder(conditioning.draws(decoded, labels), training=training)
+        nll = self._nll(targets, likelihood)  # [S, B]
+        # Before the KL: a prior made of the encoder runs it again, with losses of its own.
+        regularization = self._regularization(nll.dtype)
+        kl = self._kl_of_draws(posterior, latents, seed)  # [B]
+        if self.objective == "elbo":
+            loss = objectives.negative_elbo(
+                nll, objectives.counted_kl(self, posterior, kl, present), self.kl_weight
+            )
+        else:
+            log_ratio = divergences.sampled_kl(weighed, self.prior, decoded)
+            if self.objective == "dreg":
+                draw_weights.append(objectives.normalized_weights(nll, log_ratio, self.kl_weight))
+            loss = objectives.negative_iwae(nll, log_ratio, self.kl_weight)
+        mean = conditioning.by_draw(likelihood.mean(), self.num_samples)
+        return objectives.Terms(
+            loss, tf.reduce_mean(nll, 0), kl, tf.reduce_mean(mean, 0), regularization
+        )
 
-    def save_weights(
-        self,
-        filepath: str | Path,
-        overwrite: bool = True,
-        save_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Writes the weights alone, whole or not at all; as `tf_keras.Model.save_weights`.
+    def _nll(self, targets: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
+        """Returns the loss given to `compile`, by default -log p(x|z): [S, B], nats."""
+        # `loss` is None before `compile`.
+        loss = getattr(self, "loss", None) or objectives.negative_log_likelihood
+        nll = loss(tf.tile(targets, [self.num_samples, 1, 1, 1]), likelihood)
+        return tf.reshape(nll, [self.num_samples, -1])
 
-        Raises:
-          OSError, ValueError: as `save` does.
+    def _kl_of_draws(
+        self, posterior: tfd.Distribution, latents: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns KL(q(z|x) || p(z)), [B]; an estimate uses the decoded draws where it may."""
+        term = self.kl_regularizer
+        shares_draws = self.num_samples > 1 or (term is not None and term.is_of_the_decoded_draw)
+        draws = latents if shares_draws else None
+        return self.kl_divergence(posterior, draws, estimators.fold_in(seed, 1))
+
+    def _regularization(self, dtype: tf.DType) -> tf.Tensor:
+        """Returns the sum of the losses that layers added in the last pass, but for the KL."""
+        own = {id(loss) for loss in self._eager_losses}  # those of `call`
+        losses = introspection.without_kl_terms(self.losses, self.encoder)
+        losses = [tf.cast(loss, dtype) for loss in losses if id(loss) not in own]
+        return tf.add_n([tf.zeros([], dtype), *losses])
+
+    @property
+    def losses(self) -> list[tf.Tensor]:
+        """The losses besides the nll: kl_weight * KL, and those that layers add.
+
+        The KL is the one that `fit` trains on. With a prior given to this VAE, or a schedule as its
+        weight, it belongs to the last `vae(images)`; else to the last pass of the encoder.
+        `free_bits`, `target_rate` and the objectives "iwae" and "dreg" change more than one term of
+        the loss: with them, train on `loss_terms(images).loss`.
         """
-        finite_weights.check_weights(self)
-        if overwrite or atomic.may_replace(filepath):
-            with atomic.replacing(filepath) as path:
-                atomic.reserve(path, self.variables)
-                super().save_weights(path, save_format=save_format, **kwargs)
-            self.last_saved = str(filepath)
+        losses = super().losses
+        return introspection.without_kl_terms(losses, self.encoder) if self._adds_kl else losses
 
-    def load_weights(self, filepath: str | Path, *args: Any, **kwargs: Any) -> Any:
-        """Reads the weights alone, all of them or none; as `tf_keras.Model.load_weights`.
+    @property
+    def _adds_kl(self) -> bool:
+        """Whether the KL differs from the one that the encoder's own layer adds."""
+        term = self.kl_regularizer
+        return term is not None and (self._prior_is_given or is_schedule(term.weight))
 
-        Raises:
-          OSError, ValueError and others: as Keras does; the weights and the optimizer's variables
-            are then as they were.
-        """
-        held = [(variable, variable.numpy()) for variable in state(self)]
-        try:
-            return super().load_weights(filepath, *args, **kwargs)
-        except Exception:
-            for variable, value in held:  # HDF5 has some read before it comes to what is broken
-                variable.assign(value)
-            raise
+    # Plain data
 
     def get_config(self) -> dict:
         """Returns the encoder, the decoder and a given prior as plain data."""
-        serialize = tf_keras.layers.serialize  # knows both of Keras' config formats
+        serialize = tf_keras.layers.serialize  # knows both config formats of Keras
         return {
             "name": self.name,
             "encoder": serialize(self.encoder),
             "decoder": serialize(self.decoder),
-            "kl": self._kl.get_config() if self._prior_is_given else None,
-            **{name: getattr(self, name) for name in _SETTINGS},
+            "kl": self._kl_regularizer.get_config() if self._prior_is_given else None,
+            **self.settings,
         }
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "VAE":
-        """Returns the VAE that `get_config` described, with new weights.
+        """Builds the VAE that `get_config` described, with new weights.
 
         Raises:
-          ValueError: if none can be built of it, or, in safe mode, it names what is no part of one.
+          ValueError: if the config is broken or, in safe mode, names what is not part of a VAE.
         """
         with safe_mode.guarding(config):
             encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
             decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
             kl = config.get("kl")
             prior = kl and KLDivergenceRegularizer.from_config(kl)
-            settings = {name: config[name] for name in _SETTINGS if name in config}
+            settings = {name: config[name] for name in objectives.SETTINGS if name in config}
             return cls(encoder, decoder, prior=prior, name=config["name"], **settings)
 
     def compile_from_config(self, config: dict) -> None:
@@ -305,5 +304,5 @@ class VAE(Training):
             checkpoint_state.build_optimizer(self)
 
     def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
-        """Prints the layers of the two networks; as `tf_keras.Model.summary`."""
+        """Prints the layers of both networks; as `tf_keras.Model.summary`."""
         super().summary(*args, expand_nested=expand_nested, **kwargs)

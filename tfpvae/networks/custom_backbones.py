@@ -16,13 +16,12 @@ _CHANNELS_LAST = (
 Backbone: TypeAlias = str | tf_keras.Model | Callable
 
 
-def check_name(backbone: str, known: dict) -> str:
-    _checks.one_of("backbone", backbone, known)
-    return backbone
+def apply_layers(network: list, inputs: Any) -> Any:
+    """Returns the symbolic output of the layers of a backbone, one after another.
 
-
-def apply_backbone(network: list, inputs: Any) -> Any:
-    """Returns the symbolic output of a backbone on symbolic inputs."""
+    Raises:
+      ValueError, TypeError: naming the layer that does not fit.
+    """
     tensor = inputs
     for layer in network:
         _checks.keras_callable("backbone", layer)

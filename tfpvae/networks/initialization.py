@@ -15,8 +15,6 @@ import tf_keras
 from tfpvae import _checks
 
 START_SCALE = 0.3  # of q(z|x), beside the unit variance of its means
-
-
 _MOST_IMAGES = 1000  # evenly taken of all; a principal component needs no more
 
 

@@ -12,8 +12,6 @@ import tf_keras
 tfkl = tf_keras.layers
 
 Convolution = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
-
 # Pixels at once. Of 2, 4, 5, 7, 8, 10, 14 and 16 the fastest, or nearly, for the last layers of
 # "conv", "cnn" and "flowers".
 _ABREAST = 4

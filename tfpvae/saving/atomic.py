@@ -15,8 +15,6 @@ import tensorflow as tf
 from tf_keras.src.utils import io_utils
 
 _SAVED_MODEL = {"assets", "fingerprint.pb", "keras_metadata.pb", "saved_model.pb", "variables"}
-
-
 _IN_USE = ".in-use"  # a folder that another save removed lacks it, should TensorFlow recreate it
 
 

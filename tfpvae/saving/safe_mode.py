@@ -19,11 +19,7 @@ from tf_keras.src.saving import serialization_lib
 
 # The public modules of Keras with the functions and classes of a model.
 _FUNCTIONS = ("activations", "constraints", "initializers", "losses", "metrics", "regularizers")
-
-
 _CLASSES = (*_FUNCTIONS, "layers", "mixed_precision", "optimizers")
-
-
 _OTHER_CLASSES = {
     "tf_keras": ("Model", "Sequential"),
     "tf_keras.src.engine.functional": ("Functional",),
@@ -40,8 +36,6 @@ _CODE = (
 
 # Operations of TensorFlow that compute a tensor from others and do nothing else.
 _OPERATIONS = ("__operators__.", "image.", "linalg.", "math.", "nn.", "signal.")
-
-
 _MORE_OPERATIONS = (
     *("broadcast_to", "cast", "clip_by_value", "concat", "convert_to_tensor", "einsum"),
     *("expand_dims", "gather", "identity", "ones_like", "pad", "random.normal", "random.uniform"),

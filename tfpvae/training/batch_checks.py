@@ -13,19 +13,13 @@ import tf_keras
 from tfpvae import _checks
 
 RANGE = "images: wanted pixels in [0, 1], got values from"
-
-
 _SHAPE = "images: wanted shape"
-
-
 _LABELS = "labels: wanted whole numbers from 0 to"
-
-
 _WEIGHTS = "sample_weight: wanted finite numbers"
 
 
 def checked(batch: tuple, image_shape: tuple[int, ...], num_classes: int | None) -> tuple:
-    """Returns the four parts of a batch, as tensors that exist only if all of them are valid.
+    """Returns the four parts of a batch, as tensors that are computed only if all parts are valid.
 
     Args:
       batch: images, labels, targets and sample weights, as `conditioning.unpacked` returns them.
@@ -33,7 +27,7 @@ def checked(batch: tuple, image_shape: tuple[int, ...], num_classes: int | None)
       num_classes: of a conditional VAE; else None.
 
     Raises:
-      tf.errors.InvalidArgumentError: as the graph runs; `faults_named` puts it into words.
+      tf.errors.InvalidArgumentError: when the graph runs; `faults_named` puts it into words.
     """
     text = fault(batch, image_shape, num_classes)
     with tf.control_dependencies([refuse(text)]):
@@ -47,7 +41,7 @@ def checked(batch: tuple, image_shape: tuple[int, ...], num_classes: int | None)
 
 
 def refuse(text: tf.Tensor) -> tf.Operation | None:
-    """Returns an operation that fails unless the fault of a batch is ""."""
+    """Returns an operation that fails with the fault of a batch, unless it is ""."""
     if tf.executing_eagerly():
         if text != "":
             raise tf.errors.InvalidArgumentError(None, None, f"[{text.numpy().decode()}]")
@@ -56,7 +50,7 @@ def refuse(text: tf.Tensor) -> tf.Operation | None:
 
 
 def fault(batch: tuple, image_shape: tuple[int, ...], num_classes: int | None) -> tf.Tensor:
-    """Returns what is wrong with a batch, a scalar string, "" for nothing; see `checked`.
+    """Describes the first fault of a batch in a scalar string, "" for none; see `checked`.
 
     >>> batch = tf.fill([2, 1, 1, 1], 255.0), None, None, None
     >>> fault(batch, (1, 1, 1), None).numpy().decode()
@@ -106,6 +100,7 @@ def is_in_range(
     high: tf.Tensor,
     limits: tuple[float, float] = (0.0, 1.0),
 ) -> tf.Tensor:
+    """Returns whether images, whose extremes are `low` and `high`, are uint8 or within limits."""
     if images.dtype == tf.uint8:
         return tf.constant(True)
     least, most = (tf.cast(limit, images.dtype) for limit in limits)
@@ -126,19 +121,20 @@ def _fault_of_weights(weights: tf.Tensor) -> tf.Tensor:
 
 
 def min_and_max(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the least and the largest of all values."""
     return tf.reduce_min(values), tf.reduce_max(values)
 
 
 @contextlib.contextmanager
 def faults_named(argument: str, batches: tf.Variable | None = None) -> Iterator[None]:
-    """Raises in words, with the number of the batch, what `checked` finds in a step.
+    """Raises the fault that `checked` finds in a step in words, with the number of the batch.
 
     Args:
       argument: the name under which the user passed the batches.
-      batches: the number of batches that were run before; None for a batch by itself.
+      batches: the number of batches before this one; None for a batch by itself.
 
     Raises:
-      ValueError: in the place of TensorFlow's error, which names an operation of the graph.
+      ValueError: in place of TensorFlow's error, which names an operation of the graph.
     """
     try:
         yield

@@ -1,24 +1,21 @@
-"""The state of a training besides weights: seed, stop flag and optimizer."""
+"""The state of a training besides weights: seed, stop flag, generators and optimizer."""
 
 import contextlib
 from collections.abc import Iterator
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
 
-tfd = tfp.distributions
 
-
-class Progress(tf.__internal__.tracking.AutoTrackable):
-    """What of a training is in its checkpoints, but neither a weight nor the optimizer's.
+class CheckpointState(tf.__internal__.tracking.AutoTrackable):
+    """State of a training that its checkpoints hold besides weights and optimizer.
 
     Attributes:
-      seed: what all draws and orders of a fit or evaluate go back to, drawn as it begins.
+      seed: seed of all draws and orders of a fit or evaluate, drawn when it begins.
       is_over: whether a callback has stopped the training.
-      generators: of the layers that draw from one of their own.
+      generators: generators of layers that draw from their own.
     """
 
     def __init__(self):
@@ -29,7 +26,7 @@ class Progress(tf.__internal__.tracking.AutoTrackable):
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Leaves a training as it was, in whose callback something else is done."""
+        """Restores the state of a training whose callback runs something else."""
         seed, is_over = self.seed.read_value(), self.is_over.read_value()
         try:
             yield
@@ -39,43 +36,46 @@ class Progress(tf.__internal__.tracking.AutoTrackable):
 
     def _trackable_children(self, save_type="checkpoint", **kwargs):
         children = super()._trackable_children(save_type, **kwargs)
-        return children if save_type == "checkpoint" else {}  # a saved model begins anew
+        return children if save_type == "checkpoint" else {}  # not part of a saved model
 
 
-def generators(vae: tf_keras.Model) -> list[tf.random.Generator]:
-    """Returns those of layers such as Dropout(0.5, rng_type="stateful"); others have none."""
-    own = [getattr(layer, "_random_generator", None) for layer in vae.submodules]
-    found = [getattr(generator, "_generator", None) for generator in own]
-    return [generator for generator in found if generator is not None]
+def generators_of(model: tf_keras.Model) -> list[tf.random.Generator]:
+    """Returns the generators of layers such as Dropout(0.5, rng_type="stateful")."""
+    wrappers = [getattr(layer, "_random_generator", None) for layer in model.submodules]
+    generators = [getattr(wrapper, "_generator", None) for wrapper in wrappers]
+    return [generator for generator in generators if generator is not None]
 
 
-def build_optimizer(vae: tf_keras.Model) -> None:
-    """Makes the variables of a VAE's optimizer, if they were not made yet."""
-    optimizer = vae.optimizer
+def variables_of(model: tf_keras.Model) -> list[tf.Variable]:
+    """Returns the weights of a model and, if it is compiled, the variables of its optimizer."""
+    optimizer = getattr(model, "optimizer", None)
+    return [*model.weights, *([] if optimizer is None else _variables(optimizer))]
+
+
+def build_optimizer(model: tf_keras.Model) -> None:
+    """Creates the variables of a model's optimizer, unless they exist."""
+    optimizer = model.optimizer
     if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
-        optimizer._create_all_weights(vae.trainable_variables)
+        optimizer._create_all_weights(model.trainable_variables)
     else:
-        optimizer.build(vae.trainable_variables)
+        optimizer.build(model.trainable_variables)
 
 
-def restore_optimizer(vae: tf_keras.Model, saved: tf_keras.optimizers.Optimizer) -> None:
-    """Gives the optimizer of a VAE the state of a saved one."""
-    build_optimizer(vae)
-    # Of a legacy one `iterations` would be a new variable.
+def restore_optimizer(model: tf_keras.Model, saved: tf_keras.optimizers.Optimizer) -> None:
+    """Sets the optimizer of a model to the state of a saved one."""
+    build_optimizer(model)
+    # `iterations` of a legacy optimizer would be a new variable.
     steps = saved.iter if hasattr(saved, "iter") else saved.iterations
-    vae.optimizer.iterations.assign(steps)
-    # Not strict: an optimizer that has not stepped yet was saved without its slots.
-    for variable, value in zip(_slots(vae.optimizer), _slots(saved), strict=False):
+    model.optimizer.iterations.assign(steps)
+    # Not strict: an optimizer that has not taken a step was saved without its slots.
+    for variable, value in zip(_slots(model.optimizer), _slots(saved), strict=False):
         variable.assign(value)
 
 
+def _variables(optimizer: tf_keras.optimizers.Optimizer) -> list[tf.Variable]:
+    variables = optimizer.variables  # a method of legacy optimizers
+    return list(variables() if callable(variables) else variables)
+
+
 def _slots(optimizer: tf_keras.optimizers.Optimizer) -> list[tf.Variable]:
-    variables = optimizer.variables
-    variables = variables() if callable(variables) else variables
-    return [variable for variable in variables if variable is not optimizer.iterations]
-
-
-def state(vae: tf_keras.Model) -> list[tf.Variable]:
-    """Returns the weights of a VAE and, if it is compiled, the variables of its optimizer."""
-    variables = getattr(getattr(vae, "optimizer", None), "variables", ())
-    return [*vae.weights, *(variables() if callable(variables) else variables)]
+    return [each for each in _variables(optimizer) if each is not optimizer.iterations]

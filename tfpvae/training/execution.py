@@ -1,5 +1,6 @@
-"""What a step costs, and so how it is best run: by XLA or not, and how many of them a call."""
+"""How the steps of a VAE run: by XLA or not, and how many per call from Python."""
 
+import dataclasses
 import functools
 import math
 
@@ -11,13 +12,9 @@ from tfpvae.layers.one_hot import OneHot
 from tfpvae.networks import structure
 
 # About a tenth of a second on two cores, so that the progress bar moves.
-_OPERATIONS_A_CALL = 3e10
-
-
-_STEPS_A_CALL = 50
-
-
-# Layers that give an image the same whatever the images beside it, and no convolutions.
+_OPERATIONS_PER_CALL = 3e10
+_MAX_STEPS_PER_CALL = 50
+# Layers without convolutions that treat each image independently of the others.
 _DENSE = (
     DistributionLayer,
     OneHot,
@@ -30,10 +27,8 @@ _DENSE = (
         )
     ),
 )
-
-
-# XLA runs convolutions on a CPU at a fraction of oneDNN's speed; on a GPU either calls cuDNN. Of
-# UpSampling2D it has no gradient.
+# On a CPU, XLA runs convolutions at a fraction of oneDNN's speed; on a GPU both call cuDNN.
+# XLA has no gradient of UpSampling2D.
 _ON_A_GPU = tuple(
     getattr(tf_keras.layers, name)
     for name in (
@@ -43,15 +38,73 @@ _ON_A_GPU = tuple(
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How the steps of a compiled VAE run.
+
+    Attributes:
+      by_xla: whether XLA compiles the steps.
+      in_loops: whether one program of XLA runs many steps; see `xla_loop`.
+      each_by_xla: whether XLA compiles each step by itself, outside of which its batch is checked.
+      chooses_steps: whether `fit` chooses how many steps one call from Python runs.
+    """
+
+    by_xla: bool = False
+    in_loops: bool = False
+    each_by_xla: bool = False
+    chooses_steps: bool = False
+
+
+def decide(
+    vae: tf_keras.Model,
+    jit_compile: bool | None,
+    *,
+    has_own_steps: bool,
+    has_metrics: bool,
+    is_likelihood: bool,
+    chooses_steps: bool,
+) -> Execution:
+    """Decides how the steps of a VAE run.
+
+    Args:
+      vae: a `VAE` with an optimizer.
+      jit_compile: whether XLA compiles steps; None to compile them where that is known to pay.
+      has_own_steps: whether no subclass or strategy changes what a step is.
+      has_metrics: whether metrics were given to `compile`.
+      is_likelihood: whether the loss is the negative log-likelihood.
+      chooses_steps: whether `fit` chooses how many steps one call from Python runs.
+    """
+    is_plain = has_own_steps and not has_metrics
+    if jit_compile is None:
+        by_xla = is_plain and is_likelihood and compiles_by_default(vae)
+    else:
+        by_xla = bool(jit_compile)
+    is_new = isinstance(vae.optimizer, tf_keras.optimizers.Optimizer)
+    in_loops = by_xla and is_plain and is_new and is_dense(vae)
+    return Execution(
+        by_xla=by_xla,
+        in_loops=in_loops,
+        each_by_xla=by_xla and has_own_steps and not in_loops,
+        chooses_steps=chooses_steps,
+    )
+
+
+def compiles_by_default(vae: tf_keras.Model) -> bool:
+    """Returns whether XLA is known to take every part of a step, and pays."""
+    prior_package = (type(vae.prior).__module__ or "").split(".")[0]
+    is_known = prior_package in ("builtins", "tensorflow_probability", "tfpvae")
+    return is_known and xla_pays(vae)
+
+
 def xla_pays(network: tf_keras.Model) -> bool:
-    """Returns whether all layers are known to run faster by XLA, which is there."""
+    """Returns whether all layers are known to run faster by XLA, and XLA is available."""
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
     return (is_dense(network) or (on_gpu and _are(network, _DENSE + _ON_A_GPU))) and has_xla()
 
 
 @functools.cache
 def has_xla() -> bool:
-    """Returns whether XLA compiles for this machine: GPUs of Apple's and of DirectML have none."""
+    """Returns whether XLA compiles for this machine; for GPUs of Apple and DirectML it does not."""
     try:
         tf.function(tf.exp, jit_compile=True)(tf.ones([1]))
     except tf.errors.OpError:
@@ -60,9 +113,9 @@ def has_xla() -> bool:
 
 
 def is_dense(network: tf_keras.Model) -> bool:
-    """Returns whether all layers are known to be free of convolutions, and to keep rows apart.
+    """Returns whether all layers are known to have no convolutions and to keep images apart.
 
-    Of a whole VAE, those of both its networks.
+    The layers of a whole VAE are those of both its networks.
 
     >>> from tfpvae import build_vae
     >>> [is_dense(build_vae(architecture)) for architecture in ("dense", "conv")]
@@ -81,10 +134,10 @@ def _are(network: tf_keras.Model, kinds: tuple) -> bool:
 
 
 def operations(network: tf_keras.Model) -> int:
-    """Returns the floating-point operations of the matrix products and convolutions of one image.
+    """Counts the floating-point operations of the matrix products and convolutions of one image.
 
-    A multiplication and an addition are two. A step takes three times as many: forward, and
-    backward once for the weights and once for what comes in.
+    A multiplication and an addition are two. A training step takes three times as many: one pass
+    forward, and backward one for the weights and one for the inputs.
 
     >>> from tfpvae import build_vae
     >>> operations(build_vae("dense").encoder)  # 784 to 256 to 4
@@ -97,18 +150,18 @@ def operations(network: tf_keras.Model) -> int:
     )
 
 
-def steps_a_call(vae: tf_keras.Model, batch_size: int) -> int:
-    """Returns how many steps of training one call from Python is to run.
+def steps_per_call(vae: tf_keras.Model, batch_size: int) -> int:
+    """Returns how many training steps one call from Python should run.
 
-    Counted, not timed, so that the same training is the same on every machine.
+    It is counted, not timed, so that a training is the same on every machine.
     """
-    one = operations(vae.encoder) + vae.num_samples * operations(vae.decoder)
-    step = max(1, 3 * batch_size * one)
-    return max(1, min(_STEPS_A_CALL, int(_OPERATIONS_A_CALL / step)))
+    per_image = operations(vae.encoder) + vae.num_samples * operations(vae.decoder)
+    per_step = max(1, 3 * batch_size * per_image)
+    return max(1, min(_MAX_STEPS_PER_CALL, int(_OPERATIONS_PER_CALL / per_step)))
 
 
 def _positions(layer: tf_keras.layers.Layer) -> int:
-    """Returns how often the kernel of a layer is applied to one image."""
+    """Returns how often the kernel of a layer is applied per image."""
     is_transposed = isinstance(layer, tf_keras.layers.Conv2DTranspose)
     shape = layer.input_shape if is_transposed else layer.output_shape
     return math.prod(shape[1:-1])

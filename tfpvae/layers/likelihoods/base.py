@@ -16,11 +16,7 @@ tfpl = tfp.layers
 
 # What log_prob is: see LikelihoodLayer.scores.
 BINARY_MASS = "binary_mass"
-
-
 DENSITY = "density"
-
-
 MASS = "mass"
 
 

@@ -16,8 +16,6 @@ from tfpvae.layers.likelihoods.base import DENSITY, LikelihoodLayer, channels_la
 tfd = tfp.distributions
 
 _START_CONCENTRATION = 20.0  # a standard deviation of 0.1 at a mean of 1/2
-
-
 # Beyond, sigmoid is 0 or 1 all the same, and the Beta function overflows.
 _LAST_LOGIT = 50.0
 

@@ -20,8 +20,6 @@ from tfpvae.layers.likelihoods.base import MASS, LikelihoodLayer, channels_last,
 tfd = tfp.distributions
 
 _START_SCALE = 0.05  # what a parameter of 0 means, less floor: a standard deviation of 0.09
-
-
 # How far locations reach beyond [0, 1], so that black and white can have all of the mass.
 _MARGIN = 0.01
 

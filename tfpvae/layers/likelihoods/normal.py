@@ -15,8 +15,6 @@ from tfpvae.layers.likelihoods.base import DENSITY, LikelihoodLayer, channels_la
 tfd = tfp.distributions
 
 SCALE_FLOOR = 1e-3  # a quarter of a level of 8 bits
-
-
 _START_SCALE = 0.1  # what a parameter of 0 means, less floor
 
 

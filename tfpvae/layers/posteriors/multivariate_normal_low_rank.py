@@ -17,8 +17,6 @@ tfpl = tfp.layers
 
 # Of the parameters of a low rank's factors, which so start small beside the diagonal.
 _FACTOR_SCALE = 0.1
-
-
 # Of a factor: log det and density cancel in float32 by its square, and end in NaN from 1000 on.
 _FACTOR_LIMIT = 30.0
 

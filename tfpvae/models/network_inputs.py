@@ -1,4 +1,4 @@
-"""Inputs of a VAE's networks: pixels scaled and checked, and inference unless told to train."""
+"""Images as the networks of a VAE take them: scaled and checked, in inference mode by default."""
 
 import contextlib
 import threading
@@ -19,23 +19,23 @@ from tfpvae.training.batch_checks import RANGE, is_in_range, min_and_max
 _FAR = (-10.0, 11.0)
 
 
-class _Trusted(threading.local):
-    """Whether this thread makes a step, whose batch was checked as a whole."""
+class _Trust(threading.local):
+    """Whether this thread runs a step, whose batch was checked as a whole."""
 
     is_on = False
 
 
-_trusted = _Trusted()
+_trust = _Trust()
 
 
 @contextlib.contextmanager
 def trusted() -> Iterator[None]:
-    """Leaves out the encoder's own check of images that `checked` has looked at."""
-    before, _trusted.is_on = _trusted.is_on, True
+    """Skips the encoder's own check of images that `batch_checks.checked` has passed."""
+    before, _trust.is_on = _trust.is_on, True
     try:
         yield
     finally:
-        _trusted.is_on = before
+        _trust.is_on = before
 
 
 def scaled(images: Any) -> tf.Tensor:
@@ -50,44 +50,44 @@ def scaled(images: Any) -> tf.Tensor:
 
 
 def adapt(vae: tf_keras.Model, has_bounds: bool) -> None:
-    """Has the networks of a VAE run in inference mode unless told to train, on valid images alone.
+    """Makes the networks of a VAE run in inference mode by default, on valid images only.
 
-    The encoder divides uint8 by 255, adds a missing axis of one channel, and refuses other pixels.
-    A pass of it also ends the life of `losses` that the VAE added to an earlier one.
+    The encoder then divides uint8 by 255, adds a missing axis of one channel, and refuses other
+    pixels. Each of its passes removes the `losses` that the VAE added to an earlier one.
 
     Args:
       vae: a `VAE` that has its encoder and decoder.
-      has_bounds: whether the likelihood is of pixels in [0, 1] alone.
+      has_bounds: whether the likelihood allows pixels in [0, 1] only.
     """
     limits = (0.0, 1.0) if has_bounds else _FAR
     shape = vae.image_shape
 
-    def prepared(inputs: Any) -> Any:
+    def prepare(inputs: Any) -> Any:
         images, labels = conditioning.split(inputs)
-        for holder in vae.encoder._holders:
-            holder._eager_losses.clear()
+        for owner in vae.encoder._owners:
+            owner._eager_losses.clear()
         return conditioning.join(_pixels(images, shape, limits), labels)
 
-    _adapt(vae.encoder, prepared)
+    _adapt(vae.encoder, prepare)
     _adapt(vae.decoder, lambda inputs: inputs)
-    vae.encoder._holders.add(vae)
+    vae.encoder._owners.add(vae)
 
 
-def _adapt(network: tf_keras.Model, prepared: Callable[[Any], Any]) -> None:
-    if hasattr(network, "_holders"):  # by another VAE that shares it
+def _adapt(network: tf_keras.Model, prepare: Callable[[Any], Any]) -> None:
+    if hasattr(network, "_owners"):  # another VAE shares it
         return
-    own = network.call
+    own_call = network.call
 
     def call(self: tf_keras.Model, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         # Without a mode, layers such as RandomFlip train: their own default is True.
         if base_layer_utils.call_context().get_call_context_arg("training") is None:
             return self(inputs, *args, **kwargs | {"training": False})
-        return own(prepared(inputs), *args, **kwargs)
+        return own_call(prepare(inputs), *args, **kwargs)
 
-    # Past Keras' tracking of attributes. On the network itself, which keeps its class and config;
-    # a method, as which Keras calls it when it saves.
+    # Past Keras' tracking of attributes. On the instance, which keeps its class and config; as a
+    # method, which is how Keras calls it when it saves.
     object.__setattr__(network, "call", types.MethodType(call, network))
-    object.__setattr__(network, "_holders", weakref.WeakSet())
+    object.__setattr__(network, "_owners", weakref.WeakSet())
 
 
 def _pixels(images: Any, image_shape: tuple[int, ...], limits: tuple[float, float]) -> tf.Tensor:
@@ -102,17 +102,17 @@ def _pixels(images: Any, image_shape: tuple[int, ...], limits: tuple[float, floa
     if images.shape.rank is not None and 0 not in images.shape:
         _checks.form("images", images, image_shape)
     if tf.is_symbolic_tensor(images):
-        return scaled(images if _trusted.is_on else _in_range(images, limits))
+        return scaled(images if _trust.is_on else _assert_range(images, limits))
     low, high = min_and_max(images)
     if not is_in_range(images, low, high, limits):
         raise ValueError(_checks.out_of_range("images", low.numpy(), high.numpy()))
     return scaled(images)
 
 
-def _in_range(images: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:
-    """Returns symbolic images behind an assertion, which XLA, having no strings, can leave out."""
+def _assert_range(images: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:
+    """Returns symbolic images behind an assertion, which XLA may leave out."""
     low, high = min_and_max(images)
-    data = [RANGE, low, "to", high]
+    data = [RANGE, low, "to", high]  # no formatted text: XLA has no strings
     is_valid = is_in_range(images, low, high, limits)
     with tf.control_dependencies([tf.debugging.Assert(is_valid, data)]):
         return tf.identity(images)
