@@ -10,6 +10,7 @@ from scipy import sparse
 
 import tfpvae
 from tfpvae import _checks
+from tfpvae._checks import image_data
 
 SHAPE = (4, 5, 2)
 LEVELS = np.random.default_rng(0).integers(0, 256, (6, *SHAPE)).astype(np.uint8)
@@ -131,7 +132,7 @@ def test_black_whole_numbers_are_taken_for_bytes():
 
 
 def test_where_the_first_nan_is_and_how_many(monkeypatch):
-    monkeypatch.setattr(_checks, "_PIXELS_A_PIECE", 2 * PIXELS[0].size)
+    monkeypatch.setattr(image_data, "_PIXELS_A_PIECE", 2 * PIXELS[0].size)
     images = PIXELS.astype("float32")
     images[3, 1, 2, 1] = images[4, 0, 0, 0] = images[5] = np.nan
     message = said(images)

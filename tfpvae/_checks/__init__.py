@@ -18,7 +18,7 @@ from tfpvae._checks.arguments import (
     weights_of_floatx,
     whole_number,
 )
-from tfpvae._checks.images import (
+from tfpvae._checks.image_data import (
     array,
     form,
     images,
