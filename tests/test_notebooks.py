@@ -82,7 +82,7 @@ def test_a_source_runs(path, tmp_path, monkeypatch, eagerly):
     source = path.read_text()
     names = {"__name__": "notebook"}
     exec(compile(short(source, path.stem), path, "exec"), names)
-    reports = names.get("reports") or {0: names["found"]}
+    reports = names.get("reports") or {0: names["report"]}
     assert all(np.isfinite(found["log_likelihood"]["mean"]) for found in reports.values())
     if path.stem == "likelihoods":
         assert [row[-1] == "none" for row in names["rows"][1:]] == [True] + 4 * [False]
