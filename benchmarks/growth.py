@@ -52,7 +52,7 @@ def rate(batch_size: int, **options) -> dict:
         vae.fit(images, batch_size=batch_size, verbose=0)
         return time.perf_counter() - start
 
-    steps = execution.steps_a_call(vae, batch_size)
+    steps = execution.steps_per_call(vae, batch_size)
     count = 4 * steps * batch_size
     seconds(count)  # traces and compiles
     count = batch_size * max(steps, round(SECONDS * count / seconds(count) / batch_size))

@@ -132,7 +132,7 @@ def test_black_whole_numbers_are_taken_for_bytes():
 
 
 def test_where_the_first_nan_is_and_how_many(monkeypatch):
-    monkeypatch.setattr(image_data, "_PIXELS_A_PIECE", 2 * PIXELS[0].size)
+    monkeypatch.setattr(image_data, "_PIXELS_PER_CHUNK", 2 * PIXELS[0].size)
     images = PIXELS.astype("float32")
     images[3, 1, 2, 1] = images[4, 0, 0, 0] = images[5] = np.nan
     message = said(images)

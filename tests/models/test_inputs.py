@@ -11,6 +11,7 @@ import tf_keras
 
 import tfpvae
 from tests import reference
+from tfpvae.models.decoders import LIKELIHOODS
 from tfpvae.training import batch_checks
 
 SHAPE = (6, 5, 1)
@@ -213,7 +214,7 @@ def test_an_encoder_takes_the_images_that_its_vae_takes(form, tmp_path):
         vae.encoder(BYTES.astype("int64"))
 
 
-@pytest.mark.parametrize("likelihood", sorted(tfpvae.heads.LIKELIHOODS))
+@pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
 def test_a_likelihood_scores_bytes_as_pixels(likelihood):
     p = small_vae(likelihood=likelihood).decoder(np.zeros([24, 2], "float32"))
     np.testing.assert_allclose(p.log_prob(BYTES), p.log_prob(BYTES / np.float32(255)), rtol=1e-5)

@@ -9,7 +9,7 @@ from scipy import special
 
 import tfpvae
 from tfpvae.distributions.divergences import sampled_kl
-from tfpvae.models import objectives
+from tfpvae.models import estimators, objectives
 
 tfd = tfp.distributions
 
@@ -87,7 +87,7 @@ def test_the_doubly_reparameterised_gradient_is_sum_of_squared_weights_times_pat
         return posterior.mean() + posterior.stddev() * noise
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objectives, "draws", latents)
+        patch.setattr(objectives, "draw_latents", latents)
         with tf.GradientTape() as tape:
             loss, *_ = vae._objective(IMAGES, training=True)
         found = tape.gradient(loss, kernel)
@@ -242,11 +242,11 @@ def test_several_progress_of_the_elbo_are_its_mean_with_less_noise():
 def test_dequantized_pixels_lie_evenly_in_their_level():
     vae = vae_with(likelihood="continuous_bernoulli", dequantize=True)
     levels = np.repeat(np.array([0, 100, 255], np.uint8), 2000).reshape(3, 1, 2000, 1)
-    found = tfpvae.inference.pixels(vae, levels, tf.constant([1, 2])).numpy() * 256
+    found = estimators.pixels(vae, levels, tf.constant([1, 2])).numpy() * 256
     offsets = found - np.array([0, 100, 255]).reshape(3, 1, 1, 1)
     assert offsets.min() > -1e-3 and offsets.max() < 1 + 1e-3
     np.testing.assert_allclose(offsets.mean(axis=(1, 2, 3)), 0.5, atol=4 / np.sqrt(12 * 2000))
-    again = tfpvae.inference.pixels(vae, levels, tf.constant([1, 2]))
+    again = estimators.pixels(vae, levels, tf.constant([1, 2]))
     np.testing.assert_array_equal(again * 256, found)
 
 
