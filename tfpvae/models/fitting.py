@@ -87,8 +87,7 @@ class FittingMixin(StepsMixin):
             steps_per_execution=steps_per_execution,
             **kwargs,
         )
-        # Not before: a SavedModel that is being loaded has none.
-        self.training_state = checkpoint_state.CheckpointState()
+        self.training_state = checkpoint_state.CheckpointState()  # a SavedModel brings none
         self._execution = execution.decide(
             self,
             jit_compile,
