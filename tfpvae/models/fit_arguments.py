@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow as tf
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.training import keras_3
 
 # Arguments of Keras that are counts.
 _COUNTS = ("batch_size", "epochs", "validation_batch_size")
@@ -55,8 +55,7 @@ def training_arguments(
         raise RuntimeError(
             f"{method.__name__}: wanted a compiled VAE, got none; vae.compile() first."
         )
-    for callback in tf.nest.flatten(given.get("callbacks")):
-        _checks.not_keras_3("callbacks", callback)
+    given["callbacks"] = keras_3.adapt(given.get("callbacks"))
     return given
 
 

@@ -95,7 +95,10 @@ def endless(
         return found[1][some]
 
     numbers = tf.data.Dataset.range(sys.maxsize)  # counter() takes longer to make
-    return input_pipeline.of_rows(arrays, numbers, rows, batch_size, steps)
+    batches = input_pipeline.of_rows(arrays, numbers, rows, batch_size, steps)
+    # MLflow's autolog reads the data to their end before training: one epoch, then.
+    batches.as_numpy_iterator = lambda: in_order(arrays, batch_size).as_numpy_iterator()
+    return batches
 
 
 def for_fit(
