@@ -3,9 +3,10 @@
 import warnings
 from typing import Any
 
-from tfpvae import _optional
+from tfpvae import _optional, _quiet
 
 try:
+    _quiet.import_tensorflow()
     from tfpvae import (
         callbacks,
         datasets,

@@ -1,6 +1,5 @@
 """Callback that logs scalars, pictures and latents to TensorBoard."""
 
-import importlib.util
 import os
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from tfpvae import _checks
+from tfpvae import _checks, _optional
 from tfpvae.callbacks.pictures import assemble, check_pictures, draw_samples, to_bytes
 from tfpvae.models import conditioning, estimators, inputs
 
@@ -65,11 +64,7 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
         seed: int = 0,
         **kwargs: Any,
     ):
-        if importlib.util.find_spec("tensorboard") is None:
-            raise ImportError(
-                "TensorBoard: wanted tensorboard, got none installed; "
-                'pip install "tfpvae[tensorboard]".'
-            )
+        _optional.load("tensorboard", "TensorBoard")
         super().__init__(os.fspath(log_dir), **{"write_graph": False} | kwargs)
         self.images, self.labels = np.asarray(_checks.as_dense("images", images)), labels
         self.every = _checks.whole_number("every", every)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from tfpvae import _optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +94,7 @@ def number(value: float, digits: int = 8) -> str:
 
 
 def matplotlib(module: str) -> Any:
-    """Imports a module of matplotlib when a figure needs it.
+    """Imports a module of matplotlib when a figure first needs it.
 
     Args:
       module: name of the module in matplotlib, such as "figure".
@@ -107,9 +108,4 @@ def matplotlib(module: str) -> Any:
     >>> matplotlib("figure").Figure.__name__
     'Figure'
     """
-    try:
-        return importlib.import_module(f"matplotlib.{module}")
-    except ImportError as error:
-        raise ImportError(
-            'figures: wanted matplotlib, got none installed; pip install "tfpvae[figures]".'
-        ) from error
+    return _optional.load(f"matplotlib.{module}", "figures")
