@@ -71,6 +71,9 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
         self.num_samples = _checks.whole_number("num_samples", num_samples)
         self.seed = _checks.whole_number("seed", seed, minimum=0)
 
+    def __repr__(self) -> str:
+        return f"TensorBoard({self.log_dir!r}, images {self.images.shape}, every={self.every})"
+
     def on_train_begin(self, logs=None):
         """Refuses a model or images that there is nothing to show of."""
         check_pictures("TensorBoard", self.model)
