@@ -28,7 +28,10 @@ def blank(width: float, height: float, dpi: float, layout: str = "none") -> Figu
     >>> blank(2.0, 1.0, dpi=100).get_size_inches().tolist()
     [2.0, 1.0]
     """
-    figure: Figure = matplotlib("figure").Figure((width, height), dpi=dpi, layout=layout)
+    matplotlib("figure")  # says how to install matplotlib where it is missing
+    from tfpvae.figures.shown import Figure
+
+    figure = Figure((width, height), dpi=dpi, layout=layout)
     figure.set_facecolor("white")
     return figure
 
