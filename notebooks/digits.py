@@ -149,6 +149,7 @@ for dimensions, model in ((2, flat), (10, vae)):
     reports[dimensions] = evaluation.report(
         model, test[few], test_labels[few], num_samples=500, seed=0
     )
+    print(reports[dimensions])
 
 # %% [markdown]
 # ## Saved and loaded

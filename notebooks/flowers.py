@@ -131,6 +131,7 @@ figures.interpolation(np.stack([vae.decoder(way).mean() for way in ways]))
 
 # %%
 found = evaluation.report(fitted, test[:100], num_samples=50, seed=0)
+print(found)
 
 # %% [markdown]
 # ## Saved and loaded

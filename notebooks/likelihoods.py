@@ -149,3 +149,4 @@ for row in rows:
 
 # %%
 found = evaluation.report(vaes["mixture"], test[:50], num_samples=50, seed=0)
+print(found)

@@ -1,6 +1,5 @@
 """A prior for a trained VAE, fitted to the aggregate posterior of its images."""
 
-import importlib
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks
+from tfpvae import _checks, _imports
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import estimators
 from tfpvae.models.vae import VAE
@@ -93,13 +92,7 @@ def _draws(vae: VAE, pixels: tf.Tensor, seed: tf.Tensor) -> np.ndarray:
 
 def _start_mixture(prior: Any, draws: np.ndarray, seed: int) -> None:
     """Sets a mixture of normals to the result of expectation maximization."""
-    try:
-        mixtures = importlib.import_module("sklearn.mixture")
-    except ImportError as error:
-        raise ImportError(
-            "fit_prior: wanted scikit-learn for a mixture, got none installed; "
-            'pip install "tfpvae[figures]".'
-        ) from error
+    mixtures = _imports.load("sklearn.mixture", "fit_prior")
     logits = prior.mixture_distribution.logits
     components = logits.shape[0]
     if len(draws) < components:

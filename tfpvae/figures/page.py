@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from tfpvae import _imports
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,13 +22,16 @@ GRAY = "0.6"  # of axes and ticks
 BLUE, ORANGE = "#0072B2", "#E69F00"
 
 
-def blank(width: float, height: float, dpi: float, layout: str = "none") -> Figure:
+def blank(width: float, height: float, dpi: float, layout: Any = "none") -> Figure:
     """Returns an empty white figure of a size in inches.
 
     >>> blank(2.0, 1.0, dpi=100).get_size_inches().tolist()
     [2.0, 1.0]
     """
-    figure: Figure = matplotlib("figure").Figure((width, height), dpi=dpi, layout=layout)
+    matplotlib("figure")  # says how to install matplotlib where it is missing
+    from tfpvae.figures.shown import Figure
+
+    figure = Figure((width, height), dpi=dpi, layout=layout)
     figure.set_facecolor("white")
     return figure
 
@@ -93,7 +97,7 @@ def number(value: float, digits: int = 8) -> str:
 
 
 def matplotlib(module: str) -> Any:
-    """Imports a module of matplotlib when a figure needs it.
+    """Imports a module of matplotlib when a figure first needs it.
 
     Args:
       module: name of the module in matplotlib, such as "figure".
@@ -107,9 +111,4 @@ def matplotlib(module: str) -> Any:
     >>> matplotlib("figure").Figure.__name__
     'Figure'
     """
-    try:
-        return importlib.import_module(f"matplotlib.{module}")
-    except ImportError as error:
-        raise ImportError(
-            'figures: wanted matplotlib, got none installed; pip install "tfpvae[figures]".'
-        ) from error
+    return _imports.load(f"matplotlib.{module}", "figures")

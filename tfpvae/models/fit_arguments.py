@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.training import keras_3
 
 # Arguments of Keras that are counts.
 _COUNTS = ("batch_size", "epochs", "validation_batch_size")
@@ -39,8 +40,7 @@ def checked(method: Callable, vae: tf_keras.Model, *args: Any, **kwargs: Any) ->
     _checks.weights_of_floatx(vae)
     arguments |= _dense(arguments, is_conditional=vae.num_classes is not None)
     arguments = _images_checked(arguments, vae.image_shape, vae.num_classes)
-    for callback in tf.nest.flatten(arguments.get("callbacks")):
-        _checks.not_keras_3("callbacks", callback)
+    arguments["callbacks"] = keras_3.adapt(arguments.get("callbacks"))
     return arguments
 
 
