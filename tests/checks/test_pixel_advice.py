@@ -263,12 +263,12 @@ def test_a_mask_that_hides_nothing_and_a_variable_are_what_they_hold(door, vae):
     call(vae, tf.Variable(IMAGES))
 
 
-@pytest.mark.parametrize("held", [tf.Variable, np.ma.array])
+@pytest.mark.parametrize("saved", [tf.Variable, np.ma.array])
 @pytest.mark.parametrize("images", [IMAGES, LEVELS], ids=["floats", "bytes"])
-def test_what_a_variable_or_an_open_mask_holds_is_scored(held, images, vae):
-    np.testing.assert_array_equal(vae.elbo(held(images), seed=0), vae.elbo(images, seed=0))
-    np.testing.assert_array_equal(vae.reconstruct(held(images)), vae.reconstruct(images))
-    np.testing.assert_array_equal(vae.predict(held(images), verbose=0), vae.reconstruct(images))
+def test_what_a_variable_or_an_open_mask_holds_is_scored(saved, images, vae):
+    np.testing.assert_array_equal(vae.elbo(saved(images), seed=0), vae.elbo(images, seed=0))
+    np.testing.assert_array_equal(vae.reconstruct(saved(images)), vae.reconstruct(images))
+    np.testing.assert_array_equal(vae.predict(saved(images), verbose=0), vae.reconstruct(images))
 
 
 DENSE = {

@@ -168,12 +168,12 @@ def test_the_last_bias_starts_at_the_logit_of_the_mean(architecture, likelihood)
     weighted = [layer for layer in decoder.layers if layer.weights and layer.name != "likelihood"]
     for layer in weighted[:-1]:
         layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
-    found = locations(decoder(np.zeros([1, latent_dim], "float32")))[0]
-    wanted = mean[:, :, np.newaxis] if found.ndim == 4 else mean
-    np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), rtol=1e-5)
+    result = locations(decoder(np.zeros([1, latent_dim], "float32")))[0]
+    expected = mean[:, :, np.newaxis] if result.ndim == 4 else mean
+    np.testing.assert_allclose(result, np.broadcast_to(expected, result.shape), rtol=1e-5)
     bias = weighted[-1].get_weights()[1]
     parameters = decoder.get_layer("likelihood").params_size(image_shape)
-    assert np.count_nonzero(bias) / bias.size == found.size / parameters
+    assert np.count_nonzero(bias) / bias.size == result.size / parameters
 
 
 @pytest.mark.parametrize(("size", "shape"), [(8 * 8 * 15, None), (8 * 8 * 15, (8, 8, 15))])
@@ -205,8 +205,8 @@ def test_a_likelihood_layer_is_used_as_it_is():
 @pytest.mark.parametrize("likelihood", decoders.LIKELIHOODS)
 def test_a_named_likelihood_is_its_mean_as_a_tensor(likelihood):
     decoder = tfpvae.build_decoder(**GOOD, likelihood=likelihood)
-    found = decoder(np.ones([2, 2], "float32"))
-    np.testing.assert_array_equal(tf.convert_to_tensor(found), found.mean())
+    result = decoder(np.ones([2, 2], "float32"))
+    np.testing.assert_array_equal(tf.convert_to_tensor(result), result.mean())
 
 
 def test_pixel_mean_survives_pixels_that_are_always_black():
@@ -344,8 +344,8 @@ def test_build_vae_names_what_it_knows():
 def test_build_prior():
     prior = tfpvae.build_prior(latent_dim=3)
     z = np.array([[0.5, -1.0, 2.0]], "float32")
-    wanted = -0.5 * (z**2).sum() - 1.5 * np.log(2 * np.pi)
-    np.testing.assert_allclose(prior.log_prob(z), [wanted], rtol=1e-6)
+    expected = -0.5 * (z**2).sum() - 1.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(prior.log_prob(z), [expected], rtol=1e-6)
     own = tfd.MultivariateNormalDiag(tf.zeros(3))
     assert tfpvae.build_prior(own, latent_dim=3) is own
     with pytest.raises(TypeError, match="options"):

@@ -32,20 +32,20 @@ def test_both_networks_are_those_of_numpy(label_embedding):
     codes = np.eye(4)[LABELS]
     hidden, hidden_bias, *embedding, head, head_bias = vae.encoder.get_weights()
     features = np.maximum(IMAGES.reshape(12, -1) @ hidden + hidden_bias, 0)
-    wanted = np.c_[features, np.linalg.multi_dot([codes, *embedding, np.eye(len(head) - 256)])]
+    expected = np.c_[features, np.linalg.multi_dot([codes, *embedding, np.eye(len(head) - 256)])]
     posterior = vae.encoder([IMAGES, LABELS])
-    found = np.c_[posterior.mean(), posterior.distribution.scale]
-    raw = wanted @ head + head_bias
+    result = np.c_[posterior.mean(), posterior.distribution.scale]
+    raw = expected @ head + head_bias
     raw[:, 2:] = reference.softplus(raw[:, 2:]) + 1e-5
-    np.testing.assert_allclose(found, raw, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(result, raw, rtol=1e-4, atol=1e-5)
 
     z = RNG.normal(size=(12, 2)).astype("float32")
     *embedding, hidden, hidden_bias, last, last_bias = vae.decoder.get_weights()
     codes = np.linalg.multi_dot([codes, *embedding, np.eye(len(hidden) - 2)])
     logits = np.maximum(np.c_[z, codes] @ hidden + hidden_bias, 0) @ last + last_bias
-    wanted = reference.bernoulli_log_prob(IMAGES, logits.reshape(IMAGES.shape))
-    found = vae.decoder([z, LABELS]).log_prob(IMAGES)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    expected = reference.bernoulli_log_prob(IMAGES, logits.reshape(IMAGES.shape))
+    result = vae.decoder([z, LABELS]).log_prob(IMAGES)
+    np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
@@ -67,8 +67,8 @@ def test_a_vae_without_classes_has_the_networks_that_it_had():
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
 def test_one_hot(dtype):
     layer = layers.OneHot.from_config(layers.OneHot(3).get_config())
-    found = layer(tf.constant([2, 0], dtype))
-    np.testing.assert_array_equal(found, [[0, 0, 1], [1, 0, 0]])
+    result = layer(tf.constant([2, 0], dtype))
+    np.testing.assert_array_equal(result, [[0, 0, 1], [1, 0, 0]])
     for wrong in ([3], [-1]) if dtype != "uint8" else ([3],):
         for call in (layer, tf.function(layer)):
             with pytest.raises(tf.errors.InvalidArgumentError, match="labels: wanted whole numb"):
@@ -120,10 +120,10 @@ def test_with_the_exact_posterior_every_bound_is_the_log_likelihood_of_the_class
     images = np.clip(data[:9], 0, 1).reshape(9, 8, 1, 1).astype(tf_keras.backend.floatx())
     for labels in (np.arange(9) % 3, 2):
         centred = images.reshape(9, 8) - offsets[labels]
-        wanted = reference.gaussian_log_density(centred, mean, covariance)
+        expected = reference.gaussian_log_density(centred, mean, covariance)
         draws = {"num_samples": num_samples, "seed": 1, "labels": labels}
-        np.testing.assert_allclose(vae.log_likelihood(images, **draws), wanted, rtol=tolerance)
-        np.testing.assert_allclose(vae.elbo(images, **draws), wanted, rtol=tolerance)
+        np.testing.assert_allclose(vae.log_likelihood(images, **draws), expected, rtol=tolerance)
+        np.testing.assert_allclose(vae.elbo(images, **draws), expected, rtol=tolerance)
 
 
 # What fit takes
@@ -155,14 +155,14 @@ FORMS = {
 def test_fit_and_evaluate_take_labels_in_every_form(form):
     vae = small_vae(posterior="deterministic")
     vae.compile(run_eagerly=form != "arrays")
-    given = FORMS[form]()
-    validation = tuple(given if len(given) == 2 else given[0]) if form == "a list" else given[0]
-    validation = given if len(given) == 2 else validation
-    history = vae.fit(*given, validation_data=validation, verbose=0).history
-    wanted = -np.mean(vae([IMAGES, LABELS]).log_prob(IMAGES))
-    found = vae.evaluate(*given, verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["nll"], wanted, rtol=1e-5)
-    np.testing.assert_allclose(history["val_nll"][-1], wanted, rtol=1e-5)
+    inputs = FORMS[form]()
+    validation = tuple(inputs if len(inputs) == 2 else inputs[0]) if form == "a list" else inputs[0]
+    validation = inputs if len(inputs) == 2 else validation
+    history = vae.fit(*inputs, validation_data=validation, verbose=0).history
+    expected = -np.mean(vae([IMAGES, LABELS]).log_prob(IMAGES))
+    result = vae.evaluate(*inputs, verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["nll"], expected, rtol=1e-5)
+    np.testing.assert_allclose(history["val_nll"][-1], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["arrays", "a list"])
@@ -171,9 +171,9 @@ def test_sample_weights_weigh_images_and_their_labels(form):
     vae.compile(run_eagerly=True)
     weights = np.where(LABELS == 1, 2.0, 0.0)
     options = {"sample_weight": weights, "verbose": 0, "return_dict": True}
-    found = vae.evaluate(*FORMS[form](), **options)
+    result = vae.evaluate(*FORMS[form](), **options)
     nll = -vae([IMAGES, LABELS]).log_prob(IMAGES)
-    np.testing.assert_allclose(found["nll"], np.mean(weights * nll), rtol=1e-5)
+    np.testing.assert_allclose(result["nll"], np.mean(weights * nll), rtol=1e-5)
 
 
 def test_validation_split_and_a_schedule_of_draws():
@@ -193,7 +193,7 @@ def test_samples_of_a_class_look_like_the_class():
     for label, grey in ((0, 0.1), (1, 0.9)):
         np.testing.assert_allclose(vae.sample(20, seed=0, labels=label), grey, atol=0.05)
     assert np.mean(vae.kl_divergence(vae.encoder([images, labels]))) < 0.1
-    right, wrong = (vae.elbo(images, seed=0, labels=given) for given in (labels, 1 - labels))
+    right, wrong = (vae.elbo(images, seed=0, labels=inputs) for inputs in (labels, 1 - labels))
     assert np.min(right - wrong) > 10
 
 
@@ -204,14 +204,14 @@ def test_every_image_has_its_own_label_also_in_passes(monkeypatch):
     vae = small_vae(posterior="deterministic")
     one_by_one = [vae.reconstruct(IMAGES[i : i + 1], labels=LABELS[i]) for i in range(12)]
     one_by_one = np.concatenate(one_by_one)
-    for found in (
+    for result in (
         vae.reconstruct(IMAGES, labels=LABELS),
         vae.reconstruct(IMAGES, 5, labels=[*map(int, LABELS)]),
         vae.reconstruct(_batches(IMAGES, LABELS)),
         vae.predict([IMAGES, LABELS], verbose=0),
         vae([IMAGES, LABELS]).mean(),
     ):
-        np.testing.assert_allclose(found, one_by_one, rtol=1e-5)
+        np.testing.assert_allclose(result, one_by_one, rtol=1e-5)
     vae = small_vae()
     at_once = {label: vae.sample(12, seed=3, labels=label) for label in range(4)}
     monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 7 * 30)  # 7 rows at a time
@@ -223,8 +223,8 @@ def test_every_image_has_its_own_label_also_in_passes(monkeypatch):
 def test_bits_are_those_of_the_class():
     vae = small_vae(likelihood="discretized_logistic")
     scores = vae.log_likelihood(IMAGES, 5, seed=0, labels=LABELS)
-    found = vae.bits_per_dim(IMAGES, 5, seed=0, labels=LABELS)
-    np.testing.assert_allclose(found, -scores / (30 * np.log(2)), rtol=1e-6)
+    result = vae.bits_per_dim(IMAGES, 5, seed=0, labels=LABELS)
+    np.testing.assert_allclose(result, -scores / (30 * np.log(2)), rtol=1e-6)
 
 
 def test_a_mosaic_shows_the_classes_in_turn(tmp_path):
@@ -232,8 +232,8 @@ def test_a_mosaic_shows_the_classes_in_turn(tmp_path):
     vae.compile(run_eagerly=True)
     mosaic = tfpvae.callbacks.SampleMosaic(tmp_path, num_images=6)
     vae.fit(IMAGES, LABELS, verbose=0, callbacks=[mosaic])
-    wanted = vae.sample(6, seed=0, labels=[0, 1, 2, 3, 0, 1]).numpy()
-    np.testing.assert_array_equal(mosaic.samples[1], np.round(255 * wanted).astype(np.uint8))
+    expected = vae.sample(6, seed=0, labels=[0, 1, 2, 3, 0, 1]).numpy()
+    np.testing.assert_array_equal(mosaic.samples[1], np.round(255 * expected).astype(np.uint8))
 
 
 def test_start_values_are_of_features_and_pixels_alone():

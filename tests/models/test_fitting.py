@@ -24,9 +24,9 @@ def built(options=None, optimizer=None, **compiled):
     return vae
 
 
-def agree(one, other, found, wanted):
-    for name, values in wanted.history.items():  # float32 sums in another order, five steps long
-        np.testing.assert_allclose(found.history[name], values, rtol=1e-4, atol=1e-4)
+def agree(one, other, result, expected):
+    for name, values in expected.history.items():  # float32 sums in another order, five steps long
+        np.testing.assert_allclose(result.history[name], values, rtol=1e-4, atol=1e-4)
     for weight, same in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(weight, same, rtol=1e-3, atol=1e-4)
 
@@ -103,15 +103,15 @@ def test_each_step_and_each_batch_has_draws_of_its_own():
 @pytest.fixture
 def traced(monkeypatch) -> list[bool]:
     """Whether it was a step of training, for each of which the graph was made."""
-    found = []
+    result = []
     own = steps.StepsMixin._objective
 
     def counted(self, data, training, present=None):
-        found.append(training)
+        result.append(training)
         return own(self, data, training, present)
 
     monkeypatch.setattr(steps.StepsMixin, "_objective", counted)
-    return found
+    return result
 
 
 def test_a_fit_with_validation_is_traced_once_each(traced):
@@ -235,8 +235,8 @@ def own_loss(images, likelihood):
 
 def test_what_is_not_known_is_left_to_keras():
     backbone = tf_keras.Sequential([tf_keras.layers.Flatten(), Own(), tf_keras.layers.Dense(4)])
-    known = built()
-    assert known.execution.by_xla and known.execution.in_loops
+    names = built()
+    assert names.execution.by_xla and names.execution.in_loops
     others = [
         built({"encoder_backbone": backbone}),
         built(loss=own_loss),
@@ -244,8 +244,8 @@ def test_what_is_not_known_is_left_to_keras():
         built(jit_compile=False),
         built(run_eagerly=True),
     ]
-    others.append(OwnSteps(known.encoder, known.decoder))
-    others.append(tfpvae.VAE(known.encoder, known.decoder, prior=OwnPrior([0.0, 0.0])))
+    others.append(OwnSteps(names.encoder, names.decoder))
+    others.append(tfpvae.VAE(names.encoder, names.decoder, prior=OwnPrior([0.0, 0.0])))
     for vae in others[-2:]:
         vae.compile()
     for vae in others:

@@ -31,15 +31,15 @@ def vae_with(seed=0, **options) -> tfpvae.VAE:
 
 @pytest.mark.parametrize("kl_weight", [0.3, 1.0])
 def test_negative_iwae_is_that_of_numpy(kl_weight):
-    wanted = np.log(5) - special.logsumexp(-NLL - kl_weight * LOG_RATIO, axis=0)
-    found = objectives.negative_iwae(tf.constant(NLL), tf.constant(LOG_RATIO), kl_weight)
-    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    expected = np.log(5) - special.logsumexp(-NLL - kl_weight * LOG_RATIO, axis=0)
+    result = objectives.negative_iwae(tf.constant(NLL), tf.constant(LOG_RATIO), kl_weight)
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
 
 
 def test_negative_iwae_survives_weights_that_underflow():
     nll = tf.constant([[800.0], [810.0]])
-    wanted = 800 + np.log(2) - np.log1p(np.exp(-10.0))
-    np.testing.assert_allclose(objectives.negative_iwae(nll, 0 * nll, 1.0), [wanted], rtol=1e-6)
+    expected = 800 + np.log(2) - np.log1p(np.exp(-10.0))
+    np.testing.assert_allclose(objectives.negative_iwae(nll, 0 * nll, 1.0), [expected], rtol=1e-6)
 
 
 def test_one_draw_of_iwae_is_the_elbo_on_the_same_draw():
@@ -54,16 +54,16 @@ def test_free_bits_are_counted_by_the_dimension():
     posterior = tfd.Independent(tfd.Normal(mean, scale), 1)
     prior = tfd.Independent(tfd.Normal(np.zeros(2), np.ones(2)), 1)
     for free in (0.0, 0.4, 5.0):
-        found = objectives.with_free_bits(posterior, prior, tf.constant(kls.sum(1)), free)
-        np.testing.assert_allclose(found, np.maximum(kls.mean(0), free).sum(), rtol=1e-12)
+        result = objectives.with_free_bits(posterior, prior, tf.constant(kls.sum(1)), free)
+        np.testing.assert_allclose(result, np.maximum(kls.mean(0), free).sum(), rtol=1e-12)
 
 
 def test_free_bits_of_dimensions_that_hang_together_are_counted_in_sum():
     tril = tfd.MultivariateNormalTriL(tf.zeros([2, 3]), tf.eye(3))
     prior = tfd.MultivariateNormalDiag(tf.zeros(3))
-    for kl, wanted in ((1.0, 1.5), (4.0, 4.0)):
-        found = objectives.with_free_bits(tril, prior, tf.fill([2], kl), 0.5)
-        assert float(found) == wanted
+    for kl, expected in ((1.0, 1.5), (4.0, 4.0)):
+        result = objectives.with_free_bits(tril, prior, tf.fill([2], kl), 0.5)
+        assert float(result) == expected
 
 
 # The gradient
@@ -72,8 +72,8 @@ def test_free_bits_of_dimensions_that_hang_together_are_counted_in_sum():
 def _gradients(vae, names):
     with tf.GradientTape() as tape:
         loss, *_ = vae._objective(IMAGES, training=True)
-    found = tape.gradient(loss, vae.trainable_variables)
-    return [np.asarray(g) for g, v in zip(found, vae.trainable_variables, strict=True) if names(v)]
+    result = tape.gradient(loss, vae.trainable_variables)
+    return [np.asarray(g) for g, v in zip(result, vae.trainable_variables, strict=True) if names(v)]
 
 
 def test_the_doubly_reparameterised_gradient_is_sum_of_squared_weights_times_path_derivatives():
@@ -90,23 +90,23 @@ def test_the_doubly_reparameterised_gradient_is_sum_of_squared_weights_times_pat
         patch.setattr(objectives, "draws", latents)
         with tf.GradientTape() as tape:
             loss, *_ = vae._objective(IMAGES, training=True)
-        found = tape.gradient(loss, kernel)
+        result = tape.gradient(loss, kernel)
 
     with tf.GradientTape(persistent=True) as outer:
         posterior = vae.encoder(IMAGES)
         z = latents(posterior, 4)
-        held = tfd.Independent(
+        saved = tfd.Independent(
             tfd.Normal(*(tf.stop_gradient(t) for t in (posterior.mean(), posterior.stddev()))), 1
         )
         outer.watch(z)
         likelihood = vae.decoder(tf.reshape(z, [-1, 2]))
         log_p = tf.reshape(likelihood.log_prob(tf.tile(IMAGES, [4, 1, 1, 1])), [4, 6])
-        log_weights = log_p - sampled_kl(held, vae.prior, z)
+        log_weights = log_p - sampled_kl(saved, vae.prior, z)
     path = outer.gradient(log_weights, z)  # [S, B, D]
     weights = special.softmax(log_weights.numpy(), axis=0)
     towards = -tf.constant(weights[..., None] ** 2) * path / len(IMAGES)
-    wanted = outer.gradient(z, kernel, output_gradients=towards)
-    np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=1e-5)  # float32 sums
+    expected = outer.gradient(z, kernel, output_gradients=towards)
+    np.testing.assert_allclose(result, expected, rtol=2e-3, atol=1e-5)  # float32 sums
 
 
 @pytest.mark.slow
@@ -230,24 +230,24 @@ def test_more_progress_tighten_the_bound_that_is_trained_on():
 
 def test_several_progress_of_the_elbo_are_its_mean_with_less_noise():
     one, many = vae_with(), vae_with(num_samples=20)
-    found = [
+    result = [
         [vae.evaluate(IMAGES, verbose=0, return_dict=True)["nll"] for _ in range(40)]
         for vae in (one, many)
     ]
-    error = np.sqrt(sum(np.var(values) for values in found) / 40)
-    assert abs(np.mean(found[0]) - np.mean(found[1])) < 4 * error
-    assert np.var(found[1]) < 0.5 * np.var(found[0])  # a twentieth, but for chance
+    error = np.sqrt(sum(np.var(values) for values in result) / 40)
+    assert abs(np.mean(result[0]) - np.mean(result[1])) < 4 * error
+    assert np.var(result[1]) < 0.5 * np.var(result[0])  # a twentieth, but for chance
 
 
 def test_dequantized_pixels_lie_evenly_in_their_level():
     vae = vae_with(likelihood="continuous_bernoulli", dequantize=True)
     levels = np.repeat(np.array([0, 100, 255], np.uint8), 2000).reshape(3, 1, 2000, 1)
-    found = tfpvae.inference.pixels(vae, levels, tf.constant([1, 2])).numpy() * 256
-    offsets = found - np.array([0, 100, 255]).reshape(3, 1, 1, 1)
+    result = tfpvae.inference.pixels(vae, levels, tf.constant([1, 2])).numpy() * 256
+    offsets = result - np.array([0, 100, 255]).reshape(3, 1, 1, 1)
     assert offsets.min() > -1e-3 and offsets.max() < 1 + 1e-3
     np.testing.assert_allclose(offsets.mean(axis=(1, 2, 3)), 0.5, atol=4 / np.sqrt(12 * 2000))
     again = tfpvae.inference.pixels(vae, levels, tf.constant([1, 2]))
-    np.testing.assert_array_equal(again * 256, found)
+    np.testing.assert_array_equal(again * 256, result)
 
 
 # Refused

@@ -100,10 +100,10 @@ def test_with_the_exact_posterior_every_bound_is_the_log_likelihood(
 ):
     vae, mean, covariance = linear_gaussian(data, head, rotation=rotation)
     x = as_images(data[:20])
-    wanted = reference.gaussian_log_density(x.reshape(20, 8), mean, covariance)
-    found = vae.log_likelihood(x, num_samples, seed=1)
-    np.testing.assert_allclose(found, wanted, rtol=tolerance)
-    np.testing.assert_allclose(vae.elbo(x, num_samples, seed=2), wanted, rtol=tolerance)
+    expected = reference.gaussian_log_density(x.reshape(20, 8), mean, covariance)
+    result = vae.log_likelihood(x, num_samples, seed=1)
+    np.testing.assert_allclose(result, expected, rtol=tolerance)
+    np.testing.assert_allclose(vae.elbo(x, num_samples, seed=2), expected, rtol=tolerance)
 
 
 @pytest.mark.parametrize("head", ["tril", "independent"])
@@ -112,21 +112,21 @@ def test_at_every_z_the_joint_less_the_exact_posterior_is_the_log_likelihood(dat
     rotation = ROTATION if head == "tril" else np.eye(3)
     vae, mean, covariance = linear_gaussian(data, head, rotation=rotation)
     x = as_images(data[:20])
-    wanted = reference.gaussian_log_density(x.reshape(20, 8), mean, covariance)
+    expected = reference.gaussian_log_density(x.reshape(20, 8), mean, covariance)
     posterior = vae.encoder(x)
     for shift in (-4.0, 0.0, 1.0):
         z = posterior.mean() + shift * posterior.stddev()
         joint = vae.decoder(z).log_prob(x) + vae.prior.log_prob(z)
         # The two that are subtracted are larger than what is left, and round accordingly.
         size = np.abs(joint).max()
-        found = joint - posterior.log_prob(z)
-        np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance / 10 * size)
+        result = joint - posterior.log_prob(z)
+        np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance / 10 * size)
 
 
 def test_without_correlations_the_elbo_falls_short_by_the_kl_to_the_true_posterior(data, floatx):
     vae, mean, covariance = linear_gaussian(data, "independent")
     x = as_images(data[:5])
-    wanted = reference.gaussian_log_density(x.reshape(5, 8), mean, covariance)
+    expected = reference.gaussian_log_density(x.reshape(5, 8), mean, covariance)
     _, weights, variance = reference.probabilistic_pca(data, 3)
     _, true = reference.probabilistic_pca_posterior(weights @ ROTATION, variance)
     zeros, best = np.zeros(3), np.diag(1 / np.diag(np.linalg.inv(true)))
@@ -134,7 +134,7 @@ def test_without_correlations_the_elbo_falls_short_by_the_kl_to_the_true_posteri
     assert gap > 0.1
     elbos = np.stack([vae.elbo(x, 500, seed=seed) for seed in range(20)])
     errors = elbos.std(axis=0) / np.sqrt(len(elbos))
-    assert (np.abs(elbos.mean(axis=0) - (wanted - gap)) < 4 * errors).all()
+    assert (np.abs(elbos.mean(axis=0) - (expected - gap)) < 4 * errors).all()
 
 
 def test_with_a_wrong_posterior_the_bound_rises_with_the_samples(data, floatx):
@@ -170,18 +170,18 @@ def _normal_prior(floatx):
 @pytest.mark.parametrize("posterior", NORMALS)
 @pytest.mark.parametrize("prior", ["standard_normal", "tril"])
 def test_the_kl_of_every_image_is_the_textbook_formula(posterior, prior, floatx):
-    given = _normal_prior(floatx) if prior == "tril" else prior
-    vae = small_vae(posterior=posterior, prior=given)
+    inputs = _normal_prior(floatx) if prior == "tril" else prior
+    vae = small_vae(posterior=posterior, prior=inputs)
     q, p = vae.encoder(pictures(dtype=floatx)), vae.prior
     covariances = q.covariance() if posterior == NORMALS[1] else tf.linalg.diag(q.variance())
     covariance = p.covariance() if prior == "tril" else np.eye(2)
-    wanted = [
+    expected = [
         reference.gaussian_kl(m, c, np.asarray(p.mean()), np.asarray(covariance))
         for m, c in zip(np.asarray(q.mean()), np.asarray(covariances), strict=True)
     ]
     tolerance = {"float32": 1e-5, "float64": 1e-10}[floatx]
     assert vae.kl_method == "exact"
-    np.testing.assert_allclose(vae.kl_divergence(q), wanted, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(vae.kl_divergence(q), expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("posterior", NORMALS)
@@ -192,8 +192,8 @@ def test_the_kl_of_a_posterior_that_is_the_prior_is_zero(posterior, floatx):
     bias[:2], bias[2:] = 0, vae.encoder.get_layer("posterior").start_params(1 - 1e-5)
     layer.set_weights([0 * kernel, bias])
     tolerance = {"float32": 1e-6, "float64": 1e-9}[floatx]  # start_params are made in float32
-    found = vae.kl_divergence(vae.encoder(pictures(dtype=floatx)))
-    np.testing.assert_allclose(found, np.zeros(12), atol=tolerance)
+    result = vae.kl_divergence(vae.encoder(pictures(dtype=floatx)))
+    np.testing.assert_allclose(result, np.zeros(12), atol=tolerance)
 
 
 @pytest.mark.parametrize("posterior", NORMALS)
@@ -244,10 +244,10 @@ def test_samples_decode_the_prior():
 
 def test_reconstruct_decodes_the_posterior_mean():
     vae = small_vae()
-    wanted = vae.decoder(vae.encoder(pictures()).mean()).mean()
-    np.testing.assert_allclose(vae.reconstruct(pictures()), wanted, rtol=1e-5)
-    np.testing.assert_allclose(vae.predict(pictures(), verbose=0), wanted, rtol=1e-5)
-    np.testing.assert_allclose(vae.reconstruct(_batches(pictures())), wanted, rtol=1e-5)
+    expected = vae.decoder(vae.encoder(pictures()).mean()).mean()
+    np.testing.assert_allclose(vae.reconstruct(pictures()), expected, rtol=1e-5)
+    np.testing.assert_allclose(vae.predict(pictures(), verbose=0), expected, rtol=1e-5)
+    np.testing.assert_allclose(vae.reconstruct(_batches(pictures())), expected, rtol=1e-5)
 
 
 def test_a_plain_autoencoder_has_no_prior_and_says_so():

@@ -25,8 +25,8 @@ ENVIRONMENT = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
 def commands(page: str, program: str) -> list[list[str]]:
     """Returns the words of a page's commands, each after the program's name."""
     text = (HOWTO / page).read_text().replace("\\\n", " ")
-    found = [shlex.split(line) for line in re.findall(rf"^    {program} .*$", text, re.MULTILINE)]
-    return [words[1:] for words in found]
+    result = [shlex.split(line) for line in re.findall(rf"^    {program} .*$", text, re.MULTILINE)]
+    return [words[1:] for words in result]
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,11 @@ def test_litserve_answers_as_the_model_does(folder, port):
         start_new_session=True,  # it starts processes of its own, which end with it
     )
     try:
-        found = _answer(server, commands("serving.md", "curl")[-1], port)
+        result = _answer(server, commands("serving.md", "curl")[-1], port)
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.communicate()
-    np.testing.assert_allclose(found["mean"], np.load(folder / "decoded.npy"), atol=1e-6)
+    np.testing.assert_allclose(result["mean"], np.load(folder / "decoded.npy"), atol=1e-6)
 
 
 def _answer(server: subprocess.Popen, curl: list[str], port: int) -> dict:

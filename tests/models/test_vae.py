@@ -50,8 +50,8 @@ def test_nll_and_kl_are_those_of_numpy():
     z = tf.convert_to_tensor(posterior).numpy()
     hidden, hidden_bias, last, last_bias = vae.decoder.get_weights()
     logits = np.maximum(z @ hidden + hidden_bias, 0) @ last + last_bias
-    wanted = reference.bernoulli_log_prob(x, logits.reshape(x.shape))
-    np.testing.assert_allclose(vae.decoder(z).log_prob(x), wanted, rtol=1e-5)
+    expected = reference.bernoulli_log_prob(x, logits.reshape(x.shape))
+    np.testing.assert_allclose(vae.decoder(z).log_prob(x), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kl_weight", [0.0, 0.25, 1.0])
@@ -59,11 +59,11 @@ def test_nll_and_kl_are_those_of_numpy():
 def test_reported_loss_is_nll_plus_weighted_kl_whatever_the_batch(kl_weight, batch_size):
     vae = small_vae(kl_weight=kl_weight)
     vae.compile()
-    found = vae.evaluate(pictures(), batch_size=batch_size, verbose=0, return_dict=True)
-    wanted = found["nll"] + kl_weight * found["kl"]
-    np.testing.assert_allclose(found["loss"], wanted, rtol=1e-5)
+    result = vae.evaluate(pictures(), batch_size=batch_size, verbose=0, return_dict=True)
+    expected = result["nll"] + kl_weight * result["kl"]
+    np.testing.assert_allclose(result["loss"], expected, rtol=1e-5)
     exact = np.mean(vae.kl_divergence(vae.encoder(pictures())))
-    np.testing.assert_allclose(found["kl"], exact, rtol=1e-5)  # the mean over images, not batches
+    np.testing.assert_allclose(result["kl"], exact, rtol=1e-5)  # the mean over images, not batches
 
 
 def test_regularization_of_a_users_layers_is_added_once():
@@ -72,9 +72,9 @@ def test_regularization_of_a_users_layers_is_added_once():
     )
     vae = small_vae(decoder_backbone=decoder)
     vae.compile()
-    found = vae.evaluate(pictures(), verbose=0, return_dict=True)
+    result = vae.evaluate(pictures(), verbose=0, return_dict=True)
     penalty = 0.1 * np.sum(decoder.get_weights()[0] ** 2)
-    np.testing.assert_allclose(found["loss"], found["nll"] + found["kl"] + penalty, rtol=1e-5)
+    np.testing.assert_allclose(result["loss"], result["nll"] + result["kl"] + penalty, rtol=1e-5)
 
 
 def test_a_plain_tfp_encoder_counts_the_kl_once_inside_a_vae():
@@ -90,8 +90,8 @@ def test_a_plain_tfp_encoder_counts_the_kl_once_inside_a_vae():
     )
     vae = tfpvae.VAE(encoder, small_vae().decoder, prior=prior)
     vae.compile()
-    found = vae.evaluate(pictures(), verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["loss"], found["nll"] + found["kl"], rtol=1e-5)
+    result = vae.evaluate(pictures(), verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["loss"], result["nll"] + result["kl"], rtol=1e-5)
 
 
 def test_sample_weights_weigh_the_whole_bound_of_an_image():
@@ -109,9 +109,9 @@ def test_denoising_scores_the_targets():
     vae = small_vae(posterior="deterministic")
     vae.compile()
     x, targets = pictures(), 1 - pictures()
-    wanted = -np.mean(vae.decoder(vae.encoder(x).mean()).log_prob(targets))
-    found = vae.evaluate(x, targets, verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["nll"], wanted, rtol=1e-5)
+    expected = -np.mean(vae.decoder(vae.encoder(x).mean()).log_prob(targets))
+    result = vae.evaluate(x, targets, verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["nll"], expected, rtol=1e-5)
 
 
 # What fit takes
@@ -136,14 +136,14 @@ FORMS = {
 def test_fit_and_evaluate_take_images_alone_in_every_form(form, dtype):
     vae = small_vae(posterior="deterministic")
     vae.compile(run_eagerly=form != "array")  # one graph a dtype is enough
-    given = FORMS[form](pictures(dtype=dtype))
-    validation = given if len(given) == 2 else given[0]
-    history = vae.fit(*given, batch_size=_batch_size(form), validation_data=validation, verbose=0)
+    inputs = FORMS[form](pictures(dtype=dtype))
+    validation = inputs if len(inputs) == 2 else inputs[0]
+    history = vae.fit(*inputs, batch_size=_batch_size(form), validation_data=validation, verbose=0)
     assert sorted(history.history) == ["kl", "loss", "nll", "val_kl", "val_loss", "val_nll"]
-    wanted = -np.mean(vae(pictures()).log_prob(pictures()))
-    found = vae.evaluate(*given, verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["nll"], wanted, rtol=1e-5)
-    np.testing.assert_allclose(history.history["val_nll"][-1], wanted, rtol=1e-5)
+    expected = -np.mean(vae(pictures()).log_prob(pictures()))
+    result = vae.evaluate(*inputs, verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["nll"], expected, rtol=1e-5)
+    np.testing.assert_allclose(history.history["val_nll"][-1], expected, rtol=1e-5)
 
 
 def _batch_size(form):
@@ -191,9 +191,9 @@ def test_a_loss_of_ones_own():
         return tf.reduce_sum((images - likelihood.mean()) ** 2, axis=[1, 2, 3])
 
     vae.compile(loss=squared_error)
-    wanted = np.sum((vae(pictures()).mean() - pictures()) ** 2) / 12
-    found = vae.evaluate(pictures(), verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["nll"], wanted, rtol=1e-5)
+    expected = np.sum((vae(pictures()).mean() - pictures()) ** 2) / 12
+    result = vae.evaluate(pictures(), verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["nll"], expected, rtol=1e-5)
     with pytest.raises(TypeError, match="loss: .*'mse'"):
         vae.compile(loss="mse")
 
@@ -320,8 +320,8 @@ def test_bad_images_are_refused_before_any_training(kind):
         with pytest.raises(error, match=message):
             call()
     assert vae.optimizer.iterations.numpy() == 0
-    for weight, wanted in zip(vae.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, wanted)
+    for weight, expected in zip(vae.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 @pytest.mark.parametrize("where", [0, 7, 39])

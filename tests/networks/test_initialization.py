@@ -42,11 +42,11 @@ def test_the_scales_start_alike_and_without_correlation(name):
     covariance = np.zeros([7, 3, 3])
     covariance[:] = START_SCALE**2 * np.eye(3)
     if name == "multivariate_normal_tril":
-        found = posterior.covariance().numpy()
+        result = posterior.covariance().numpy()
     else:
-        found = np.stack([np.diag(row) for row in posterior.variance().numpy()])
+        result = np.stack([np.diag(row) for row in posterior.variance().numpy()])
     # The scale's floor of 1e-5 comes on top.
-    np.testing.assert_allclose(found, covariance, rtol=2e-4, atol=1e-6)
+    np.testing.assert_allclose(result, covariance, rtol=2e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("posterior", encoders.POSTERIORS)
@@ -55,9 +55,9 @@ def test_without_images_the_scales_start_at_one(posterior, latent_dim):
     """Where there is nothing to see, so that the bias alone counts."""
     network = encoder(None, posterior=posterior, latent_dim=latent_dim)
     black = network(np.zeros([3, *SHAPE], "float32"))
-    wanted = 0 if posterior == "deterministic" else 1
+    expected = 0 if posterior == "deterministic" else 1
     # The floor of 1e-5, and of low_rank the factors that it starts with.
-    np.testing.assert_allclose(black.stddev(), np.full([3, latent_dim], wanted), rtol=1e-3)
+    np.testing.assert_allclose(black.stddev(), np.full([3, latent_dim], expected), rtol=1e-3)
     np.testing.assert_allclose(black.mean(), np.zeros([3, latent_dim]), atol=1e-6)
 
 
@@ -98,7 +98,7 @@ def test_images_that_are_all_alike_leave_the_means_at_their_start_values():
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "message"),
+    ("inputs", "error", "message"),
     [
         (images(1), ValueError, "start_images: wanted at least 2 images, got 1"),
         (np.zeros([3, 4, 4, 1], "float32"), ValueError, "start_images: .*8, 8, 1.*3, 4, 4, 1"),
@@ -107,9 +107,9 @@ def test_images_that_are_all_alike_leave_the_means_at_their_start_values():
         ("pictures", ValueError, "start_images: "),
     ],
 )
-def test_start_images_that_are_none(given, error, message):
+def test_start_images_that_are_none(inputs, error, message):
     with pytest.raises(error, match=message):
-        encoder(given)
+        encoder(inputs)
 
 
 def test_build_vae_hands_them_on():

@@ -43,10 +43,10 @@ def made(room, name, options, dtype):
 
 
 def assert_like_keras(images, name, options, dtype):
-    found = with_gradients(made(keras_layers, name, options, dtype), images)
-    wanted = with_gradients(made(tf_keras.layers, name, options, "float32"), images)
+    result = with_gradients(made(keras_layers, name, options, dtype), images)
+    expected = with_gradients(made(tf_keras.layers, name, options, "float32"), images)
     rtol = 1e-5 if dtype == "float32" else 2**-5  # a few roundings to 8 bits
-    for own, keras in zip(found, wanted, strict=True):
+    for own, keras in zip(result, expected, strict=True):
         scale = float(tf.reduce_max(tf.abs(keras)))
         np.testing.assert_allclose(tf.cast(own, tf.float32), keras, rtol, atol=rtol * scale)
 
@@ -86,8 +86,8 @@ def test_a_pixel_is_spread_as_by_keras(options, operation, dtype):
     options, pixels = {"filters": 5, **options}, IMAGES[:, :1, :1]
     assert_like_keras(pixels, "Conv2DTranspose", options, dtype)
     layer = tf.function(made(keras_layers, "Conv2DTranspose", options, dtype))
-    found = {op.type for op in layer.get_concrete_function(pixels).graph.get_operations()}
-    assert found & {"MatMul", "Conv2DBackpropInput"} == {operation}
+    result = {op.type for op in layer.get_concrete_function(pixels).graph.get_operations()}
+    assert result & {"MatMul", "Conv2DBackpropInput"} == {operation}
 
 
 @pytest.mark.parametrize(("name", "options"), LAYERS)
@@ -117,8 +117,8 @@ def test_leaky_relu_and_its_gradients_are_those_of_keras(dtype):
             slopes = tape.gradient(loss, inputs)
         return outputs, slopes, outer.gradient(slopes, inputs)
 
-    wanted = answers(tf_keras.activations.get("leaky_relu"))
-    for own, keras in zip(answers(keras_layers.leaky_relu), wanted, strict=True):
+    expected = answers(tf_keras.activations.get("leaky_relu"))
+    for own, keras in zip(answers(keras_layers.leaky_relu), expected, strict=True):
         np.testing.assert_array_equal(own, keras)
 
 

@@ -62,5 +62,5 @@ def test_gradients_are_those_of_keras_with_no_stride(layer, options):
         return tape.gradient(loss, [images, *convolution.trainable_variables])
 
     operations = gradients.get_concrete_function(IMAGES).graph.get_operations()
-    found = [op for op in operations if op.type == "Conv2DBackpropFilter"]
-    assert [tuple(op.get_attr("strides")) for op in found] == [(1, 1, 1, 1)]
+    result = [op for op in operations if op.type == "Conv2DBackpropFilter"]
+    assert [tuple(op.get_attr("strides")) for op in result] == [(1, 1, 1, 1)]
