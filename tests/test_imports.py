@@ -43,8 +43,8 @@ def test_an_import_without_a_dependency_says_the_fix(module, package):
 @pytest.mark.parametrize("module", _imports._PACKAGES)
 def test_the_command_asks_for_the_versions_that_tfpvae_does(module, monkeypatch):
     package = _imports._PACKAGES[module]
-    wanted = [f"other-{package}>9", f'{package}>=1.5,<2; python_version >= "3.10"']
-    monkeypatch.setattr("importlib.metadata.requires", lambda _: wanted)
+    expected = [f"other-{package}>9", f'{package}>=1.5,<2; python_version >= "3.10"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: expected)
     assert f'pip install "{package}>=1.5,<2"' in _imports.message(module)
 
 

@@ -51,10 +51,10 @@ def runs(tmp_path_factory):
         "kmnist": start("kmnist", folders["kmnist"], "--smoke", "--latent-dim", "12", "2"),
         "conditional": start("conditional", folders["conditional"], "--smoke"),
     }
-    found = {name: finish(process) for name, process in processes.items()}
-    for name, run in found.items():
+    result = {name: finish(process) for name, process in processes.items()}
+    for name, run in result.items():
         run.folder = folders[name] / "runs"
-    return found
+    return result
 
 
 def files(folder):
@@ -155,8 +155,8 @@ def test_every_system_has_its_source(mnist):
 def test_source_settings_are_those_of_the_tutorial(mnist, monkeypatch, system):
     monkeypatch.setattr(sys, "argv", ["mnist.py"])
     args = options(mnist, "--system", system, "--source-settings")
-    found = (args.latent_dim, args.optimizer, args.learning_rate, args.batch_size)
-    assert (*found, args.epochs, args.kl_weight) == SOURCES[system]
+    result = (args.latent_dim, args.optimizer, args.learning_rate, args.batch_size)
+    assert (*result, args.epochs, args.kl_weight) == SOURCES[system]
     assert args.patience == (5 if system == "cnn" else None)
 
 

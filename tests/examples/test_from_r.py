@@ -103,7 +103,7 @@ def test_what_the_page_says_of_numbers_and_labels_is_what_happens(r, tmp_path):
     (tmp_path / "said.R").write_text(script)
     done = r("said.R", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    wanted = [
+    expected = [
         "latent_dim: wanted a whole number, at least 1, got 10.0",
         "image_shape: wanted",
         "epochs: wanted a whole number, at least 1, got 1.0",
@@ -120,6 +120,6 @@ def test_what_the_page_says_of_numbers_and_labels_is_what_happens(r, tmp_path):
         "TRUE",
     ]
     place = 0
-    for text in wanted:  # one after the other
+    for text in expected:  # one after the other
         assert text in done.stdout[place:], done.stdout
         place = done.stdout.index(text, place) + len(text)

@@ -60,11 +60,11 @@ def test_an_example_goes_on_after_its_last_backup(training, epoch, left, tmp_pat
     with pytest.raises(InterruptedError):
         train(training, args, Interrupt(epoch))
     args.resume = True
-    found, again, run = train(training, args)
+    result, again, run = train(training, args)
     assert run == left
     assert again == history
     assert len(history["loss"]) == OPTIONS["epochs"]
-    for one, other in zip(found, weights, strict=True):
+    for one, other in zip(result, weights, strict=True):
         np.testing.assert_array_equal(one, other)
     training.tidy(args)
     assert not [*args.output.iterdir()]

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
     """Returns bytes with one to three things changed, never the same ones."""
-    found = data
-    while found == data:
-        found = data
+    result = data
+    while result == data:
+        result = data
         for _ in range(rng.choice([1, 1, 2, 3])):
-            found = rng.choice(CHANGES)(found, rng) if found else found
-    return found
+            result = rng.choice(CHANGES)(result, rng) if result else result
+    return result
 
 
 def _span(data: bytes, rng: random.Random) -> tuple[int, int]:

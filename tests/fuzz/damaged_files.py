@@ -119,10 +119,10 @@ def write_savedmodel(folder: Path) -> list[Path]:
 
 
 def read_savedmodel(folder: Path) -> list[np.ndarray]:
-    found = tf_keras.models.load_model(folder / "model")
-    if not isinstance(found, tfpvae.VAE):
-        raise ValueError(f"no VAE, but {type(found)}")  # that is seen by who uses it
-    return list(make.answers(found).values())
+    result = tf_keras.models.load_model(folder / "model")
+    if not isinstance(result, tfpvae.VAE):
+        raise ValueError(f"no VAE, but {type(result)}")  # that is seen by who uses it
+    return list(make.answers(result).values())
 
 
 class Weights:
@@ -194,10 +194,10 @@ def spoil(path: Path, whole: bytes, kind: Kind, rng) -> str:
     return part
 
 
-def verdict(kind: Kind, folder: Path, wanted: list[np.ndarray]) -> str:
+def verdict(kind: Kind, folder: Path, expected: list[np.ndarray]) -> str:
     """Returns what became of reading, in a word; in more if it is a failure."""
     try:
-        found = kind.read(folder)
+        result = kind.read(folder)
     except AssertionError as error:
         return f"failed: {error}"
     except Exception as error:
@@ -207,7 +207,7 @@ def verdict(kind: Kind, folder: Path, wanted: list[np.ndarray]) -> str:
         if kind.is_own and not (isinstance(error, ValueError) and str(folder) in str(error)):
             return f"failed: {text}"
         return "refused"
-    if len(found) == len(wanted) and all(map(np.array_equal, found, wanted)):
+    if len(result) == len(expected) and all(map(np.array_equal, result, expected)):
         return "same"
     return "failed: other answers" if kind.has_checksums else "other"
 
@@ -219,7 +219,7 @@ def read_all(name: str, first: int, last: int, folder: Path, tell: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     files = [(path, path.read_bytes()) for path in kind.write(folder)]
-    wanted = kind.read(folder)
+    expected = kind.read(folder)
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, resource.RLIM_INFINITY))
     for number in range(first, last):
@@ -228,7 +228,7 @@ def read_all(name: str, first: int, last: int, folder: Path, tell: int) -> None:
         part = spoil(path, whole, kind, rng)
         signal.setitimer(signal.ITIMER_REAL, SECONDS)  # nobody handles it: the process ends
         signal.setitimer(signal.ITIMER_PROF, OF_THE_PROCESSOR)
-        said = verdict(kind, folder, wanted)
+        said = verdict(kind, folder, expected)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
         path.write_bytes(whole)
@@ -270,12 +270,12 @@ def tried(name: str, count: int, folder: Path) -> dict:
     failures = [line for line in told if line[2].startswith("failed")]
     counts = collections.Counter(said for _, _, said in told if not said.startswith("failed"))
     others = collections.Counter(part for _, part, said in told if said == "other")
-    found = {said: counts[said] for said in ("refused", "same", "other", "ended")}
-    return {"kind": name, "tried": count, **found, "others": others, "failures": failures}
+    result = {said: counts[said] for said in ("refused", "same", "other", "ended")}
+    return {"kind": name, "tried": count, **result, "others": others, "failures": failures}
 
 
-def main(folder: str, *wanted: str) -> None:
-    for one in wanted:
+def main(folder: str, *expected: str) -> None:
+    for one in expected:
         name, _, count = one.rpartition("=")
         print(json.dumps(tried(name, int(count), Path(folder, name))), flush=True)
 

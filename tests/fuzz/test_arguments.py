@@ -45,9 +45,9 @@ def number(*good: Any, least: float = 0, optional: bool = False) -> Argument:
     return Argument((*good, None), numbers) if optional else Argument(good, (*numbers, None))
 
 
-def name(known: Any, *others: Any) -> Argument:
-    known, nobody = (*sorted(known), *others), () if None in others else (None,)
-    return Argument(known, (3, "no such name", [known[0]], *nobody, *NONSENSE))
+def name(names: Any, *others: Any) -> Argument:
+    names, nobody = (*sorted(names), *others), () if None in others else (None,)
+    return Argument(names, (3, "no such name", [names[0]], *nobody, *NONSENSE))
 
 
 SIDES = ((4, 4), (4, 4, 1, 1), (0, 4, 1), (4.0, 4, 1), (4, -4, 1), "441", 4, None, (True, 4, 1))
@@ -106,18 +106,18 @@ def vae_of(architecture: Any, **options: Any) -> Any:
 def answers_of_a_vae(vae: Any) -> list:
     images = np.zeros([2, *vae.image_shape], np.float32)
     labels = None if vae.num_classes is None else np.zeros([2], np.int32)
-    found = [vae.reconstruct(images, labels=labels)]
-    assert found[0].shape == images.shape
+    result = [vae.reconstruct(images, labels=labels)]
+    assert result[0].shape == images.shape
     if vae.prior is not None:
-        found += [vae.elbo(images, labels=labels), vae.sample(2, labels=labels)]
-    return found
+        result += [vae.elbo(images, labels=labels), vae.sample(2, labels=labels)]
+    return result
 
 
 def answers_of_a_network(network: Any) -> list:
-    given = [np.ones([2, *part.shape[1:]], np.float32) for part in network.inputs]
-    if len(given) > 1:
-        given[1] = np.zeros([2], np.int32)
-    return [network(given if len(given) > 1 else given[0]).mean()]
+    inputs = [np.ones([2, *part.shape[1:]], np.float32) for part in network.inputs]
+    if len(inputs) > 1:
+        inputs[1] = np.zeros([2], np.int32)
+    return [network(inputs if len(inputs) > 1 else inputs[0]).mean()]
 
 
 def answers_of_a_prior(prior: Any) -> list:
@@ -134,7 +134,7 @@ def answers_of_a_layer(layer: Any) -> list:
     return [layer(np.zeros([2, size], np.float32)).mean()]
 
 
-def nothing(found: Any) -> list:
+def nothing(result: Any) -> list:
     return []
 
 
@@ -270,25 +270,25 @@ FUNCTIONS: dict[str, tuple[Callable, dict, dict, Callable]] = {
             "shuffle": FLAG,
             "seed": whole(0, 1, least=0, optional=True),
         },
-        lambda found: list(found),
+        lambda result: list(result),
     ),
     "binarize": (
         datasets.binarize,
         {"images": Argument((IMAGES,), (*NO_PICTURES, None)), "seed": SEED},
         {},
-        lambda found: [found],
+        lambda result: [result],
     ),
     "draw_digits": (
         datasets.draw_digits,
         {"num_images": SMALL},
         {"image_shape": Argument(((28, 28, 1), (9, 12, 1)), (*SIDES, *NONSENSE)), "seed": SEED},
-        lambda found: [found.images],
+        lambda result: [result.images],
     ),
     "draw_flowers": (
         datasets.draw_flowers,
         {"num_images": SMALL},
         {"image_shape": Argument(((20, 20, 3),), (*SIDES, *NONSENSE)), "seed": SEED},
-        lambda found: [found.images],
+        lambda result: [result.images],
     ),
     "split_pictures": (split, {}, {"fractions": FRACTIONS, "seed": SEED}, nothing),
 }
@@ -305,29 +305,29 @@ def drawn(function: str, number: int) -> tuple[dict, list[str]]:
     names = [*required, *(name for name in optional if rng.random() < 0.3)]
     spoilt = rng.sample(names, min(len(names), rng.choice([1, 1, 2]) if number % 2 else 0))
     known = required | optional
-    given = {
+    inputs = {
         name: rng.choice(known[name].bad if name in spoilt else known[name].good) for name in names
     }
-    return given, spoilt
+    return inputs, spoilt
 
 
-def called(function: str, given: dict, spoilt: list[str]) -> str:
+def called(function: str, inputs: dict, spoilt: list[str]) -> str:
     """Returns what became of a call; raises AssertionError if it is what must not be."""
     build, required, optional, answers = FUNCTIONS[function]
     signal.alarm(60)  # whoever hangs is ended
     try:
-        made = build(**given)
+        made = build(**inputs)
     except (ValueError, TypeError, NotImplementedError) as error:
         at = re.search if isinstance(error, NotImplementedError) else re.match  # Keras wraps those
         named = at(r"(\w+): wanted ", str(error))
-        known = {*required, *optional} | {ALSO.get(name, name) for name in given}
-        assert named and named[1] in known, f"{type(error).__name__}: {error}"
+        names = {*required, *optional} | {ALSO.get(name, name) for name in inputs}
+        assert named and named[1] in names, f"{type(error).__name__}: {error}"
         return "refused" if spoilt else "refused together"
     finally:
         signal.alarm(0)
     assert not spoilt, f"accepted, though wrong: {spoilt}"
-    for found in answers(made):
-        assert np.isfinite(np.asarray(found, np.float64)).all(), "not finite"
+    for result in answers(made):
+        assert np.isfinite(np.asarray(result, np.float64)).all(), "not finite"
     return "built"
 
 
@@ -335,11 +335,11 @@ def called(function: str, given: dict, spoilt: list[str]) -> str:
 def test_what_is_built_answers_and_what_is_not_names_the_argument(function):
     counts, failures = Counter(), []
     for number in range(TIMES * COUNTS.get(function, 6)):
-        given, spoilt = drawn(function, number)
+        inputs, spoilt = drawn(function, number)
         try:
-            counts[called(function, given, spoilt)] += 1
+            counts[called(function, inputs, spoilt)] += 1
         except Exception as error:
-            failures.append(f"{number}: {given}, {type(error).__name__}: {error}")
+            failures.append(f"{number}: {inputs}, {type(error).__name__}: {error}")
     print(function, dict(counts))
     assert not failures, "\n\n".join(failures)
     assert counts["built"] and counts["refused"]

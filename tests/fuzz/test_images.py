@@ -84,25 +84,25 @@ def spoil(values: np.ndarray, rng: Random) -> np.ndarray:
 def classes(rng: Random, count: int) -> Given:
     """Returns labels, or what are none."""
     dtype = rng.choice(["int32", "int64", "uint8", "int8", "uint64"])
-    found = np.array([rng.randrange(CLASSES) for _ in range(count)], dtype)
+    result = np.array([rng.randrange(CLASSES) for _ in range(count)], dtype)
     kind = rng.choice(["good"] * 5 + ["float", "shape", "range", "count", "one-hot", "words"])
     if kind == "float":
-        found = found.astype(rng.choice(["float32", "bool", "float64"]))
+        result = result.astype(rng.choice(["float32", "bool", "float64"]))
     if kind == "shape":
-        found = found[:, None]
+        result = result[:, None]
     if kind == "range" and count:
-        found = found.astype("int64")
-        found[rng.randrange(count)] = rng.choice([-1, CLASSES, 2**40, -(2**40)])
+        result = result.astype("int64")
+        result[rng.randrange(count)] = rng.choice([-1, CLASSES, 2**40, -(2**40)])
     if kind == "count":
-        found = np.concatenate([found, found[:1], found[:1], np.zeros(1, dtype)])
+        result = np.concatenate([result, result[:1], result[:1], np.zeros(1, dtype)])
     if kind == "one-hot":
-        found = np.eye(CLASSES)[found.astype(int)]
+        result = np.eye(CLASSES)[result.astype(int)]
     if kind == "words":
-        found = found.astype(str)
-    return Given(found, kind == "good" and count > 0)
+        result = result.astype(str)
+    return Given(result, kind == "good" and count > 0)
 
 
-def held(rng: Random, array: Any) -> tuple[Any, bool]:
+def saved(rng: Random, array: Any) -> tuple[Any, bool]:
     """Returns an array in one of the forms it may come in, and whether it is one of those."""
     form = rng.choice(["array", "array", "strided", "readonly", "fortran", "tensor", "list", "odd"])
     is_plain = array.dtype.kind not in "UOM" and array.dtype.byteorder != ">"
@@ -172,13 +172,13 @@ def asked(method):
 
 
 def bounds(vae, images, labels, **options):
-    found = evaluation.importance_bounds(vae, images, **{"num_samples": 2} | options)
-    return [found.log_likelihood, found.effective_samples]
+    result = evaluation.importance_bounds(vae, images, **{"num_samples": 2} | options)
+    return [result.log_likelihood, result.effective_samples]
 
 
 def non_finite(vae, images, labels, **options):
-    found = evaluation.first_non_finite(vae, images, labels)
-    assert found is None or found.startswith("images: "), found
+    result = evaluation.first_non_finite(vae, images, labels)
+    assert result is None or result.startswith("images: "), result
     return []
 
 
@@ -237,7 +237,7 @@ def drawn(method: str, is_conditional: bool, number: int) -> Input:
     rng, how = numbered(f"{method} {is_conditional}", number), ASKED[method]
     count = rng.choice([0, 1, 2, 2, 3, 5])
     array, is_good = pixels(rng, count)
-    given, labels, has_good_labels = array, None, True
+    inputs, labels, has_good_labels = array, None, True
     if is_conditional:
         labels, has_good_labels = classes(rng, count)
     is_tensor = array.dtype.kind not in "UOM" and array.dtype.byteorder != ">"
@@ -246,59 +246,59 @@ def drawn(method: str, is_conditional: bool, number: int) -> Input:
         if labels is None or (len(labels) == len(array) and labels.dtype.kind != "U"):
             data, in_batches = batched(rng, *arrays)
             return Input(data, None, {}, count, is_good and has_good_labels and in_batches)
-    given, is_held = held(rng, array)
+    inputs, is_held = saved(rng, array)
     good: bool | None = is_good and is_held and has_good_labels
-    if not is_held and isinstance(given, list) and how.takes_lists:
+    if not is_held and isinstance(inputs, list) and how.takes_lists:
         good = None
     if method == "first_non_finite" and array.dtype.kind in "fV":
         good = good or None  # it is what finds bad values
-    if method == "validation_data" and given is None:
+    if method == "validation_data" and inputs is None:
         good = None  # which is to have none
     options = {}
     for name in how.options:
         if rng.random() < 0.15:
             options[name], is_right = option(rng, name, count)
             good = good and is_right if is_right is False or good is not None else None
-    return Input(given, labels, options, count, good)
+    return Input(inputs, labels, options, count, good)
 
 
 @pytest.fixture(scope="module")
 def vaes():
-    found = {}
+    result = {}
     for is_conditional in (False, True):
         more = {"num_classes": CLASSES} if is_conditional else {}
         vae = tfpvae.build_vae("deep", image_shape=SHAPE, posterior="independent_normal", **more)
         vae.compile(run_eagerly=True)
         vae.fit(np.full([2, *SHAPE], 0.5), np.zeros(2, int) if more else None, verbose=0)
-        found[is_conditional] = vae
-    return found
+        result[is_conditional] = vae
+    return result
 
 
 def state(vae) -> list[np.ndarray]:
     return [*vae.get_weights(), *(variable.numpy() for variable in vae.optimizer.variables)]
 
 
-def answered(vae, method: str, given: Input) -> str:
+def answered(vae, method: str, inputs: Input) -> str:
     """Returns what became of an input; raises AssertionError if it is what must not be."""
     before = state(vae)
     signal.alarm(60)  # whoever hangs is ended
     try:
-        found = ASKED[method].call(vae, given.images, given.labels, **given.options)
+        result = ASKED[method].call(vae, inputs.images, inputs.labels, **inputs.options)
     except (ValueError, TypeError) as error:
         assert re.match(rf"({NAMES}): ", str(error)), f"{type(error).__name__}: {error}"
-        assert given.is_good is not True, f"refused, though right: {error}"
+        assert inputs.is_good is not True, f"refused, though right: {error}"
         assert all(map(np.array_equal, state(vae), before)), "changed by what it refused"
         return "refused"
     finally:
         signal.alarm(0)
-    assert given.is_good is not False, "accepted, though wrong"
-    for array in found:
+    assert inputs.is_good is not False, "accepted, though wrong"
+    for array in result:
         array = np.asarray(array, np.float64)
         assert np.isfinite(array).all(), "not finite"
         if method in ("predict", "reconstruct"):
-            assert array.shape == (given.count, *SHAPE), array.shape
+            assert array.shape == (inputs.count, *SHAPE), array.shape
         elif method not in ("fit", "evaluate", "validation_data"):
-            assert array.shape == (given.count,), array.shape
+            assert array.shape == (inputs.count,), array.shape
     return "answered"
 
 
@@ -307,11 +307,11 @@ def test_good_images_are_answered_and_others_named(vaes, method):
     counts, failures = Counter(), []
     for is_conditional in (False, True) if ASKED[method].takes_labels else (False,):
         for number in range(5 * TIMES):
-            given = drawn(method, is_conditional, number)
+            inputs = drawn(method, is_conditional, number)
             try:
-                counts[answered(vaes[is_conditional], method, given)] += 1
+                counts[answered(vaes[is_conditional], method, inputs)] += 1
             except Exception as error:
-                failures.append(f"{number}: {given}, {type(error).__name__}: {error}")
+                failures.append(f"{number}: {inputs}, {type(error).__name__}: {error}")
     print(method, dict(counts))
     assert not failures, "\n\n".join(failures)
     assert counts["answered"] and counts["refused"]

@@ -61,7 +61,7 @@ def build(posterior="independent_normal", likelihood="bernoulli", prior=None, kl
 def answers(vae) -> dict[str, np.ndarray]:
     """Returns what a model is made of and says, nothing of it drawn."""
     posterior, likelihood = vae.encoder(images()), vae.decoder(latents())
-    found = {
+    result = {
         "posterior mean": posterior.mean(),
         "posterior stddev": posterior.stddev(),
         "log q(z|x)": posterior.log_prob(latents()),
@@ -71,9 +71,9 @@ def answers(vae) -> dict[str, np.ndarray]:
         "reconstruction": vae.reconstruct(images()),
         "kl weight": vae.kl_weight,
     }
-    found |= {f"weight {i}": weight for i, weight in enumerate(vae.get_weights())}
-    found |= {f"optimizer {i}": v.numpy() for i, v in enumerate(vae.optimizer.variables)}
-    return {name: np.asarray(value) for name, value in found.items()}
+    result |= {f"weight {i}": weight for i, weight in enumerate(vae.get_weights())}
+    result |= {f"optimizer {i}": v.numpy() for i, v in enumerate(vae.optimizer.variables)}
+    return {name: np.asarray(value) for name, value in result.items()}
 
 
 def main() -> None:

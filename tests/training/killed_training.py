@@ -72,15 +72,15 @@ def run(folder: Path, backups: int | None = None, delay: float = 0.0) -> str:
 
 def main(folder: Path, kills: int) -> None:
     run(folder / "uninterrupted")
-    wanted = np.load(folder / "uninterrupted" / "whole.npz")
+    expected = np.load(folder / "uninterrupted" / "whole.npz")
     chance = random.Random(0)
     for number in range(kills):
         here = folder / f"killed_{number}"
         told = run(here, chance.randint(1, EPOCHS), chance.uniform(0, 0.1))
         if not (here / "whole.npz").exists():
             run(here)
-        found = np.load(here / "whole.npz")
-        same = [np.array_equal(found[name], wanted[name]) for name in wanted.files]
+        result = np.load(here / "whole.npz")
+        same = [np.array_equal(result[name], expected[name]) for name in expected.files]
         begun = json.loads((here / "begun.json").read_text())
         report = {"backups": told.count("("), "in_backup": told.endswith("(")}
         print(json.dumps(report | {"went_on_at": begun, "same": all(same)}), flush=True)

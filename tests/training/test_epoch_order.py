@@ -23,9 +23,9 @@ def taken(count, batch_size, number, *, epoch=0, batch=0, seed=SEED, shuffle=Tru
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 4), (8, 4), (3, 5), (5, 1)])
 def test_every_epoch_has_every_row_once(count, batch_size):
     steps = -(-count // batch_size)
-    found = taken(count, batch_size, 3 * steps)
+    result = taken(count, batch_size, 3 * steps)
     for epoch in range(3):
-        rows = found[epoch * steps : (epoch + 1) * steps]
+        rows = result[epoch * steps : (epoch + 1) * steps]
         assert sorted(itertools.chain(*rows)) == list(range(count))
         assert [len(row) for row in rows[:-1]] == [batch_size] * (steps - 1)
 
@@ -65,9 +65,9 @@ def test_runs_hold_the_same_batches(epoch, batch, count, batch_size, steps):
 def test_a_batch_of_more_than_all_is_all():
     order = input_pipeline.Order()
     for steps in (None, 2):
-        found = input_pipeline.endless((np.arange(5),), 10**12, order, steps=steps)
-        first = next(iter(found))
-        (rows,) = first if steps is None else [some[0] for some in first.batches]
+        result = input_pipeline.endless((np.arange(5),), 10**12, order, steps=steps)
+        first = next(iter(result))
+        (rows,) = first if steps is None else [batch[0] for batch in first.batches]
         assert sorted(rows.numpy()) == [0, 1, 2, 3, 4]
 
 
@@ -85,12 +85,12 @@ def test_arrays_stay_together_and_keep_their_types():
 
 def test_the_last_images_validate_and_are_not_trained_on():
     x = np.arange(10)
-    given = input_pipeline.for_fit(
+    inputs = input_pipeline.for_fit(
         input_pipeline.Order(), x=x, y=-x, batch_size=4, validation_split=0.25
     )
-    kept, negated = given["validation_data"]
+    kept, negated = inputs["validation_data"]
     assert kept.tolist() == (-negated).tolist() == [7, 8, 9]
-    batches = given["x"].take(given["steps_per_epoch"])
+    batches = inputs["x"].take(inputs["steps_per_epoch"])
     assert sorted(int(i) for batch, _ in batches for i in batch) == list(range(7))
 
 

@@ -36,7 +36,7 @@ def test_operations_are_those_counted_by_hand(layers, multiplications):
 
 
 @pytest.mark.parametrize(
-    ("layers", "wanted"),
+    ("layers", "expected"),
     [
         ([tfkl.Flatten(), tfkl.Dense(4, "relu"), tfkl.LeakyReLU()], True),
         ([tfkl.Flatten(), tfkl.Dense(4), tfkl.Dropout(0.1), tfkl.LayerNormalization()], True),
@@ -48,9 +48,9 @@ def test_operations_are_those_counted_by_hand(layers, multiplications):
         ([tf_keras.Sequential([tfkl.Flatten(), Own()])], False),
     ],
 )
-def test_what_is_dense(layers, wanted):
+def test_what_is_dense(layers, expected):
     network = tf_keras.Sequential([tf_keras.Input([6, 8, 2]), *layers])
-    assert execution.is_dense(network) is wanted
+    assert execution.is_dense(network) is expected
 
 
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())

@@ -17,39 +17,39 @@ from tfpvae.training import input_pipeline
 def test_every_row_comes_once_in_order_and_the_number_of_batches_is_known(count, batch_size):
     arrays = (np.arange(count, dtype=np.uint8), np.arange(count, dtype=np.float64))
     batches = input_pipeline.in_order(arrays, batch_size)
-    found = list(batches)
-    assert batches.cardinality() == len(found) == -(-count // batch_size)
-    for bytes_, floats in found:
+    result = list(batches)
+    assert batches.cardinality() == len(result) == -(-count // batch_size)
+    for bytes_, floats in result:
         assert (bytes_.dtype, floats.dtype) == (tf.uint8, tf.float32)  # Keras' own
         np.testing.assert_array_equal(bytes_, floats)
-    np.testing.assert_array_equal(np.concatenate([floats for _, floats in found]), arrays[1])
+    np.testing.assert_array_equal(np.concatenate([floats for _, floats in result]), arrays[1])
 
 
 @pytest.mark.parametrize("steps", [None, 3])
 def test_arrays_of_any_layout_are_read_where_they_are(tmp_path, steps):
-    wanted = np.arange(60, dtype=np.float32).reshape(10, 3, 2)
-    on_disk = np.memmap(tmp_path / "images", np.float32, "w+", shape=wanted.shape)
-    on_disk[:] = wanted
+    expected = np.arange(60, dtype=np.float32).reshape(10, 3, 2)
+    on_disk = np.memmap(tmp_path / "images", np.float32, "w+", shape=expected.shape)
+    on_disk[:] = expected
     on_disk.flush()
-    read_only = wanted.copy()
+    read_only = expected.copy()
     read_only.setflags(write=False)
-    layouts = [wanted.astype(">f4"), np.asfortranarray(wanted), on_disk, tf.constant(wanted)]
-    arrays = (*layouts, read_only, wanted.astype("float16"), np.flip(wanted[::-1]))
+    layouts = [expected.astype(">f4"), np.asfortranarray(expected), on_disk, tf.constant(expected)]
+    arrays = (*layouts, read_only, expected.astype("float16"), np.flip(expected[::-1]))
     assert np.shares_memory(input_pipeline.as_numpy(arrays)[2], on_disk)
     seen = []
     for element in input_pipeline.in_order(arrays, 4, steps):
         parts = element if steps is None else [tf.reshape(x, [-1, 3, 2]) for x in element.batches]
         seen.append([part.numpy() for part in parts])
-    *found, flipped = (np.concatenate(parts)[:10] for parts in zip(*seen, strict=True))
-    for array in found:
-        np.testing.assert_array_equal(array, wanted)
-    np.testing.assert_array_equal(flipped, np.flip(wanted[::-1]))
+    *result, flipped = (np.concatenate(parts)[:10] for parts in zip(*seen, strict=True))
+    for array in result:
+        np.testing.assert_array_equal(array, expected)
+    np.testing.assert_array_equal(flipped, np.flip(expected[::-1]))
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_what_a_dataset_says_of_its_tuning_holds(wanted):
+@pytest.mark.parametrize("expected", [True, False])
+def test_what_a_dataset_says_of_its_tuning_holds(expected):
     options = tf.data.Options()
-    options.autotune.enabled = wanted
+    options.autotune.enabled = expected
     dataset = tf.data.Dataset.range(3).with_options(options)
     assert input_pipeline.untuned(dataset) is dataset
 
@@ -58,9 +58,9 @@ def test_other_options_stay():
     options = tf.data.Options()
     options.autotune.initial_parallelism = 3
     options.deterministic = False
-    found = input_pipeline.untuned(tf.data.Dataset.range(3).with_options(options)).options()
-    assert (found.autotune.enabled, found.autotune.initial_parallelism) == (False, 3)
-    assert found.deterministic is False
+    result = input_pipeline.untuned(tf.data.Dataset.range(3).with_options(options)).options()
+    assert (result.autotune.enabled, result.autotune.initial_parallelism) == (False, 3)
+    assert result.deterministic is False
 
 
 def test_what_is_no_dataset_stays_as_it_is():
@@ -78,8 +78,8 @@ def test_an_untuned_map_has_as_many_threads_as_there_are_processors_from_the_sta
     dataset = tf.data.Dataset.range(20).map(waited, num_parallel_calls=tf.data.AUTOTUNE)
     options = tf.data.Options()
     options.threading.private_threadpool_size = 20
-    found = list(input_pipeline.untuned(dataset.with_options(options)))
-    assert sorted(int(number) for number in found) == list(range(20))
+    result = list(input_pipeline.untuned(dataset.with_options(options)))
+    assert sorted(int(number) for number in result) == list(range(20))
 
 
 @pytest.mark.parametrize("as_dataset", [False, True])

@@ -61,7 +61,7 @@ def shuffled():
     return {"x": batches, "batch_size": None}
 
 
-def trained(folder, *, options, compiled, given, save_freq="epoch", before=(), after=()):
+def trained(folder, *, options, compiled, inputs, save_freq="epoch", before=(), after=()):
     """Trains as a new process would; returns what has changed, last losses, and epochs run.
 
     Of the callbacks some are called before that of the backup, some after it.
@@ -73,15 +73,15 @@ def trained(folder, *, options, compiled, given, save_freq="epoch", before=(), a
         str(folder), save_freq=save_freq, delete_checkpoint=False
     )
     callbacks = [*before, backup, *after]
-    given = given() if callable(given) else given
-    given = {"x": IMAGES, "batch_size": 4, "validation_data": IMAGES[:3]} | given
-    fitted = vae.fit(epochs=4, callbacks=callbacks, verbose=0, **given)
+    inputs = inputs() if callable(inputs) else inputs
+    inputs = {"x": IMAGES, "batch_size": 4, "validation_data": IMAGES[:3]} | inputs
+    fitted = vae.fit(epochs=4, callbacks=callbacks, verbose=0, **inputs)
     last = {name: values[-1] for name, values in fitted.history.items()}
     return [*vae.get_weights(), *(v.numpy() for v in vae.optimizer.variables)], last, fitted.epoch
 
 
 @pytest.mark.parametrize(
-    ("options", "compiled", "given"),
+    ("options", "compiled", "inputs"),
     [
         ({}, {}, {}),
         (WARMUP, {"run_eagerly": True}, {"y": IMAGES[::-1], "sample_weight": WEIGHTS}),
@@ -91,27 +91,27 @@ def trained(folder, *, options, compiled, given, save_freq="epoch", before=(), a
     ],
     ids=["xla", "weighted", "conditional", "dropout", "dataset"],
 )
-def test_what_is_interrupted_ends_as_what_is_not(options, compiled, given, tmp_path):
-    arguments = {"options": options, "compiled": compiled, "given": given}
-    wanted, last, _ = trained(tmp_path / "whole", **arguments)
+def test_what_is_interrupted_ends_as_what_is_not(options, compiled, inputs, tmp_path):
+    arguments = {"options": options, "compiled": compiled, "given": inputs}
+    expected, last, _ = trained(tmp_path / "whole", **arguments)
     with pytest.raises(Interruption):
         trained(tmp_path / "backup", before=[InterruptEpoch(2)], **arguments)
-    found, last_again, run = trained(tmp_path / "backup", **arguments)
+    result, last_again, run = trained(tmp_path / "backup", **arguments)
     assert run == [2, 3]
     assert last_again == last
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(result, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_a_backup_in_the_middle_of_an_epoch(tmp_path):
     arguments = {"options": WARMUP, "compiled": {"run_eagerly": True}, "given": {}, "save_freq": 2}
-    wanted, _, _ = trained(tmp_path / "whole", **arguments)
+    expected, _, _ = trained(tmp_path / "whole", **arguments)
     for step in (4, 7, 9):  # of 3 an epoch; the backups are of steps 4, 6 and 8
         with pytest.raises(Interruption):
             trained(tmp_path / "backup", after=[InterruptStep(step)], **arguments)
-    found, _, run = trained(tmp_path / "backup", **arguments)
+    result, _, run = trained(tmp_path / "backup", **arguments)
     assert run == [2, 3]
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(result, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -128,15 +128,15 @@ def test_early_stopping_goes_on_counting(epoch, tmp_path):
             "before": [stop, *more],
         }
 
-    wanted, _, run = trained(tmp_path / "whole", **arguments())
+    expected, _, run = trained(tmp_path / "whole", **arguments())
     assert run == [0, 1, 2]  # the first is the best
     with pytest.raises(Interruption):
         trained(tmp_path / "backup", **arguments(InterruptEpoch(epoch)))
-    found, _, run = trained(tmp_path / "backup", **arguments())
+    result, _, run = trained(tmp_path / "backup", **arguments())
     assert run == [*range(epoch, 3)]
     again, _, run = trained(tmp_path / "backup", **arguments())  # it was over
     assert run == []
-    for one, two, other in zip(found, again, wanted, strict=True):
+    for one, two, other in zip(result, again, expected, strict=True):
         np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(two, other)
 

@@ -15,7 +15,7 @@ def test_each_row_is_there_once_and_filling_follows(steps, batch_size, data):
     batches, sizes = input_pipeline.lay_out(rows, steps, batch_size)
     assert (batches.shape, sizes.shape) == ((steps, batch_size), (steps,))
     assert (batches.dtype, sizes.dtype) == (np.int32, np.int32)  # as the graph expects
-    taken = [some[:size] for some, size in zip(batches, sizes, strict=True)]
+    taken = [batch[:size] for batch, size in zip(batches, sizes, strict=True)]
     np.testing.assert_array_equal(np.concatenate(taken), rows)
     assert sorted(sizes, reverse=True) == sizes.tolist()  # what is there comes first
     assert (batches.flat[count:] == rows[-1]).all()

@@ -44,12 +44,12 @@ def test_it_runs_the_steps_in_their_order_and_leaves_filling_out(count, batch_si
     sizes = [min(batch_size, count - i) for i in range(0, count, batch_size)]
     for done in range(0, len(sizes), most):
         steps.assign(min(most, len(sizes) - done))
-        found = call(iterator)
+        result = call(iterator)
         so_far = expected(data, sizes[: done + most])
         for name, value in so_far.items():
-            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(result[name], value, rtol=1e-5, atol=1e-6)
         now = sizes[done : done + most]
-        assert (found["done"], found["rows"]) == (len(now), sum(now))  # the sums of this call
+        assert (result["done"], result["rows"]) == (len(now), sum(now))  # the sums of this call
     assert sums.traces == 1  # for no other number of steps, nor for a short batch
     with pytest.raises(tf.errors.OutOfRangeError):
         call(iterator)
@@ -65,11 +65,11 @@ def test_runs_are_the_same_steps(count, batch_size, steps):
     sizes = [min(batch_size, count - i) for i in range(0, count, batch_size)]
     iterator = iter(input_pipeline.in_order((data,), batch_size, steps))
     for done in range(0, len(sizes), steps):
-        found = call(iterator)
+        result = call(iterator)
         for name, value in expected(data, sizes[: done + steps]).items():
-            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(result[name], value, rtol=1e-5, atol=1e-6)
         now = sizes[done : done + steps]
-        assert (found["done"], found["rows"]) == (len(now), sum(now))
+        assert (result["done"], result["rows"]) == (len(now), sum(now))
     assert sums.traces == 1
     with pytest.raises(tf.errors.OutOfRangeError):
         call(iterator)

@@ -21,8 +21,8 @@ def train(strategy: tf.distribute.Strategy) -> dict[str, np.ndarray]:
         vae.compile(tf_keras.optimizers.SGD(0.01))
     stop = tfpvae.callbacks.EarlyStopping("loss", patience=5)  # counts the optimizer's steps
     history = vae.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0, callbacks=[stop]).history
-    found = {f"weight {i}": weight for i, weight in enumerate(vae.get_weights())}
-    return found | {"loss": np.array(history["loss"])}
+    result = {f"weight {i}": weight for i, weight in enumerate(vae.get_weights())}
+    return result | {"loss": np.array(history["loss"])}
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ killed_at: list[Path] = []  # where a process that is to be killed notes when
 
 
 def images(count: int) -> np.ndarray:
-    found = np.random.default_rng(0).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
-    found[:, 0, 0, 0] = range(count)
-    return found
+    result = np.random.default_rng(0).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
+    result[:, 0, 0, 0] = range(count)
+    return result
 
 
 def note(numbers: np.ndarray) -> None:
@@ -86,8 +86,8 @@ def leave(folder: Path, case: str, vae: tfpvae.VAE, **more) -> None:
 def plain(folder: Path) -> None:
     """No draws; the last batch is of one image, which one worker has."""
     vae = build(tf_keras.optimizers.SGD(0.1), {"metrics": ["mae"]}, posterior="deterministic")
-    given = {"batch_size": 4, "epochs": 3, "validation_data": images(7)}
-    fitted = vae.fit(images(9), verbose=0, **given)
+    inputs = {"batch_size": 4, "epochs": 3, "validation_data": images(7)}
+    fitted = vae.fit(images(9), verbose=0, **inputs)
     scores = vae.evaluate(images(7), batch_size=4, verbose=0, return_dict=True)
     leave(folder, "plain", vae, history=fitted.history, scores=scores)
 
@@ -127,8 +127,8 @@ def backed_up(folder: Path, backup: Path) -> None:
     warmup = tfpvae.schedules.LinearWarmup(10)
     vae = build(tf_keras.optimizers.Adam(0.01), prior="mixture", kl_weight=warmup)
     keep = tf_keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False)
-    given = {"batch_size": 4, "epochs": 4, "callbacks": [keep]}
-    fitted = vae.fit(images(11), verbose=0, **given)
+    inputs = {"batch_size": 4, "epochs": 4, "callbacks": [keep]}
+    fitted = vae.fit(images(11), verbose=0, **inputs)
     leave(folder, "backed_up", vae, history=fitted.history, epochs=fitted.epoch)
 
 
@@ -193,9 +193,9 @@ def main(folder: Path) -> None:
         Image.fromarray(image[..., 0]).save(folder / "pictures" / f"{number:02}.png")
     one = fork(folder, "one")
     # At the same time, since the one that is left waits for some seconds.
-    found = {"killed": ends(fork_two(folder, "killed")), "one": ends([one])}
-    found |= {process: ends(fork_two(folder, process)) for process in ("again", "two")}
-    (folder / "ends.json").write_text(json.dumps(found))
+    result = {"killed": ends(fork_two(folder, "killed")), "one": ends([one])}
+    result |= {process: ends(fork_two(folder, process)) for process in ("again", "two")}
+    (folder / "ends.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":
