@@ -1,8 +1,10 @@
 """The arguments of `fit` and `evaluate`: checked, and class weights as sample weights."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +13,14 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.training import keras_3
 
+if TYPE_CHECKING:
+    from tfpvae.models.vae import VAE
+
 # Arguments of Keras that are counts.
 _COUNTS = ("batch_size", "epochs", "validation_batch_size")
 
 
-def checked(method: Callable, vae: tf_keras.Model, *args: Any, **kwargs: Any) -> dict[str, Any]:
+def checked(method: Callable, vae: VAE, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Returns the arguments of Keras' `fit` or `evaluate` by name, with the data checked.
 
     Args:

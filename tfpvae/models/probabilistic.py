@@ -1,4 +1,4 @@
-"""What a trained VAE can be asked for: codes, samples, reconstructions and bounds on log p(x)."""
+"""Codes, samples, reconstructions and bounds on log p(x) of a VAE."""
 
 import math
 from typing import Any
