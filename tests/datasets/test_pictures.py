@@ -386,11 +386,11 @@ def huge(path):
 
 
 BROKEN = {
-    "cut.jpg": truncated,
-    "cut.png": truncated,
-    "cut.gif": truncated,
-    "cut.bmp": truncated,
-    "cut.webp": truncated,
+    "truncated.jpg": truncated,
+    "truncated.png": truncated,
+    "truncated.gif": truncated,
+    "truncated.bmp": truncated,
+    "truncated.webp": truncated,
     "last_bytes_gone.jpg": lambda path: truncated(path, 0.998),
     "empty.jpg": lambda path: path.write_bytes(b""),
     "text.jpg": lambda path: path.write_text("no picture"),
@@ -415,16 +415,18 @@ def test_broken_file_is_named(tmp_path, small_bombs, name):
 
 
 def test_broken_file_in_a_stream_is_named(folder):
-    truncated(folder / "rose" / "cut.jpg")
+    truncated(folder / "rose" / "truncated.jpg")
     batches = stream_pictures(folder, image_shape=SHAPE, batch_size=3)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"wanted pictures, got '.*cut\.jpg'"):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"wanted pictures, got '.*truncated\.jpg'"
+    ):
         list(batches)
 
 
 def test_loading_skips_broken_files_with_one_warning(folder):
-    truncated(folder / "daisy" / "1_cut.jpg")
+    truncated(folder / "daisy" / "1_truncated.jpg")
     (folder / "rose" / "text.jpg").write_text("no picture")
-    message = r"skipped 2 of 8 pictures.*1_cut\.jpg.*text\.jpg"
+    message = r"skipped 2 of 8 pictures.*1_truncated\.jpg.*text\.jpg"
     with pytest.warns(UserWarning, match=message) as caught:
         pictures = load_pictures(folder, image_shape=SHAPE, on_error="skip")
     assert len(caught) == 1
@@ -432,12 +434,12 @@ def test_loading_skips_broken_files_with_one_warning(folder):
     assert pictures.images.shape == (6, *SHAPE)
     names = [pictures.class_names[label] for label in pictures.labels]
     assert names == [Path(path).parent.name for path in pictures.paths]
-    assert not any("cut" in path or "text" in path for path in pictures.paths)
+    assert not any("truncated" in path or "text" in path for path in pictures.paths)
 
 
 def test_streaming_skips_broken_files_and_warns_once_for_each(folder):
     good = load_pictures(folder, image_shape=SHAPE).images
-    truncated(folder / "daisy" / "1_cut.jpg")
+    truncated(folder / "daisy" / "1_truncated.jpg")
     (folder / "rose" / "text.jpg").write_text("no picture")
     batches = stream_pictures(folder, image_shape=SHAPE, batch_size=4, on_error="skip")
     with warnings.catch_warnings(record=True) as caught:
@@ -447,7 +449,7 @@ def test_streaming_skips_broken_files_and_warns_once_for_each(folder):
             np.testing.assert_array_equal(streamed, good)
     messages = sorted(str(warning.message) for warning in caught)
     assert len(messages) == 2
-    assert "1_cut.jpg" in messages[0]
+    assert "1_truncated.jpg" in messages[0]
     assert "text.jpg" in messages[1]
 
 
