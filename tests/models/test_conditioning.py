@@ -358,6 +358,6 @@ def test_networks_that_do_not_fit_are_refused():
         ({"prior": "vampprior"}, ValueError, "prior: .*same for all classes, got a VampPrior"),
     ],
 )
-def test_bad_options(options, error, message):
+def test_bad_options_for_labels_are_named(options, error, message):
     with pytest.raises(error, match=message):
         small_vae(**options)

@@ -1,4 +1,4 @@
-"""What a trained VAE answers, against closed forms and its own parts."""
+"""The methods of a trained VAE, against closed forms and its own networks."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def _tril_parameters(covariance):
 
 
 def _low_rank_parameters(covariance):
-    variance = np.linalg.eigvalsh(covariance)[0] / 2  # what is left is of full rank
+    variance = np.linalg.eigvalsh(covariance)[0] / 2  # so that the rest has full rank
     factors = np.linalg.cholesky(covariance - variance * np.eye(len(covariance)))
     factors = 300 * np.arctanh(factors / np.sqrt(variance) / 30)
     return np.concatenate([np.full(len(covariance), _raw(np.sqrt(variance))), factors.ravel()])
 
 
-# Posterior layers, and the parameters after the means of one of a covariance. The last is the best
-# that can be had without correlations: of the variances that the precision matrix names.
+# Posterior layers, and the parameters after the means for a covariance. "independent" is the best
+# approximation without correlations: its variances are those of the precision matrix.
 HEADS = {
     "tril": (tfpvae.layers.MultivariateNormalTriL, {}, _tril_parameters),
     "low_rank": (tfpvae.layers.MultivariateNormalLowRank, {"rank": 3}, _low_rank_parameters),
@@ -45,9 +45,9 @@ ROTATION = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
 
 
 def linear_gaussian(data, head="tril", *, rotation=ROTATION, scale=1.0):
-    """Probabilistic PCA as a VAE: whose posterior is known, and whose log p(x) is a Gaussian's.
+    """Returns probabilistic PCA as a VAE, and the mean and covariance of its p(x).
 
-    The posterior's covariance is the true one times scale^2.
+    The covariance of q(z|x) is the exact one times scale^2.
     """
     latent_dim = len(rotation)
     mean, weights, variance = reference.probabilistic_pca(data, latent_dim)
