@@ -340,7 +340,7 @@ def test_build_vae_names_its_architectures_and_options():
     with pytest.raises(ValueError, match="architecture: .*'cnn', 'conv', 'deep', .*'dens'"):
         tfpvae.build_vae("dens")
     with pytest.raises(
-        TypeError, match="latent_dims: .*latent_dim.*got 'latent_dims'. Did you mean 'latent_dim'"
+        TypeError, match="latent_dims: .*got 'latent_dims'. Did you mean 'latent_dim'"
     ):
         tfpvae.build_vae("dense", latent_dims=3)
 

@@ -108,8 +108,12 @@ def image_shape(shape: Any) -> tuple[int, int, int]:
     try:
         height, width, channels = (whole_number("side", side) for side in tuple(shape))
     except (TypeError, ValueError):
+        hint = ""
+        if isinstance(shape, (list, tuple)) and len(shape) == 2:
+            hint = f" Gray images have one channel: {(*shape, 1)}."
         raise ValueError(
-            f"image_shape: wanted (height, width, channels), whole numbers above 0, got {shape!r}."
+            "image_shape: wanted (height, width, channels), whole numbers above 0, got "
+            f"{shape!r}.{hint}"
         ) from None
     return height, width, channels
 

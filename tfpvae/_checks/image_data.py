@@ -134,6 +134,8 @@ def form(argument: str, pixels: Any, shape: Sequence[int]) -> tf.DType:
     pixels = as_dense(argument, pixels)
     message = f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got"
     dtype = _dtype(message, pixels)
+    if dtype == tf.string:
+        raise TypeError(f"{message} {pixels.dtype}.{pixel_advice.of_container(pixels)}")
     _shape(argument, tuple(pixels.shape), shape)
     if 0 in tuple(pixels.shape):
         raise ValueError(f"{argument}: wanted at least one image, got shape {tuple(pixels.shape)}.")
@@ -199,8 +201,9 @@ def same_length(argument: str, values: Any, x: Any) -> None:
 def _dtype(message: str, array: Any) -> tf.DType:
     try:
         return tf.as_dtype(array.dtype)
-    except TypeError:  # a date's
-        raise TypeError(f"{message} {array.dtype}.") from None
+    except TypeError:  # of dates, or of torch
+        hint = " Write images.numpy()." if hasattr(array, "numpy") else ""
+        raise TypeError(f"{message} {array.dtype}.{hint}") from None
 
 
 def sample_weight_of(weights: Any, count: int) -> None:
@@ -257,10 +260,9 @@ def _images_of(argument: str, element: Any, num_classes: int | None) -> list[Any
     for part in parts:
         as_dense(argument, part)
         if not is_array(part):
-            hint = " Write images.to_numpy()." if hasattr(part, "to_numpy") else ""  # pandas'
             raise TypeError(
                 f"{argument}: wanted an array or tf.data.Dataset of images, "
-                f"got {type(part).__name__}.{hint}"
+                f"got {type(part).__name__}.{pixel_advice.of_container(part)}"
             )
     return parts
 
@@ -272,8 +274,20 @@ def _shape(argument: str, actual: tuple, shape: Sequence[int]) -> None:
         hint = " Add the channel axis: images[..., None]."
     elif len(actual) == 4 and (actual[2], actual[3], actual[1]) == tuple(shape):
         hint = " Move the channels to the end: np.moveaxis(images, 1, -1)."
+    elif actual == tuple(shape):
+        hint = " Add the batch axis: images[None]."
     elif len(actual) == 2 and actual[1] == np.prod(shape):
         hint = f" Rows of pixels are images by images.reshape([-1, {expected}])."
+    elif len(actual) == 4 and actual[1:3] == tuple(shape)[:2] and shape[2] == 1:
+        hint = (
+            " np.mean(images, axis=-1, keepdims=True) makes them gray; build_vae(..., "
+            f"image_shape={actual[1:]}) builds a VAE of these."
+        )
+    elif len(actual) == 4 and None not in actual[1:]:
+        hint = (
+            f" tf.image.resize(images, {[*shape[:2]]}) resizes them; build_vae(..., "
+            f"image_shape={actual[1:]}) builds a VAE of these."
+        )
     elif len(actual) == 1:
         hint = " Were these labels? build_vae(..., num_classes=...) makes a VAE that takes some."
     if len(actual) != 4 or any(
