@@ -27,6 +27,17 @@ def test_every_page_is_in_the_menu_and_nothing_else_is():
     assert sorted(named) == sorted(there)
 
 
+def test_menu_names_equal_page_headings():
+    menu = SETTINGS.partition("\nnav:\n")[2]
+    # The page of a section, such as choices.md, has the name of the section.
+    names = re.findall(r"- ([^\n:]+):(?:\n +-)? ([\w/]+\.md)$", menu, re.MULTILINE)
+    assert len(names) == len(re.findall(r"\.md$", menu, re.MULTILINE))
+    for name, page in names:
+        text = (ROOT / "docs" / page).read_text()
+        text = (ROOT / "CHANGELOG.md").read_text() if text.startswith("--8<--") else text
+        assert text.startswith(f"# {name}\n"), page
+
+
 @pytest.mark.parametrize("room", WHOLE)
 def test_a_room_of_the_api_is_shown_whole(room):
     assert f"::: tfpvae.{room}\n" in API
