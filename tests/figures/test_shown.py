@@ -41,7 +41,7 @@ def test_show_opens_a_window_and_waits_until_it_is_closed():
         figure.show()
     finally:
         pyplot.switch_backend(before)
-    assert window_backend.EVENTS == [("show", figure), ("loop", None)]
+    assert [("show", figure), ("loop", None)] == window_backend.EVENTS
     assert pyplot.get_fignums() == []
 
 
