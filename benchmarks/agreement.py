@@ -68,10 +68,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of MNIST's IDX files")
     parser.add_argument("--output", type=Path, help="JSON")
     args = parser.parse_args()
-    found: dict = {}
+    result: dict = {}
     for network in args.networks:
         images = images_of(network, args.data)
-        found[network] = {
+        result[network] = {
             way: [
                 learn(network, way, seed, images, args.epochs or NETWORKS[network][1])
                 for seed in args.seeds
@@ -80,15 +80,16 @@ def main() -> None:
         }
         for number in ("loss", "negative_elbo"):
             values = {
-                way: np.array([run[number] for run in runs]) for way, runs in found[network].items()
+                way: np.array([run[number] for run in runs])
+                for way, runs in result[network].items()
             }
             print(f"{network}, {number}")
-            for way, some in values.items():
-                away = (some / values[args.ways[0]] - 1).mean()
-                each = " ".join(f"{value:10.1f}" for value in some)
+            for way, batch in values.items():
+                away = (batch / values[args.ways[0]] - 1).mean()
+                each = " ".join(f"{value:10.1f}" for value in batch)
                 print(f"  {way:14}{each}   {away:+.2%} of {args.ways[0]}", flush=True)
         if args.output:
-            args.output.write_text(json.dumps(found, indent=2) + "\n")
+            args.output.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

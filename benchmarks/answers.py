@@ -70,7 +70,7 @@ def rates(architecture: str, count: int) -> dict[str, dict]:
     vae = tfpvae.build_vae(architecture)
     vae.compile()
     images = np.random.default_rng(0).random((count, *vae.image_shape), np.float32)
-    found: dict = {}
+    result: dict = {}
     for name, (number, operations, answer) in answers(vae, images).items():
         answer()  # traces
         measured = []
@@ -81,8 +81,8 @@ def rates(architecture: str, count: int) -> dict[str, dict]:
             rate = number / (time.perf_counter() - start)
             measured.append((rate, rate / limit))
         per_second, share = np.median(measured, axis=0)
-        found[name] = {"images_per_second": per_second, "of_the_products": share}
-    return found
+        result[name] = {"images_per_second": per_second, "of_the_products": share}
+    return result
 
 
 def start_seconds(architecture: str) -> dict[str, float]:
@@ -109,17 +109,17 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--output", type=Path, help="JSON")
     args = parser.parse_args()
-    found: dict = {}
+    result: dict = {}
     for network in args.networks:
-        found[network] = {"answers": rates(network, args.images), "start": start_seconds(network)}
+        result[network] = {"answers": rates(network, args.images), "start": start_seconds(network)}
         print(network)
-        for name, one in found[network]["answers"].items():
+        for name, one in result[network]["answers"].items():
             rate, share = one["images_per_second"], one["of_the_products"]
             print(f"  {name:28}{rate:10.0f} images/s{share:8.0%} of the products")
-        for name, seconds in found[network]["start"].items():
+        for name, seconds in result[network]["start"].items():
             print(f"  {name:28}{seconds:10.2f} s", flush=True)
     if args.output:
-        args.output.write_text(json.dumps(found, indent=2) + "\n")
+        args.output.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -100,17 +100,17 @@ def main() -> None:
     args = parser.parse_args()
     settings = {k: v for k, v in vars(args).items() if k not in ("only", "verbose", "output")}
     settings = {name: str(value) for name, value in settings.items()}
-    found = json.loads(args.output.read_text()) if args.output.exists() else {}
-    if found and found["settings"] != settings:
-        parser.error(f"--output: wanted a file of the same settings, got {found['settings']}")
+    result = json.loads(args.output.read_text()) if args.output.exists() else {}
+    if result and result["settings"] != settings:
+        parser.error(f"--output: wanted a file of the same settings, got {result['settings']}")
     versions = {m.__name__: m.__version__ for m in (tf, tf_keras, tfp, tfpvae)}
-    found |= {"settings": settings, "versions": {"python": platform.python_version(), **versions}}
+    result |= {"settings": settings, "versions": {"python": platform.python_version(), **versions}}
     for name in args.only:
-        if name in found.get("choices", {}):
+        if name in result.get("choices", {}):
             continue
-        found.setdefault("choices", {})[name] = run(CHOICES[name], args.data, args)
-        args.output.write_text(json.dumps(found, indent=2) + "\n")
-        print(name, found["choices"][name], flush=True)
+        result.setdefault("choices", {})[name] = run(CHOICES[name], args.data, args)
+        args.output.write_text(json.dumps(result, indent=2) + "\n")
+        print(name, result["choices"][name], flush=True)
 
 
 if __name__ == "__main__":

@@ -67,12 +67,12 @@ def converter(folder: str, name: str, kind: str) -> tf.lite.TFLiteConverter:
     signature = model.signatures[name]
     ((argument, spec),) = signature.structured_input_signature[1].items()
     spec = tf.TensorSpec([1, *spec.shape[1:]], spec.dtype, argument)
-    one = tf.function(lambda **given: signature(**given))
+    one = tf.function(lambda **inputs: signature(**inputs))
     one = one.get_concrete_function(**{argument: spec})
     return tf.lite.TFLiteConverter.from_concrete_functions([one], model)
 
 
-def converted(folder: str, signature: str, kind: str, known: dict[str, np.ndarray]) -> bytes:
+def converted(folder: str, signature: str, kind: str, names: dict[str, np.ndarray]) -> bytes:
     """Returns the file of one signature; `known` are inputs as they will come."""
     converting = converter(folder, signature, kind)
     if not kind.startswith("float32"):
@@ -80,7 +80,7 @@ def converted(folder: str, signature: str, kind: str, known: dict[str, np.ndarra
     if kind == "float16 weights":
         converting.target_spec.supported_types = [tf.float16]
     if kind == "int8":
-        ((name, values),) = known.items()
+        ((name, values),) = names.items()
         converting.representative_dataset = lambda: ({name: one[None]} for one in values)
     with warnings.catch_warnings():
         # To see the ranges TensorFlow takes its own, deprecated interpreter.
@@ -88,44 +88,44 @@ def converted(folder: str, signature: str, kind: str, known: dict[str, np.ndarra
         return converting.convert()
 
 
-def milliseconds(answer: Callable, given: dict[str, np.ndarray]) -> str:
+def milliseconds(answer: Callable, inputs: dict[str, np.ndarray]) -> str:
     """Returns the least time of up to 100 calls: whatever else runs can only add to it."""
     times: list[float] = []
     while len(times) < 100 and sum(times) < SECONDS:
         start = time.perf_counter()
-        answer(**given)
+        answer(**inputs)
         times.append(time.perf_counter() - start)
     return f"{1000 * min(times):.2f}"
 
 
-def halves(encode: Callable, known: np.ndarray, unseen: np.ndarray) -> dict[str, tuple]:
+def halves(encode: Callable, names: np.ndarray, unseen: np.ndarray) -> dict[str, tuple]:
     """Returns each signature's argument, inputs as they will come, those to compare, and a unit."""
-    codes = [encode(images=tf.constant(images)) for images in (known, unseen)]
+    codes = [encode(images=tf.constant(images)) for images in (names, unseen)]
     return {
-        "encode": ("images", known, unseen, codes[1]["stddev"].numpy()),
+        "encode": ("images", names, unseen, codes[1]["stddev"].numpy()),
         "decode": ("latents", *(code["mean"].numpy() for code in codes), 1),
     }
 
 
 def rows(name: str, folder: str) -> Iterator[list[str]]:
     """Yields the cells of a model's lines of the table."""
-    known, unseen = trained(name, folder)
+    names, unseen = trained(name, folder)
     signatures = tf.saved_model.load(folder).signatures
-    for signature, half in halves(signatures["encode"], known[:KNOWN], unseen).items():
-        argument, some, values, unit = half
+    for signature, half in halves(signatures["encode"], names[:KNOWN], unseen).items():
+        argument, batch, values, unit = half
 
-        def plain(signature=signature, **given):
-            given = {key: tf.constant(value) for key, value in given.items()}
-            return {key: value.numpy() for key, value in signatures[signature](**given).items()}
+        def plain(signature=signature, **inputs):
+            inputs = {key: tf.constant(value) for key, value in inputs.items()}
+            return {key: value.numpy() for key, value in signatures[signature](**inputs).items()}
 
         want, one = plain(**{argument: values})["mean"], {argument: values[:1]}
         yield [name, signature, "TensorFlow", "", "", "", milliseconds(plain, one)]
         for kind in KINDS:
-            file = converted(folder, signature, kind, {argument: some})
+            file = converted(folder, signature, kind, {argument: batch})
             interpreter = Interpreter(model_content=file, num_threads=os.cpu_count())
             answer = interpreter.get_signature_runner()
-            found = [answer(**{argument: value[None]})["mean"] for value in values]
-            error = (np.concatenate(found) - want) / unit
+            result = [answer(**{argument: value[None]})["mean"] for value in values]
+            error = (np.concatenate(result) - want) / unit
             errors = [f"{np.abs(error).max():.1g}", f"{np.sqrt(np.mean(error**2)):.1g}"]
             size = f"{len(file) / 1000:,.0f}"
             yield [name, signature, kind, size, *errors, milliseconds(answer, one)]

@@ -107,20 +107,20 @@ def main() -> None:
     vae.log_likelihood(images[:1], args.draws, seed=0)  # traces
     times: dict[str, list] = {name: [] for name in ("evaluation", *actions)}
     for i in range(args.repeats):
-        some = images[i * args.images : (i + 1) * args.images]
-        score = partial(vae.log_likelihood, some, args.draws, seed=i)
+        batch = images[i * args.images : (i + 1) * args.images]
+        score = partial(vae.log_likelihood, batch, args.draws, seed=i)
         times["evaluation"].append(seconds(score))
         for name, action in actions.items():
             times[name].append(seconds(partial(action, draws)))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found: dict = {
+    result: dict = {
         "images": len(images),
         "draws": args.draws,
         "memory_mib": (after - before) / 1024,
     }
     for name, values in times.items():
         clock, processors = np.transpose(values)
-        found[name] = {
+        result[name] = {
             "seconds": clock.sum(),
             "processor_seconds": processors.sum(),
             "fastest": clock.min(),
@@ -128,14 +128,14 @@ def main() -> None:
         }
     for name in actions:
         ratios = [e[0] / p[0] for e, p in zip(times["evaluation"], times[name], strict=True)]
-        found[f"evaluation_over_{name}"] = {
-            "of_sums": found["evaluation"]["seconds"] / found[name]["seconds"],
+        result[f"evaluation_over_{name}"] = {
+            "of_sums": result["evaluation"]["seconds"] / result[name]["seconds"],
             "median": float(np.median(ratios)),
-            "of_fastest": found["evaluation"]["fastest"] / found[name]["fastest"],
-            "of_processors": found["evaluation"]["processor_seconds"]
-            / found[name]["processor_seconds"],
+            "of_fastest": result["evaluation"]["fastest"] / result[name]["fastest"],
+            "of_processors": result["evaluation"]["processor_seconds"]
+            / result[name]["processor_seconds"],
         }
-    text = json.dumps(found, indent=2)
+    text = json.dumps(result, indent=2)
     print(text)
     if args.output:
         args.output.write_text(text + "\n")

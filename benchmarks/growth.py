@@ -52,7 +52,7 @@ def rate(batch_size: int, **options) -> dict:
         vae.fit(images, batch_size=batch_size, verbose=0)
         return time.perf_counter() - start
 
-    steps = execution.steps_a_call(vae, batch_size)
+    steps = execution.steps_per_call(vae, batch_size)
     count = 4 * steps * batch_size
     seconds(count)  # traces and compiles
     count = batch_size * max(steps, round(SECONDS * count / seconds(count) / batch_size))
@@ -66,14 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--output", type=Path, help="JSON")
     args = parser.parse_args()
-    found: dict = {}
+    result: dict = {}
     for thing, settings in GROWING.items():
         print(thing)
-        found[thing] = []
+        result[thing] = []
         for options in settings:
             tf_keras.backend.clear_session()
             here = options | rate(**options)
-            found[thing].append(here)
+            result[thing].append(here)
             value = here.get(thing.split(",")[0], here.get("image_shape"))
             print(
                 f"  {value!s:>14}{here['images_per_second']:10.0f} images/s"
@@ -81,7 +81,7 @@ def main() -> None:
                 flush=True,
             )
     if args.output:
-        args.output.write_text(json.dumps(found, indent=2, default=str) + "\n")
+        args.output.write_text(json.dumps(result, indent=2, default=str) + "\n")
 
 
 if __name__ == "__main__":

@@ -54,12 +54,12 @@ def run(vae: tfpvae.VAE, images: list[np.ndarray], args: argparse.Namespace) -> 
     def rate(epoch):
         return args.learning_rate * (1 + math.cos(math.pi * epoch / args.epochs)) / 2
 
-    held = max(1, 3 * args.epochs // 5)
+    saved = max(1, 3 * args.epochs // 5)
     schedule = tf_keras.callbacks.LearningRateScheduler(rate)
     nlls = []
     start = time.perf_counter()
-    for first, last in ((0, held), (held, args.epochs)):
-        vae.encoder.trainable = last > held
+    for first, last in ((0, saved), (saved, args.epochs)):
+        vae.encoder.trainable = last > saved
         vae.compile(tf_keras.optimizers.Adam(args.learning_rate))
         history = vae.fit(
             training,
@@ -115,18 +115,18 @@ def main() -> None:
         datasets.load_pictures(part, image_shape=SHAPE, on_error="skip").images for part in paths
     ]
     path = args.output / "likelihoods.json"
-    found = json.loads(path.read_text()) if path.exists() else {"likelihoods": {}}
+    result = json.loads(path.read_text()) if path.exists() else {"likelihoods": {}}
     versions = {module.__name__: module.__version__ for module in (tf, tf_keras, tfp, tfpvae)}
-    found["versions"] = {"python": platform.python_version(), **versions}
-    found["settings"] = {key: str(value) for key, value in vars(args).items() if key != "only"}
+    result["versions"] = {"python": platform.python_version(), **versions}
+    result["settings"] = {key: str(value) for key, value in vars(args).items() if key != "only"}
     for name in args.only:
-        if name not in found["likelihoods"]:
+        if name not in result["likelihoods"]:
             vae = build(LIKELIHOODS[name], images[0], args)
-            found["likelihoods"][name] = run(vae, images, args)
+            result["likelihoods"][name] = run(vae, images, args)
             draw(vae, images[2], args.output, name, args.seed)
-            path.write_text(json.dumps(found, indent=2) + "\n")
-        print(name, found["likelihoods"][name]["test"], flush=True)
-    kept = {name: np.load(args.output / f"{name}.npz") for name in found["likelihoods"]}
+            path.write_text(json.dumps(result, indent=2) + "\n")
+        print(name, result["likelihoods"][name]["test"], flush=True)
+    kept = {name: np.load(args.output / f"{name}.npz") for name in result["likelihoods"]}
     copies = {name: arrays["reconstructions"] for name, arrays in kept.items()}
     figures.reconstructions(images[2][:10], copies).savefig(args.output / "reconstructions.png")
     samples = np.concatenate([arrays["samples"] for arrays in kept.values()])

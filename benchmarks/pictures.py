@@ -71,19 +71,19 @@ def main() -> None:
         paths = datasets.list_pictures(args.data).paths if args.data else drawn(Path(name))
         options = {"image_shape": SHAPE, "batch_size": BATCH, "shuffle": True, "seed": 0}
         stream = datasets.stream_pictures(paths, on_error="skip", **options)
-        found = {"pictures": len(paths)}
-        found["decoded_per_second"] = len(paths) / seconds_an_epoch(stream)
-        found["kept_per_second"] = len(paths) / seconds_an_epoch(stream)
+        result = {"pictures": len(paths)}
+        result["decoded_per_second"] = len(paths) / seconds_an_epoch(stream)
+        result["kept_per_second"] = len(paths) / seconds_an_epoch(stream)
         many = (paths * -(-MANY // len(paths)))[:MANY]
         stream = datasets.stream_pictures(many, on_error="skip", **options)
         before = memory()
-        found["decoded_per_second_of_100000"] = MANY / seconds_an_epoch(stream)
-        found["memory_mib_of_100000"] = memory() - before
-        found["memory_mib_in_all"] = memory()
+        result["decoded_per_second_of_100000"] = MANY / seconds_an_epoch(stream)
+        result["memory_mib_of_100000"] = memory() - before
+        result["memory_mib_in_all"] = memory()
         images = datasets.load_pictures(paths[:400], image_shape=SHAPE, on_error="skip").images
     for precision in ("float32", "bfloat16"):
-        found[f"trained_per_second_{precision}"] = training_rate(images, precision)
-    text = json.dumps(found, indent=2)
+        result[f"trained_per_second_{precision}"] = training_rate(images, precision)
+    text = json.dumps(result, indent=2)
     print(text)
     if args.output:
         args.output.write_text(text + "\n")

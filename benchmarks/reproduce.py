@@ -37,8 +37,8 @@ def settings_of(args: argparse.Namespace, row: ModuleType) -> dict:
     """Returns what a run's scores depend on, besides its name."""
     small = {"epochs": 1, "test_samples": 5, "test_images": 20}
     usual = {"epochs": row.EPOCHS, "test_samples": row.TEST_SAMPLES, "test_images": 10_000}
-    given = {name: getattr(args, name) for name in usual if getattr(args, name) is not None}
-    return {"row": args.row, "seed": args.seed} | (small if args.smoke else usual) | given
+    inputs = {name: getattr(args, name) for name in usual if getattr(args, name) is not None}
+    return {"row": args.row, "seed": args.seed} | (small if args.smoke else usual) | inputs
 
 
 def result_of(name: str, args: argparse.Namespace) -> dict:
@@ -48,18 +48,18 @@ def result_of(name: str, args: argparse.Namespace) -> dict:
     smoke = "_smoke" if args.smoke else ""
     folder = args.work / f"{args.row}_seed{args.seed}{smoke}" / name
     path = folder / "result.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
-    if found.get("settings") == settings:
-        return found
+    result = json.loads(path.read_text()) if path.exists() else {}
+    if result.get("settings") == settings:
+        return result
     folder.mkdir(parents=True, exist_ok=True)
     print(f"row {args.row}, {name}: {settings}", flush=True)
     start = time.perf_counter()
-    given = {name: settings[name] for name in ("seed", "epochs", "test_samples", "test_images")}
-    scores = row.run(name, Task(folder=folder, data=args.data, smoke=args.smoke, **given))
+    inputs = {name: settings[name] for name in ("seed", "epochs", "test_samples", "test_images")}
+    scores = row.run(name, Task(folder=folder, data=args.data, smoke=args.smoke, **inputs))
     seconds = time.perf_counter() - start
-    found = {"settings": settings, "versions": VERSIONS, "seconds": seconds, "scores": scores}
-    path.write_text(json.dumps(found, indent=2) + "\n")
-    return found
+    result = {"settings": settings, "versions": VERSIONS, "seconds": seconds, "scores": scores}
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    return result
 
 
 def table(results: dict[str, dict]) -> str:

@@ -124,10 +124,10 @@ def _plain(layers) -> list:
 
     own = [x for x in layers if not isinstance(x, tf_keras.layers.InputLayer)]
     own = [x for x in own if type(x).__module__.startswith(("tf_keras", "tfpvae.amended"))]
-    found = [(type(x).__name__, _config(x), list(x.output_shape[1:])) for x in own]
-    while found and found[-1][0] == "Flatten":
-        found.pop()
-    return found
+    result = [(type(x).__name__, _config(x), list(x.output_shape[1:])) for x in own]
+    while result and result[-1][0] == "Flatten":
+        result.pop()
+    return result
 
 
 def _config(layer) -> dict:
@@ -164,8 +164,8 @@ class Contestant:
             line = next(line for line in self.process.stdout if line.startswith("{"))
         except (StopIteration, BrokenPipeError):
             raise RuntimeError(self.process.stderr.read()[-2000:]) from None
-        found = json.loads(line)
-        return found["seconds"], found["loss"]
+        result = json.loads(line)
+        return result["seconds"], result["loss"]
 
     def stop(self) -> None:
         """Ends the process."""
@@ -196,22 +196,22 @@ def product_rate() -> float:
     return 8 * 2 * SIDE**3 / (time.perf_counter() - start)
 
 
-def run(network: str, wanted: list[str], rounds: int, data: Path | None) -> dict:
+def run(network: str, expected: list[str], rounds: int, data: Path | None) -> dict:
     """Returns the rates of all contestants in all rounds, and what stands beside them."""
-    found: dict = {"missing": [], "failed": {}, "rates": {}, "losses": {}, "limits": []}
+    result: dict = {"missing": [], "failed": {}, "rates": {}, "losses": {}, "limits": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         described_ = described(network, folder, data)
         task, operations = described_["task"], described_["operations"]
         count = len(np.load(task["images"], mmap_mode="r"))
-        found |= {"images": count, "batch_size": task["batch_size"], "operations": operations}
+        result |= {"images": count, "batch_size": task["batch_size"], "operations": operations}
         processes = {}
-        for contestant in wanted:
+        for contestant in expected:
             peer, variant = CONTESTANTS[contestant]
             if not takes_part(peer, variant, network):
                 continue
             if importlib.util.find_spec(LIBRARY.get(peer, peer)) is None:
-                found["missing"].append(contestant)
+                result["missing"].append(contestant)
                 continue
             path = folder / f"{contestant}.json"
             path.write_text(json.dumps(task | {"variant": variant}, default=int))
@@ -219,37 +219,37 @@ def run(network: str, wanted: list[str], rounds: int, data: Path | None) -> dict
             try:
                 processes[contestant].epoch()  # traces and compiles
             except RuntimeError as error:
-                found["failed"][contestant] = str(error)
+                result["failed"][contestant] = str(error)
                 processes.pop(contestant).stop()
         for _ in range(rounds):
-            found["limits"].append(product_rate() / operations)
+            result["limits"].append(product_rate() / operations)
             for contestant, process in processes.items():
                 seconds, loss = process.epoch()
-                found["rates"].setdefault(contestant, []).append(count / seconds)
-                found["losses"].setdefault(contestant, []).append(loss)
+                result["rates"].setdefault(contestant, []).append(count / seconds)
+                result["losses"].setdefault(contestant, []).append(loss)
         for process in processes.values():
             process.stop()
-    return found
+    return result
 
 
-def table(network: str, found: dict) -> str:
+def table(network: str, result: dict) -> str:
     """Returns what was found, for people."""
     lines = [
-        f"{network}: {found['images']} images, {found['batch_size']} a step, "
-        f"{found['operations'] / 1e6:.1f} Mflop an image",
+        f"{network}: {result['images']} images, {result['batch_size']} a step, "
+        f"{result['operations'] / 1e6:.1f} Mflop an image",
         f"  {'':28}{'images/s':>10}{'tfpvae is':>11}{'range':>15}{'of limit':>10}{'loss':>10}",
     ]
-    rates = {name: np.array(values) for name, values in found["rates"].items()}
+    rates = {name: np.array(values) for name, values in result["rates"].items()}
     for name, values in rates.items():
         low = "tfpvae bfloat16" if "bfloat16" in name else "tfpvae"
         ratio = rates[low] / values
-        share = np.median(values / np.array(found["limits"]))
+        share = np.median(values / np.array(result["limits"]))
         lines.append(
             f"  {name:28}{np.median(values):10.0f}{np.median(ratio):10.2f}x"
-            f"{ratio.min():8.2f}-{ratio.max():.2f}{share:10.0%}{found['losses'][name][-1]:10.1f}"
+            f"{ratio.min():8.2f}-{ratio.max():.2f}{share:10.0%}{result['losses'][name][-1]:10.1f}"
         )
-    lines += [f"  {name}: not installed" for name in found["missing"]]
-    lines += [f"  {name}: failed\n{text}" for name, text in found["failed"].items()]
+    lines += [f"  {name}: not installed" for name in result["missing"]]
+    lines += [f"  {name}: failed\n{text}" for name, text in result["failed"].items()]
     return "\n".join(lines)
 
 

@@ -85,7 +85,7 @@ def figures(vae, test, history, untrained, args):
     few = slice(EMBEDDED)
     if vae.prior is None:
         history = {name: losses for name, losses in history.items() if not name.endswith("kl")}
-    found = {
+    result = {
         "history": figures.history(history),
         "reconstructions": figures.reconstructions(images[one_each], copies[one_each]),
         "training": figures.interpolation(
@@ -99,8 +99,8 @@ def figures(vae, test, history, untrained, args):
     }
     if latents.shape[1] == 2:
         limits = None if vae.prior is None else (-4, 4)  # beyond, p(z) has next to nothing
-        found["latents"] = figures.latent_scatter(latents, labels, limits=limits, **kinds)
-    return found | _of_a_prior(vae, images[one_each], latents, args) | _of_codes(vae, args)
+        result["latents"] = figures.latent_scatter(latents, labels, limits=limits, **kinds)
+    return result | _of_a_prior(vae, images[one_each], latents, args) | _of_codes(vae, args)
 
 
 def _of_a_prior(vae, images, latents, args):
@@ -110,16 +110,16 @@ def _of_a_prior(vae, images, latents, args):
     from tfpvae import figures
 
     names = ("samples", "posterior_samples", "grid", "traversal")
-    found = dict.fromkeys(names)
+    result = dict.fromkeys(names)
     if vae.prior is None:
-        return found
-    found["samples"] = figures.mosaic(vae.sample(64, seed=args.seed).numpy())
-    found["posterior_samples"] = _training.posterior_samples(vae, images, args)
+        return result
+    result["samples"] = figures.mosaic(vae.sample(64, seed=args.seed).numpy())
+    result["posterior_samples"] = _training.posterior_samples(vae, images, args)
     size, limit = args.grid
     if latents.shape[1] == 2:
         square = figures.latent_square(size, limit)
-        found["grid"] = figures.latent_grid(vae.decoder(square).mean().numpy(), limit=limit)
-        return found
+        result["grid"] = figures.latent_grid(vae.decoder(square).mean().numpy(), limit=limit)
+        return result
     # From one picture's code, along the dimensions that tell the pictures apart the most.
     active = np.argsort(-latents.var(axis=0))[:TRAVERSED]
     values = np.linspace(-3, 3, 9, dtype=np.float32)
@@ -127,12 +127,12 @@ def _of_a_prior(vae, images, latents, args):
     for path, dimension in zip(paths, active, strict=True):
         path[:, dimension] = values
     decoded = vae.decoder(paths.reshape(-1, latents.shape[1])).mean().numpy()
-    found["traversal"] = figures.traversal(
+    result["traversal"] = figures.traversal(
         decoded.reshape(*paths.shape[:2], *decoded.shape[1:]),
         values=values,
         names=[f"z{1 + dimension}" for dimension in active],
     )
-    return found
+    return result
 
 
 def _of_codes(vae, args):

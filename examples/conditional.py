@@ -60,9 +60,9 @@ def accuracy(vae, test, args):
         vae.elbo(test.images[few], 10, seed=args.seed, labels=label)
         for label in range(vae.num_classes)
     ]
-    found = float(np.mean(np.argmax(bounds, axis=0) == test.labels[few]))
-    print(f"The class of the highest ELBO is the right one for {found:.1%} of the pictures.")
-    return found
+    result = float(np.mean(np.argmax(bounds, axis=0) == test.labels[few]))
+    print(f"The class of the highest ELBO is the right one for {result:.1%} of the pictures.")
+    return result
 
 
 def figures(vae, test, history, args):
@@ -79,7 +79,7 @@ def figures(vae, test, history, args):
         ).mean()
         for label in range(vae.num_classes)
     }
-    found = {
+    result = {
         "history": figures.history(history),
         "reconstructions": figures.reconstructions(
             images, vae.reconstruct(images, labels=labels).numpy()
@@ -89,8 +89,8 @@ def figures(vae, test, history, args):
     }
     if vae.prior is not None:
         samples = [vae.sample(SAMPLES, args.seed, labels=c) for c in range(vae.num_classes)]
-        found["classes"] = figures.traversal(np.stack(samples), names=test.class_names)
-    return found
+        result["classes"] = figures.traversal(np.stack(samples), names=test.class_names)
+    return result
 
 
 if __name__ == "__main__":

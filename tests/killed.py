@@ -1,4 +1,4 @@
-"""Processes that are killed while they save a model, for `tests.saving.test_atomic`.
+"""Kills processes while they save a model, for `tests.saving.test_atomic`.
 
 `python -m tests.killed FOLDER` forks a process for each case, so that TensorFlow is imported once.
 Each process saves a model and writes its weights to FOLDER/KIND-MOMENT/old.npz. It then changes the
@@ -25,7 +25,7 @@ CASES += [("keras", 0.7), ("folder", 0.3), ("weights", 0.5)]
 
 
 def build() -> tfpvae.VAE:
-    """Returns a small VAE, the same in every process but for its weights."""
+    """Returns a small VAE; processes differ only in its weights."""
     vae = tfpvae.build_vae("dense", image_shape=SHAPE)
     vae.compile(run_eagerly=True)
     return vae
@@ -56,7 +56,7 @@ def save_and_be_killed(kind: str, moment: str | float, folder: Path) -> None:
     else:
         # Nothing handles the signal: the process ends at once, even inside C++.
         signal.setitimer(signal.ITIMER_REAL, moment * duration)
-    while True:  # this save may be quicker than the timed one
+    while True:  # a save may be faster than the timed one
         save(vae, kind, folder)
 
 

@@ -37,15 +37,15 @@ def modules(room: str) -> list[Path]:
 
 def rooms_imported(path: Path) -> set[str]:
     """Returns the rooms of tfpvae that a module imports, wherever in it."""
-    found = set()
+    result = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            result |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module == "tfpvae":
-            found |= {f"tfpvae.{alias.name}" for alias in node.names}
+            result |= {f"tfpvae.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add(node.module)
-    return {name.split(".")[1] for name in found if name.startswith("tfpvae.")}
+            result.add(node.module)
+    return {name.split(".")[1] for name in result if name.startswith("tfpvae.")}
 
 
 def test_every_room_is_in_the_picture_and_nothing_else_is():
@@ -82,10 +82,10 @@ def test_what_is_said_to_be_written_by_hand_is_there(name):
     parts = name.split(".")
     for i in range(len(parts), 0, -1):
         try:
-            found = importlib.import_module(".".join(["tfpvae", *parts[:i]]))
+            result = importlib.import_module(".".join(["tfpvae", *parts[:i]]))
         except ModuleNotFoundError:
             continue
         for part in parts[i:]:
-            found = getattr(found, part)
+            result = getattr(result, part)
         return
     getattr(tfpvae, name)

@@ -107,31 +107,31 @@ def test_scoring_goes_on_where_it_was_stopped(reproduce, tmp_path, monkeypatch):
     images, calls = np.arange(10.0), []
 
     class Vae:
-        def log_likelihood(self, some, num_samples, seed):
-            if len(calls) == 2 and len(some) == 2:
+        def log_likelihood(self, batch, num_samples, seed):
+            if len(calls) == 2 and len(batch) == 2:
                 calls.append("stopped")
                 raise KeyboardInterrupt
             calls.append(seed)
-            return -some
+            return -batch
 
-        def elbo(self, some, num_samples, seed):
-            return -some - 1
+        def elbo(self, batch, num_samples, seed):
+            return -batch - 1
 
     task = reproduce.Task(tmp_path, tmp_path, 7, 1, 5, 10, True)
     with pytest.raises(KeyboardInterrupt):
         scoring.elbo_and_nll(Vae(), images, task)
-    found = scoring.elbo_and_nll(Vae(), images, task)
+    result = scoring.elbo_and_nll(Vae(), images, task)
     assert calls == [7, 11, "stopped", 15]
-    assert found["nll"] == 4.5 and found["negative_elbo"] == 5.5
+    assert result["nll"] == 4.5 and result["negative_elbo"] == 5.5
     # The deviation of 0..9 is sqrt(99 / 12).
-    assert found["nll_standard_error"] == pytest.approx(np.sqrt(99 / 12 / 10), rel=1e-6)
+    assert result["nll_standard_error"] == pytest.approx(np.sqrt(99 / 12 / 10), rel=1e-6)
 
 
 def test_the_learning_rate_of_row_c_is_burdas(reproduce):
-    wanted = [1e-3 * 10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
-    assert len(wanted) == 3280
-    found = [reproduce.c.learning_rate(epoch) for epoch in range(len(wanted))]
-    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    expected = [1e-3 * 10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
+    assert len(expected) == 3280
+    result = [reproduce.c.learning_rate(epoch) for epoch in range(len(expected))]
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
 
 
 def test_active_units_are_those_whose_means_vary(reproduce):

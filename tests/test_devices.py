@@ -41,7 +41,7 @@ def model(request, tmp_path_factory):
     return vae, folder, {"encode": images[:5], "decode": latents.astype(np.float32)}
 
 
-def wanted(vae, signature: str, values: np.ndarray) -> dict[str, np.ndarray]:
+def expected(vae, signature: str, values: np.ndarray) -> dict[str, np.ndarray]:
     """The model's own answers."""
     if signature == "decode":
         return {"mean": vae.decoder(values).mean().numpy()}
@@ -52,10 +52,10 @@ def wanted(vae, signature: str, values: np.ndarray) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in answers.items()}
 
 
-def assert_same(found: dict[str, np.ndarray], want: dict[str, np.ndarray]) -> None:
-    assert sorted(found) == sorted(want)
+def assert_same(result: dict[str, np.ndarray], want: dict[str, np.ndarray]) -> None:
+    assert sorted(result) == sorted(want)
     for name, value in want.items():
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=TOLERANCE, err_msg=name)
+        np.testing.assert_allclose(result[name], value, rtol=0, atol=TOLERANCE, err_msg=name)
 
 
 def test_litert_agrees(model):
@@ -68,8 +68,8 @@ def test_litert_agrees(model):
         runner = interpreter.get_signature_runner(signature)
         (argument,) = runner.get_input_details()
         for batch in (1, 5):
-            found = runner(**{argument: values[:batch]})
-            assert_same(found, wanted(vae, signature, values[:batch]))
+            result = runner(**{argument: values[:batch]})
+            assert_same(result, expected(vae, signature, values[:batch]))
 
 
 # Whatever a converter of others warns of is not ours to mend.
@@ -89,9 +89,9 @@ def test_onnx_agrees_by_the_commands_of_the_page(model, monkeypatch):
         names = [output.name for output in session.get_outputs()]
         (argument,) = session.get_inputs()
         for batch in (1, 5):
-            found = session.run(names, {argument.name: values[:batch]})
-            want = wanted(vae, signature, values[:batch])
-            assert_same(dict(zip(names, found, strict=True)), want)
+            result = session.run(names, {argument.name: values[:batch]})
+            want = expected(vae, signature, values[:batch])
+            assert_same(dict(zip(names, result, strict=True)), want)
 
 
 @pytest.mark.skipif(
@@ -114,4 +114,4 @@ def test_every_choice_converts(signature, choice):
     runner = litert.Interpreter(model_content=file).get_signature_runner()
     ((argument, details),) = runner.get_input_details().items()
     values = np.random.default_rng(0).random((3, *details["shape"][1:]), np.float32)
-    assert_same(runner(**{argument: values}), wanted(vae, signature, values))
+    assert_same(runner(**{argument: values}), expected(vae, signature, values))

@@ -45,9 +45,9 @@ def test_a_room_of_the_api_is_shown_whole(room):
 
 @pytest.mark.parametrize("name", [n for n in tfpvae.__all__ if n not in (*WHOLE, "layers")])
 def test_every_public_name_is_in_the_api(name):
-    found = getattr(tfpvae, name)
-    wanted = f"::: tfpvae.{name}\n" if callable(found) else f"::: tfpvae.{name}."
-    assert wanted in API
+    result = getattr(tfpvae, name)
+    expected = f"::: tfpvae.{name}\n" if callable(result) else f"::: tfpvae.{name}."
+    assert expected in API
 
 
 def test_every_layer_is_in_the_api():
@@ -57,9 +57,9 @@ def test_every_layer_is_in_the_api():
 
 @pytest.mark.parametrize("kind", ["prior", "posterior", "likelihood"])
 def test_every_choice_has_a_page(kind):
-    known = {"prior": PRIORS, "posterior": POSTERIORS, "likelihood": LIKELIHOODS}
+    names = {"prior": PRIORS, "posterior": POSTERIORS, "likelihood": LIKELIHOODS}
     pages = ROOT.glob(f"docs/{kind}s/*.md")
-    assert sorted(page.stem for page in pages) == sorted(known[kind])
+    assert sorted(page.stem for page in pages) == sorted(names[kind])
     for page in ROOT.glob(f"docs/{kind}s/*.md"):
         text = page.read_text()
         assert f'{kind}="{page.stem}"' in text
@@ -75,8 +75,8 @@ def test_examples_of_docstrings_become_blocks():
     finally:
         sys.path.pop(0)
     docstring = "Returns one.\n\n>>> f(\n...     1)\n1\n\nMore.\n\n>>> f(2)\n1"
-    wanted = "Returns one.\n\n```pycon\n>>> f(\n...     1)\n1\n```\n\nMore.\n\n"
-    assert fenced(docstring) == wanted + "```pycon\n>>> f(2)\n1\n```"
+    expected = "Returns one.\n\n```pycon\n>>> f(\n...     1)\n1\n```\n\nMore.\n\n"
+    assert fenced(docstring) == expected + "```pycon\n>>> f(2)\n1\n```"
 
 
 @pytest.mark.slow

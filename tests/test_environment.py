@@ -9,7 +9,7 @@ from tfpvae import _environment
 
 
 @pytest.mark.parametrize(
-    ("cpuinfo", "wanted"),
+    ("cpuinfo", "expected"),
     [
         (
             "flags\t\t: fpu avx2 avx512f avx512_bf16 amx_bf16\n",
@@ -21,8 +21,8 @@ from tfpvae import _environment
         ("", "not known: no flags in /proc/cpuinfo"),
     ],
 )
-def test_the_flags_of_a_processor_say_what_it_has_for_bfloat16(cpuinfo, wanted):
-    assert _environment.bfloat16_support(cpuinfo) == wanted
+def test_the_flags_of_a_processor_say_what_it_has_for_bfloat16(cpuinfo, expected):
+    assert _environment.bfloat16_support(cpuinfo) == expected
 
 
 def test_the_report_has_what_a_bug_report_needs(monkeypatch, capsys):
@@ -30,8 +30,8 @@ def test_the_report_has_what_a_bug_report_needs(monkeypatch, capsys):
     monkeypatch.setenv("TF_SECRET", "hidden")
     runpy.run_module("tfpvae", run_name="__main__")
     printed = capsys.readouterr().out
-    for wanted in (tfpvae.__version__, "tensorflow-probability", "CPU:0", "XLA_FLAGS"):
-        assert wanted in printed
+    for expected in (tfpvae.__version__, "tensorflow-probability", "CPU:0", "XLA_FLAGS"):
+        assert expected in printed
     assert "hidden" not in printed  # nobody pastes what is nobody's business
     table = printed.splitlines()[-2:]
     assert [line.split()[0] for line in table] == ["matrix", "convolution"]
@@ -46,9 +46,9 @@ def test_a_ratio_is_that_of_the_times(monkeypatch):
     monkeypatch.setattr(_environment, "_step", lambda *_: lambda: 0.0)
     seconds = dict(zip(names, [4.0, 2.0, 8.0, 1.0], strict=True))
     monkeypatch.setattr(_environment, "_shortest", lambda steps: {n: seconds[n] for n in steps})
-    wanted = {"XLA": 2.0, "bfloat16": 0.5, "bfloat16, XLA": 4.0}
+    expected = {"XLA": 2.0, "bfloat16": 0.5, "bfloat16, XLA": 4.0}
     assert set(_environment.speed_ratios()) == {"matrix product", "convolution"}
-    assert _environment.speed_ratios()["convolution"] == wanted
+    assert _environment.speed_ratios()["convolution"] == expected
 
 
 def test_what_fails_here_is_named_in_the_place_of_its_ratio(monkeypatch):

@@ -91,8 +91,8 @@ def test_a_normal_is_that_of_the_moments_of_the_draws(trained):
     posterior = trained.encoder(x)
     means, variances = posterior.mean().numpy(), posterior.variance().numpy()
     np.testing.assert_allclose(fitted.prior.mean(), means.mean(axis=0), atol=0.1)
-    wanted = np.sqrt(variances.mean(axis=0) + means.var(axis=0))
-    np.testing.assert_allclose(fitted.prior.stddev(), wanted, rtol=0.1)
+    expected = np.sqrt(variances.mean(axis=0) + means.var(axis=0))
+    np.testing.assert_allclose(fitted.prior.stddev(), expected, rtol=0.1)
 
 
 def test_a_mixture_begins_where_expectation_maximisation_ends(trained):
@@ -102,10 +102,10 @@ def test_a_mixture_begins_where_expectation_maximisation_ends(trained):
     np.testing.assert_allclose(weights, 0.5, atol=0.08)  # two groups of about 256
     normal = fitted.prior.components_distribution
     z = np.array([[0.3, -0.2], [1.0, 2.0]], "float32")
-    wanted = reference.normal_mixture_log_density(
+    expected = reference.normal_mixture_log_density(
         z, weights, normal.mean().numpy(), normal.stddev().numpy()
     )
-    np.testing.assert_allclose(fitted.prior.log_prob(z), wanted, rtol=1e-4)
+    np.testing.assert_allclose(fitted.prior.log_prob(z), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("written_as", ["fitted.keras", "fitted"])

@@ -28,7 +28,7 @@ def fitted(**arguments):
 
 
 @pytest.mark.parametrize(
-    ("argument", "of_keras_3", "given"),
+    ("argument", "of_keras_3", "inputs"),
     [
         ("optimizer", keras.optimizers.Adam, lambda it: built().compile(it)),
         ("metrics", keras.metrics.MeanSquaredError, lambda it: built().compile(metrics=[it])),
@@ -48,11 +48,11 @@ def fitted(**arguments):
         ("encoder", keras.Sequential, lambda it: tfpvae.VAE(it, built().decoder)),
     ],
 )
-def test_an_object_of_keras_3_is_refused_by_name(argument, of_keras_3, given):
+def test_an_object_of_keras_3_is_refused_by_name(argument, of_keras_3, inputs):
     it = of_keras_3()
-    wanted = rf"^{argument}: .*Keras 3 object {type(it).__name__} \(from keras\..*import tf_keras"
-    with pytest.raises(TypeError, match=wanted):
-        given(it)
+    expected = rf"^{argument}: .*Keras 3 object {type(it).__name__} \(from keras\..*import tf_keras"
+    with pytest.raises(TypeError, match=expected):
+        inputs(it)
 
 
 def test_the_same_objects_of_tf_keras_are_taken():
@@ -65,6 +65,6 @@ def test_the_same_objects_of_tf_keras_are_taken():
 
 @pytest.mark.parametrize("method", ["fit", "evaluate"])
 def test_a_vae_that_is_not_compiled_says_what_to_call_first(method):
-    wanted = f"{method}: wanted a compiled VAE, got none; vae.compile() first."
-    with pytest.raises(RuntimeError, match=re.escape(wanted)):
+    expected = f"{method}: wanted a compiled VAE, got none; vae.compile() first."
+    with pytest.raises(RuntimeError, match=re.escape(expected)):
         getattr(built(), method)(IMAGES)

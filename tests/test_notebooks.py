@@ -23,9 +23,9 @@ SETTINGS = r"^PICTURES, EPOCHS = \d+, \d+$"
 
 def short(text: str, name: str) -> str:
     """The same with few pictures and one epoch."""
-    found, count = re.subn(SETTINGS, f"PICTURES, EPOCHS = {PICTURES[name]}, 1", text, flags=re.M)
+    result, count = re.subn(SETTINGS, f"PICTURES, EPOCHS = {PICTURES[name]}, 1", text, flags=re.M)
     assert count == 1
-    return found
+    return result
 
 
 def percent(cell: dict) -> Iterator[str]:
@@ -83,7 +83,7 @@ def test_a_source_runs(path, tmp_path, monkeypatch, eagerly):
     names = {"__name__": "notebook"}
     exec(compile(short(source, path.stem), path, "exec"), names)
     reports = names.get("reports") or {0: names["report"]}
-    assert all(np.isfinite(found["log_likelihood"]["mean"]) for found in reports.values())
+    assert all(np.isfinite(result["log_likelihood"]["mean"]) for result in reports.values())
     if path.stem == "likelihoods":
         assert [row[-1] == "none" for row in names["rows"][1:]] == [True] + 4 * [False]
     # What the text has of Python, for data of one's own.

@@ -17,7 +17,13 @@ PAGES = sorted(
 )
 PYTHON = r"```python\n(.*?)```"
 # Those that a test of their own runs.
-ALONE = ("README.md", "docs/choices.md", "docs/evaluation.md", "docs/own_pictures.md")
+ALONE = (
+    "README.md",
+    "docs/choices.md",
+    "docs/evaluation.md",
+    "docs/howto/logging.md",
+    "docs/own_pictures.md",
+)
 
 # What a page needs beside the package; without it the page is skipped.
 NEEDS = {"docs/howto/devices.md": "ai_edge_litert", "docs/howto/serving.md": "litserve"}

@@ -30,8 +30,8 @@ def test_the_version_stands_in_one_place():
 
 def test_a_python_that_pip_is_not_to_take_is_told_which_are(monkeypatch):
     low, high = re.findall(r"\((3, \d+)\)", (ROOT / "setup.py").read_text())
-    wanted = f"python_requires = >={low},<{high}".replace(", ", ".")
-    assert wanted in (ROOT / "setup.cfg").read_text()
+    expected = f"python_requires = >={low},<{high}".replace(", ", ".")
+    assert expected in (ROOT / "setup.cfg").read_text()
     pytest.importorskip("setuptools")
     monkeypatch.setattr(sys, "version_info", (3, 9, 18))
     with pytest.raises(SystemExit, match=r"wanted Python 3.10 to 3.13.*got 3\.9\. "):

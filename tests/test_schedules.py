@@ -19,7 +19,7 @@ def vae_with(kl_weight) -> tfpvae.VAE:
     return vae
 
 
-def wanted(warmup, step: int) -> float:
+def expected(warmup, step: int) -> float:
     """The same by whole numbers."""
     if isinstance(warmup, LinearWarmup):
         return warmup.weight * min(step, warmup.num_steps) / warmup.num_steps
@@ -32,8 +32,8 @@ def wanted(warmup, step: int) -> float:
 @pytest.mark.parametrize("warmup", WARMUPS)
 def test_weights_rise_and_stay(warmup):
     steps = range(30)
-    found = [float(warmup(tf.constant(step, tf.int64))) for step in steps]
-    np.testing.assert_allclose(found, [wanted(warmup, step) for step in steps], atol=1e-6)
+    result = [float(warmup(tf.constant(step, tf.int64))) for step in steps]
+    np.testing.assert_allclose(result, [expected(warmup, step) for step in steps], atol=1e-6)
     after = [float(warmup(step)) for step in range(warmup.warmup_steps, 30)]
     np.testing.assert_allclose(after, warmup.weight)
     assert float(warmup(warmup.warmup_steps - 1)) < warmup.weight
@@ -44,10 +44,10 @@ def test_a_vae_follows_its_schedule(warmup):
     vae = vae_with(warmup)
     history = vae.fit(IMAGES, batch_size=8, epochs=20, verbose=0).history
     losses, nlls, kls = (np.array(history[name]) for name in ("loss", "nll", "kl"))
-    weights = [wanted(warmup, step) for step in range(20)]  # an epoch is one step here
+    weights = [expected(warmup, step) for step in range(20)]  # an epoch is one step here
     np.testing.assert_allclose(losses, nlls + weights * kls, rtol=1e-5)
     np.testing.assert_allclose(history["elbo"], -nlls - kls, rtol=1e-5)  # without the weight
-    assert float(vae.kl_weight) == pytest.approx(wanted(warmup, 20))
+    assert float(vae.kl_weight) == pytest.approx(expected(warmup, 20))
 
 
 @pytest.mark.parametrize("warmup", WARMUPS)
@@ -58,10 +58,12 @@ def test_a_schedule_is_saved_with_the_model_and_goes_on(tmp_path, warmup, writte
         vae.fit(IMAGES, batch_size=8, epochs=4, verbose=0)
     vae.save(tmp_path / written_as)
     loaded = tf_keras.models.load_model(tmp_path / written_as)
-    assert float(loaded.kl_weight) == pytest.approx(wanted(warmup, 4))
+    assert float(loaded.kl_weight) == pytest.approx(expected(warmup, 4))
     assert loaded.warmup_steps == warmup.warmup_steps
-    found = loaded.evaluate(IMAGES, verbose=0, return_dict=True)
-    assert found["loss"] == pytest.approx(found["nll"] + wanted(warmup, 4) * found["kl"], rel=1e-5)
+    result = loaded.evaluate(IMAGES, verbose=0, return_dict=True)
+    assert result["loss"] == pytest.approx(
+        result["nll"] + expected(warmup, 4) * result["kl"], rel=1e-5
+    )
 
 
 def test_keras_own_schedules_are_weights_too(tmp_path):

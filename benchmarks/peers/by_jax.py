@@ -15,7 +15,7 @@ ACTIVATIONS = {"linear": lambda x: x, "relu": jax.nn.relu, "tanh": jnp.tanh}
 
 def _networks(task: Task):
     """Returns, for encoder and decoder, the widths and the activations of their layers."""
-    found, width = [], math.prod(task.image_shape)
+    result, width = [], math.prod(task.image_shape)
     for layers, last in ((task.encoder, task.parameters), (task.decoder, None)):
         widths, activations = [width], []
         for name, config, output in layers:
@@ -25,9 +25,9 @@ def _networks(task: Task):
         if last:
             widths.append(last)
             activations.append("linear")
-        found.append((widths, activations))
+        result.append((widths, activations))
         width = task.latent_dim
-    return found
+    return result
 
 
 class Trainer:
@@ -88,8 +88,8 @@ class Trainer:
         count = len(self.images) // self.task.batch_size * self.task.batch_size
         order = self.rng.permutation(len(self.images))[:count].reshape(-1, self.task.batch_size)
         key = jax.random.PRNGKey(self.rng.integers(2**31))
-        found = self.scan(self.weights, self.state, self.images, jnp.asarray(order), key)
-        self.weights, self.state, loss = found
+        result = self.scan(self.weights, self.state, self.images, jnp.asarray(order), key)
+        self.weights, self.state, loss = result
         return float(loss)
 
 

@@ -54,7 +54,7 @@ class Trainer:
 
         if task.variant == "arrays":
             floats = images.astype("float32") / 255
-            self.given = {"x": floats, "y": floats, "batch_size": task.batch_size}
+            self.fit_arguments = {"x": floats, "y": floats, "batch_size": task.batch_size}
             return
         batches = tf.data.Dataset.from_tensor_slices(images).map(prepared)
         if task.variant == "tutorial":
@@ -62,8 +62,8 @@ class Trainer:
         else:
             batches = batches.cache().shuffle(len(images)).batch(task.batch_size)
             batches = batches.prefetch(tf.data.AUTOTUNE)
-        self.given = {"x": batches}
+        self.fit_arguments = {"x": batches}
 
     def epoch(self) -> float:
         """Returns the loss of one epoch."""
-        return self.vae.fit(**self.given, verbose=0).history["loss"][0]
+        return self.vae.fit(**self.fit_arguments, verbose=0).history["loss"][0]

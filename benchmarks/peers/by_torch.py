@@ -153,8 +153,8 @@ class Trainer:
         """Returns the loss of one epoch."""
         total, low = 0.0, "bfloat16" in self.task.variant
         order = torch.randperm(len(self.images))
-        for some in order.split(self.task.batch_size):
-            x = self.images[some].float() / 255
+        for batch in order.split(self.task.batch_size):
+            x = self.images[batch].float() / 255
             if self.last:
                 x = x.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16, enabled=low):
@@ -162,5 +162,5 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
-            total += loss.detach() * len(some)
+            total += loss.detach() * len(batch)
         return float(total) / len(self.images)

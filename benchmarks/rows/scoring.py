@@ -30,8 +30,8 @@ def _log_likelihoods(vae: tfpvae.VAE, images: np.ndarray, task: Task) -> tuple[n
     values, seconds = kept["values"], float(kept["seconds"])
     for i in range(len(values), len(images), IMAGES_A_TIME):
         start = time.perf_counter()
-        some = images[i : i + IMAGES_A_TIME]
-        bound = vae.log_likelihood(some, task.test_samples, seed=task.seed + i)
+        batch = images[i : i + IMAGES_A_TIME]
+        bound = vae.log_likelihood(batch, task.test_samples, seed=task.seed + i)
         values = np.concatenate([values, bound])
         seconds += time.perf_counter() - start
         np.savez(path, values=values, seconds=seconds)

@@ -1,4 +1,4 @@
-"""Numbers and pixels as other languages hand them over: R's numbers are doubles, its bytes ints."""
+"""Numbers and pixels as other languages pass them: R has doubles for counts and ints for bytes."""
 
 import numpy as np
 import pytest
@@ -17,18 +17,18 @@ def vae():
 
 @pytest.mark.parametrize("count", [2.0, 0.5, "2", True, -1])
 @pytest.mark.parametrize("name", ["batch_size", "epochs", "validation_batch_size"])
-def test_what_counts_is_a_whole_number(vae, name, count):
+def test_a_count_is_a_whole_number(vae, name, count):
     with pytest.raises((TypeError, ValueError), match=f"{name}: wanted a whole number, at least"):
         vae.fit(IMAGES, verbose=0, **{name: count})
     assert vae.optimizer.iterations.numpy() == 0
 
 
-def test_no_batches_of_nothing(vae):
+def test_a_batch_size_of_zero_is_refused(vae):
     with pytest.raises(ValueError, match="batch_size: wanted a whole number, at least 1, got 0"):
         vae.evaluate(IMAGES, batch_size=0, verbose=0)
 
 
-def test_a_number_of_numpy_counts_too(vae):
+def test_a_numpy_integer_is_a_count_too(vae):
     assert set(vae.evaluate(IMAGES, batch_size=np.int64(2), verbose=0, return_dict=True)) == {
         *("loss", "nll", "kl", "elbo")
     }
@@ -44,7 +44,7 @@ def test_a_number_of_numpy_counts_too(vae):
         (1, "bool", r"images.astype\('float32'\)"),
     ],
 )
-def test_pixels_that_are_whole_numbers_but_no_bytes(vae, white, dtype, hint):
+def test_integer_pixels_other_than_uint8_are_refused_with_a_hint(vae, white, dtype, hint):
     images = np.full_like(IMAGES, white).astype(dtype)
     with pytest.raises(TypeError, match=f"x: wanted float pixels .* got {dtype}.*{hint}"):
         vae.fit(images, verbose=0)

@@ -4,7 +4,7 @@ With TFPVAE_EVERY_COMBINATION=1 in the environment they are all there are; witho
 beside the plainest of the others, and the pairs that have been wrong before.
 
 The names are the package's own: a new posterior, likelihood or prior is under contract as soon as
-it has a name. Priors that a user would give as an object stand in GIVEN_PRIORS.
+it has a name. Priors that a user would give as an object stand in CUSTOM_PRIORS.
 """
 
 import os
@@ -35,7 +35,7 @@ def _mixture() -> tfd.Distribution:
     )
 
 
-GIVEN_PRIORS = {
+CUSTOM_PRIORS = {
     "diag": lambda: tfd.MultivariateNormalDiag([0.1, 0.0, -0.1], [1.0, 2.0, 0.5]),
     "tril": lambda: tfd.MultivariateNormalTriL(tf.zeros(3), tf.eye(3) + 0.1),
     "sample": lambda: tfd.Sample(tfd.Normal(0.0, 1.5), LATENT_DIM),
@@ -48,7 +48,7 @@ GIVEN_PRIORS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One combination; `str` of it is its name."""
+    """One combination of choices; `str(case)` is its name."""
 
     posterior: str
     likelihood: str
@@ -63,7 +63,7 @@ class Case:
         return f"{self.posterior}, {self.likelihood}, {self.prior}, {kl}{classes}"
 
     def build(self) -> tfpvae.VAE:
-        prior = GIVEN_PRIORS[self.prior]() if self.prior in GIVEN_PRIORS else self.prior
+        prior = CUSTOM_PRIORS[self.prior]() if self.prior in CUSTOM_PRIORS else self.prior
         return tfpvae.build_vae(
             "dense",
             image_shape=IMAGE_SHAPE,
@@ -77,28 +77,28 @@ class Case:
         )
 
     def labels(self, count: int) -> dict[str, np.ndarray]:
-        """The argument `labels` of a method: of classes in turn, or left out."""
+        """Returns the argument `labels` of a method: classes in turn, or none."""
         return {"labels": np.arange(count) % self.num_classes} if self.num_classes else {}
 
-    def given(self, tensor):
-        """What a network is given of images or latents: the labels too if there are any."""
+    def with_labels(self, tensor):
+        """Returns images or latents as a network takes them: with labels if it is conditional."""
         return [tensor, *self.labels(len(tensor)).values()] if self.num_classes else tensor
 
 
 VARIATIONAL = [posterior for posterior in POSTERIORS if posterior != "deterministic"]
-# All combinations of names there are. A point posterior has no KL, and so no prior to be held
-# against; build_vae takes its default, a standard normal, for none.
+# All combinations of names. A deterministic posterior has no KL and so takes no prior; build_vae
+# treats its default, a standard normal, as none.
 ALL = [Case(q, p, prior) for q in POSTERIORS for p in LIKELIHOODS for prior in PRIORS]
 REFUSED = [c for c in ALL if c.posterior == "deterministic" and c.prior != "standard_normal"]
 SENSIBLE = [case for case in ALL if case not in REFUSED]
 
 
 def _each() -> list[Case]:
-    """Every posterior, likelihood and prior beside the plainest of the others."""
+    """Returns every posterior, likelihood and prior, each with the simplest of the others."""
     cases = [Case("independent_normal", likelihood) for likelihood in LIKELIHOODS]
     cases += [Case("independent_normal", "bernoulli", prior) for prior in PRIORS]
     cases += [Case(posterior, "continuous_bernoulli") for posterior in VARIATIONAL]
-    cases += [Case("independent_normal", "bernoulli", prior) for prior in GIVEN_PRIORS]
+    cases += [Case("independent_normal", "bernoulli", prior) for prior in CUSTOM_PRIORS]
     return [
         *cases,
         Case("multivariate_normal_tril", "normal", "vampprior"),
@@ -109,7 +109,7 @@ def _each() -> list[Case]:
     ]
 
 
-# The 8 of {posterior} x {likelihood} x {exact, Monte Carlo}, and more as names are added.
+# The 8 of {posterior} x {likelihood} x {exact, Monte Carlo}, and one per name.
 CASES = [
     Case(posterior, likelihood, "standard_normal", exact)
     for posterior in ("independent_normal", "multivariate_normal_tril")
@@ -117,8 +117,8 @@ CASES = [
     for exact in (True, False)
 ]
 CASES += [Case("deterministic", likelihood) for likelihood in LIKELIHOODS]
-CASES += SENSIBLE if os.environ.get("TFPVAE_EVERY_COMBINATION") else []  # half an hour and more
-# As few as have each choice once.
+CASES += SENSIBLE if os.environ.get("TFPVAE_EVERY_COMBINATION") else []  # more than half an hour
+# The fewest cases that have each choice once.
 ONCE = [
     Case(*(names[i % len(names)] for names in (VARIATIONAL, [*LIKELIHOODS], [*PRIORS])))
     for i in range(max(len(VARIATIONAL), len(LIKELIHOODS), len(PRIORS)))
@@ -129,10 +129,10 @@ BY_NAME = {str(case): case for case in [*CASES, *ONCE]}
 
 
 def to_save() -> list[Case]:
-    """Those that are saved in every format: all, or each choice once.
+    """Returns the cases that are saved in every format: all, or each choice once.
 
-    Of the given priors one with variables will do, and of the likelihoods those of a posterior; the
-    test of configs has them all.
+    One custom prior is enough, and one likelihood with a deterministic posterior: the test of
+    configs covers the others.
     """
     saved = [
         case
@@ -148,11 +148,11 @@ def to_save() -> list[Case]:
 
 
 def images(count: int) -> np.ndarray:
-    """Grey images in [0, 1] that are always the same."""
+    """Returns uniform random images in [0, 1] from a fixed seed."""
     return np.random.default_rng(0).uniform(size=(count, *IMAGE_SHAPE)).astype("float32")
 
 
 def parameters(distribution: tfd.Distribution) -> list[np.ndarray]:
-    """The tensors that a distribution is made of."""
+    """Returns the parameters of a distribution as arrays."""
     inner = distribution.tensor_distribution
     return [part.numpy() for part in tf.nest.flatten(inner, expand_composites=True)]

@@ -1,7 +1,7 @@
-"""What is written down of a model before it is saved, to be held against the loaded one.
+"""Records the outputs of a model when it is saved, and compares them with the loaded model.
 
-`python -m tests.contracts.saved FOLDER` loads all models of a folder in a new process, each in safe
-mode, and prints what it found, a JSON line a model. The tests read that.
+`python -m tests.contracts.saved FOLDER` loads all models of a folder in a new process, in safe
+mode, and prints one line of JSON per model for the tests to read.
 """
 
 import json
@@ -17,18 +17,18 @@ FORMATS = {"keras": "model.keras", "savedmodel": "model", "weights": "model.weig
 SEED = (3, 4)
 
 
-def answers(vae, case: Case) -> dict[str, np.ndarray]:
-    """What the parts of a model are made of, on fixed images and latents, and its weights."""
+def outputs(vae, case: Case) -> dict[str, np.ndarray]:
+    """Returns the weights of a model, and the parameters of its distributions on fixed inputs."""
     latents = np.random.default_rng(1).normal(size=(4, LATENT_DIM)).astype("float32")
-    found = {}
-    for part, given in (("encoder", images(4)), ("decoder", latents)):
-        for i, value in enumerate(parameters(getattr(vae, part)(case.given(given)))):
-            found[f"{part} {i}"] = value
+    result = {}
+    for part, inputs in (("encoder", images(4)), ("decoder", latents)):
+        for i, value in enumerate(parameters(getattr(vae, part)(case.with_labels(inputs)))):
+            result[f"{part} {i}"] = value
     for i, weight in enumerate(vae.get_weights()):
-        found[f"weight {i}"] = weight
+        result[f"weight {i}"] = weight
     if vae.prior is not None:
-        found["prior"] = vae.prior.log_prob(latents).numpy()
-    return found
+        result["prior"] = vae.prior.log_prob(latents).numpy()
+    return result
 
 
 def write(folder: Path, name: str, vae) -> None:
@@ -39,7 +39,7 @@ def write(folder: Path, name: str, vae) -> None:
     optimizer = {
         f"optimizer {i}": variable.numpy() for i, variable in enumerate(vae.optimizer.variables)
     }
-    np.savez(folder / "answers.npz", **answers(vae, BY_NAME[name]), **optimizer)
+    np.savez(folder / "outputs.npz", **outputs(vae, BY_NAME[name]), **optimizer)
     (folder / "name.json").write_text(json.dumps(name))
 
 
@@ -54,30 +54,34 @@ def load(folder: Path, name: str, written_as: str):
 
 
 def check(folder: Path, written_as: str) -> dict:
-    """Returns what differs between a loaded model and what was written down of it."""
+    """Loads a model, compares it with its record, trains it one step, and returns a report."""
     name = json.loads((folder / "name.json").read_text())
     vae = load(folder, name, written_as)
-    wanted = dict(np.load(folder / "answers.npz"))
-    found = answers(vae, BY_NAME[name])
+    expected = dict(np.load(folder / "outputs.npz"))
+    result = outputs(vae, BY_NAME[name])
     if written_as != "weights":
-        found |= {
+        result |= {
             f"optimizer {i}": variable.numpy() for i, variable in enumerate(vae.optimizer.variables)
         }
     else:
-        wanted = {key: value for key, value in wanted.items() if not key.startswith("optimizer")}
+        expected = {
+            key: value for key, value in expected.items() if not key.startswith("optimizer")
+        }
     differing = sorted(
         key
-        for key in wanted.keys() | found.keys()
-        if key not in wanted or key not in found or not np.array_equal(wanted[key], found[key])
+        for key in expected.keys() | result.keys()
+        if key not in expected
+        or key not in result
+        or not np.array_equal(expected[key], result[key])
     )
     steps = int(vae.optimizer.iterations.numpy())
     vae.run_eagerly = True
-    history = vae.fit(BY_NAME[name].given(images(8)), batch_size=8, verbose=0).history
+    history = vae.fit(BY_NAME[name].with_labels(images(8)), batch_size=8, verbose=0).history
     return {
         "name": name,
         "format": written_as,
         "type": type(vae).__name__,
-        "compared": len(wanted),
+        "compared": len(expected),
         "differing": differing,
         "steps": [steps, int(vae.optimizer.iterations.numpy())],
         "loss": history["loss"][0],

@@ -1,6 +1,6 @@
-"""Loads SavedModels where nothing but TensorFlow can be imported, and asks their signatures.
+"""Calls the signatures of SavedModels where only TensorFlow can be imported.
 
-`python tensorflow_alone.py FOLDER` reads FOLDER/*/questions.npz and writes answers_alone.npz.
+`python tensorflow_alone.py FOLDER` reads FOLDER/*/inputs.npz and writes outputs_alone.npz.
 """
 
 import json
@@ -8,26 +8,29 @@ import sys
 from pathlib import Path
 
 
-def answer(folder: Path) -> None:
+def run(folder: Path) -> None:
     import numpy as np
     import tensorflow as tf
 
     signatures = tf.saved_model.load(str(folder / "model")).signatures
-    takes = {name: sorted(one.structured_input_signature[1]) for name, one in signatures.items()}
-    found = {"signatures": json.dumps(takes)}
-    questions = np.load(folder / "questions.npz")
+    arguments = {
+        name: sorted(signature.structured_input_signature[1])
+        for name, signature in signatures.items()
+    }
+    outputs = {"signatures": json.dumps(arguments)}
+    inputs = np.load(folder / "inputs.npz")
     calls = {}
-    for key in questions.files:
+    for key in inputs.files:
         call, argument = key.rsplit(maxsplit=1)
-        calls.setdefault(call, {})[argument] = tf.constant(questions[key])
+        calls.setdefault(call, {})[argument] = tf.constant(inputs[key])
     for call, arguments in calls.items():
         for output, value in signatures[call.split()[1]](**arguments).items():
-            found[f"{call} {output}"] = value.numpy()
-    np.savez(folder / "answers_alone.npz", **found)
+            outputs[f"{call} {output}"] = value.numpy()
+    np.savez(folder / "outputs_alone.npz", **outputs)
 
 
 if __name__ == "__main__":
     for module in ("tfpvae", "tensorflow_probability", "tf_keras", "keras"):
-        sys.modules[module] = None  # an import of it fails from now on
+        sys.modules[module] = None  # makes its import fail
     for folder in sorted(Path(sys.argv[1]).iterdir()):
-        answer(folder)
+        run(folder)

@@ -1,4 +1,4 @@
-"""Which combinations make sense, that the others are refused, and that the docs count them."""
+"""Combinations that make no sense are refused, and the docs count the others."""
 
 import re
 from pathlib import Path
@@ -18,8 +18,8 @@ MASSES = {"bernoulli", "discretized_logistic", "mixture_of_logistics"}
 
 
 def build(**options) -> tfpvae.VAE:
-    given = {"image_shape": IMAGE_SHAPE, "latent_dim": LATENT_DIM} | options
-    return tfpvae.build_vae("dense", **given)
+    options = {"image_shape": IMAGE_SHAPE, "latent_dim": LATENT_DIM} | options
+    return tfpvae.build_vae("dense", **options)
 
 
 def is_refused(**options) -> bool:
@@ -30,12 +30,12 @@ def is_refused(**options) -> bool:
     return False
 
 
-def test_the_docs_say_how_many_there_are():
+def test_the_docs_count_the_combinations():
     text = " ".join(CHOICES.read_text().split())
-    found = re.search(
+    match = re.search(
         r"There are (\d+) combinations.* (\d+) of them make sense.* The other (\d+)", text
     )
-    assert [int(number) for number in found.groups()] == [len(ALL), len(SENSIBLE), len(REFUSED)]
+    assert [int(number) for number in match.groups()] == [len(ALL), len(SENSIBLE), len(REFUSED)]
 
 
 def test_the_docs_name_every_posterior_prior_and_likelihood():
@@ -51,13 +51,13 @@ def test_a_combination_that_makes_no_sense_is_refused(case):
         case.build()
 
 
-def test_which_posteriors_an_objective_refuses():
+def test_objectives_refuse_posteriors_without_the_density_they_need():
     pairs = [(q, objective) for q in POSTERIORS for objective in OBJECTIVES]
     refused = {pair for pair in pairs if is_refused(posterior=pair[0], objective=pair[1])}
     assert refused == {("deterministic", "iwae"), ("deterministic", "dreg"), ("iaf", "dreg")}
 
 
-def test_which_likelihoods_are_not_dequantized_or_have_no_bits():
+def test_masses_are_not_dequantized_and_densities_have_no_bits():
     x = np.zeros([1, *IMAGE_SHAPE], np.uint8)
     for likelihood in LIKELIHOODS:
         assert is_refused(likelihood=likelihood, dequantize=True) == (likelihood in MASSES)
@@ -90,13 +90,13 @@ def test_options_that_contradict_each_other_are_refused(options):
 @pytest.mark.parametrize(
     "options", [{"posterior": "iaf"}, *({"prior": p} for p in ("mixture", "flow", "vampprior"))]
 )
-def test_a_closed_form_that_is_not_known_is_refused_where_it_is_demanded(options):
+def test_an_exact_kl_without_a_closed_form_is_refused(options):
     with pytest.raises(NotImplementedError):
         build(use_exact_kl=True, **options)
     assert build(**options).kl_method == "monte_carlo"
 
 
-def test_an_encoder_alone_holds_no_vampprior():
+def test_an_encoder_alone_cannot_have_a_vampprior():
     with pytest.raises(ValueError, match="made of that very encoder"):
         tfpvae.build_encoder(
             image_shape=IMAGE_SHAPE, latent_dim=2, backbone="dense", prior="vampprior"

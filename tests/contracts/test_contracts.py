@@ -1,4 +1,4 @@
-"""What every combination of the registry has to keep, inside one process."""
+"""Contracts that every combination of the registry keeps, inside one process."""
 
 import functools
 
@@ -17,34 +17,33 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 VARIATIONAL_CASES = [case for case in CASES if case.posterior != "deterministic"]
 every_variational_case = pytest.mark.parametrize("case", VARIATIONAL_CASES, ids=str)
 
-# One a case for all contracts that leave a VAE as it is.
+# One VAE per case for all contracts that do not change it.
 built = functools.cache(Case.build)
 
 
 @every_case
 def test_every_part_is_a_distribution_for_any_batch_size(case):
     vae = built(case)
-    for batch in (1, 5):
-        x, z = images(batch), np.zeros([batch, LATENT_DIM], "float32")
+    for batch_size in (1, 5):
+        x, z = images(batch_size), np.zeros([batch_size, LATENT_DIM], "float32")
         for part, event_shape in (
-            (vae.encoder(case.given(x)), [LATENT_DIM]),
-            (vae.decoder(case.given(z)), IMAGE_SHAPE),
-            (vae(case.given(x)), IMAGE_SHAPE),
+            (vae.encoder(case.with_labels(x)), [LATENT_DIM]),
+            (vae.decoder(case.with_labels(z)), IMAGE_SHAPE),
+            (vae(case.with_labels(x)), IMAGE_SHAPE),
         ):
             assert isinstance(part, tfd.Distribution)
-            assert part.batch_shape == [batch]
+            assert part.batch_shape == [batch_size]
             assert part.event_shape == event_shape
-    images_alone = (None, *IMAGE_SHAPE)
-    wanted = [images_alone, (None,)] if case.num_classes else images_alone
-    assert vae.encoder.input_shape == wanted
+    image_shape = (None, *IMAGE_SHAPE)
+    expected = [image_shape, (None,)] if case.num_classes else image_shape
+    assert vae.encoder.input_shape == expected
 
 
 @every_case
-def test_a_step_down_the_gradient_lowers_the_loss_by_what_it_says(case):
-    """And `fit` lowers it."""
+def test_a_gradient_step_lowers_the_loss_as_predicted_and_fit_lowers_it(case):
     vae = case.build()
     vae.compile(tf_keras.optimizers.Adam(0.01))
-    x = case.given(images(16))
+    x = case.with_labels(images(16))
     with tf.GradientTape() as tape:
         loss, reported, _ = vae._objective(x, training=True)
     gradients = tape.gradient(loss, vae.trainable_variables)
@@ -55,7 +54,7 @@ def test_a_step_down_the_gradient_lowers_the_loss_by_what_it_says(case):
         history = vae.fit(x, epochs=20, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
 
-    vae.optimizer.iterations.assign(0)  # with the seed that was kept, the same draws again
+    vae.optimizer.iterations.assign(0)  # same seed and step: the same draws
     step = 0.02 / sum(float(tf.reduce_sum(gradient**2)) for gradient in gradients)
     for variable, value, gradient in zip(vae.trainable_variables, start, gradients, strict=True):
         variable.assign(value - step * gradient)
@@ -64,10 +63,10 @@ def test_a_step_down_the_gradient_lowers_the_loss_by_what_it_says(case):
 
 
 @every_variational_case
-def test_the_losses_of_the_encoder_are_the_weighted_kl_and_nothing_twice(case):
+def test_the_encoder_adds_the_weighted_kl_once(case):
     vae = built(case)
     tf_keras.utils.set_random_seed(1)
-    posterior = vae.encoder(case.given(images(7)))
+    posterior = vae.encoder(case.with_labels(images(7)))
     if case.prior == "vampprior":  # the VAE holds the term
         assert vae.losses == []
         return
@@ -78,7 +77,7 @@ def test_the_losses_of_the_encoder_are_the_weighted_kl_and_nothing_twice(case):
 
 
 @every_variational_case
-def test_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
+def test_the_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
     vae = built(case)
     x, labels = images(4), case.labels(4)
     elbo, log_likelihood = (
@@ -98,14 +97,14 @@ def test_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
 
 
 @every_case
-def test_config_round_trip(case):
+def test_a_config_rebuilds_the_model(case):
     vae = built(case)
     copy = type(vae).from_config(vae.get_config())
     copy.set_weights(vae.get_weights())
     assert copy.get_config() == vae.get_config()
     x, z = images(3), np.ones([3, LATENT_DIM], "float32")
-    for part, given in (("encoder", x), ("decoder", z)):
-        pair = (getattr(model, part)(case.given(given)) for model in (vae, copy))
+    for part, inputs in (("encoder", x), ("decoder", z)):
+        pair = (getattr(model, part)(case.with_labels(inputs)) for model in (vae, copy))
         originals, copies = (parameters(distribution) for distribution in pair)
         assert originals
         for original, restored in zip(originals, copies, strict=True):
@@ -116,27 +115,29 @@ def test_config_round_trip(case):
 def test_xla_computes_the_same_loss_and_trains(case):
     vae = built(case)
     x = images(8)
-    latents = tf.convert_to_tensor(vae.encoder(case.given(x)))
+    latents = tf.convert_to_tensor(vae.encoder(case.with_labels(x)))
 
     def objective(x, latents, *labels):
         with tf.GradientTape() as tape:
             posterior, likelihood = (
-                network([given, *labels] if labels else given)
-                for network, given in ((vae.encoder, x), (vae.decoder, latents))
+                network([inputs, *labels] if labels else inputs)
+                for network, inputs in ((vae.encoder, x), (vae.decoder, latents))
             )
             nll = -likelihood.log_prob(x)
             kl = vae.kl_divergence(posterior, latents[tf.newaxis])
-        variables = vae.trainable_variables  # a point posterior has no KL, so no gradient here
+        variables = vae.trainable_variables  # a deterministic posterior has no KL gradient
         return nll, kl, tape.gradient([nll, kl], variables, unconnected_gradients="zero")
 
-    # The batch size is left open, as in `fit`.
-    given = (x, latents, *case.labels(8).values())
-    open_batch = [tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in given]
-    compiled = tf.function(objective, jit_compile=True, input_signature=open_batch)
-    found, wanted = compiled(*given), objective(*given)
-    for eager, xla in zip(tf.nest.flatten(wanted), tf.nest.flatten(found), strict=True):
+    # The batch size is unknown, as in `fit`.
+    inputs = (x, latents, *case.labels(8).values())
+    signature = [tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in inputs]
+    compiled = tf.function(objective, jit_compile=True, input_signature=signature)
+    results, expected = compiled(*inputs), objective(*inputs)
+    for eager, xla in zip(tf.nest.flatten(expected), tf.nest.flatten(results), strict=True):
         size = 1 + np.abs(eager).max()
-        np.testing.assert_allclose(eager, xla, rtol=1e-3, atol=1e-4 * size)  # float32, reordered
+        np.testing.assert_allclose(
+            eager, xla, rtol=1e-3, atol=1e-4 * size
+        )  # float32 sums in another order
 
 
 @pytest.fixture
@@ -147,27 +148,33 @@ def mixed_bfloat16():
 
 
 @every_case
-def test_mixed_bfloat16_computes_about_the_same_with_finite_gradients(case, mixed_bfloat16):
+def test_mixed_bfloat16_agrees_with_float32_and_has_finite_gradients(case, mixed_bfloat16):
     vae = case.build()
     vae.compile()
     hidden = next(layer for layer in vae.decoder.layers if isinstance(layer, tf_keras.layers.Dense))
     assert (hidden.compute_dtype, hidden.variable_dtype) == ("bfloat16", "float32")
     x, z = images(8), np.random.default_rng(1).normal(size=(8, LATENT_DIM)).astype("float32")
-    found = [vae.encoder(case.given(x)).mean(), vae.decoder(case.given(z)).log_prob(x)]
+    results = [
+        vae.encoder(case.with_labels(x)).mean(),
+        vae.decoder(case.with_labels(z)).log_prob(x),
+    ]
     with tf.GradientTape() as tape:
-        loss, reported, _ = vae._objective(case.given(x), training=True)
+        loss, reported, _ = vae._objective(case.with_labels(x), training=True)
     gradients = tape.gradient(loss, vae.trainable_variables)
-    for number in (*found, loss, *gradients):
-        assert number.dtype == tf.float32  # heads and losses are in full precision
+    for number in (*results, loss, *gradients):
+        assert number.dtype == tf.float32  # distributions and losses have full precision
         assert np.isfinite(number).all()
     np.testing.assert_allclose(reported["loss"], reported["nll"] + reported["kl"], rtol=1e-5)
 
     tf_keras.mixed_precision.set_global_policy(None)
-    tf_keras.utils.set_random_seed(0)  # as before every test: the weights are those from before
+    tf_keras.utils.set_random_seed(0)  # as before every test, so that the weights are the same
     plain = case.build()
-    wanted = [plain.encoder(case.given(x)).mean(), plain.decoder(case.given(z)).log_prob(x)]
-    for rounded, exact in zip(found, wanted, strict=True):
-        # 8 bits of mantissa: 2^-9 a rounding, of features and of hidden values.
+    expected = [
+        plain.encoder(case.with_labels(x)).mean(),
+        plain.decoder(case.with_labels(z)).log_prob(x),
+    ]
+    for rounded, exact in zip(results, expected, strict=True):
+        # 8 bits of mantissa: each rounding of features or hidden values errs by 2^-9.
         size = np.abs(exact).max()
         np.testing.assert_allclose(rounded, exact, rtol=0.02, atol=0.02 * size)
 
@@ -182,7 +189,7 @@ def test_the_registry_covers_every_name_of_the_package():
     assert {case.prior for case in CASES} >= set(PRIORS)
 
 
-def test_a_given_prior_is_trained_with_the_model():
+def test_a_custom_prior_is_trained_with_the_model():
     case = next(case for case in CASES if case.prior == "learned mixture")
     vae = case.build()
     assert len(vae.prior.trainable_variables) == 3

@@ -1,4 +1,4 @@
-"""Every posterior, likelihood and prior in float64, where Keras' floatx says so."""
+"""Every posterior, likelihood and prior in float64, as set by Keras' floatx."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from tests.contracts.test_saving import eagerly
 from tfpvae import priors, schedules
 
 CASES = [*ONCE, Case("deterministic", "bernoulli"), Case("low_rank", "normal", num_classes=3)]
-# Their signatures are traced, and those of a flow take half a minute.
+# Saving traces the signatures, and those of a flow take half a minute.
 QUICK = [case for case in CASES if case.prior != "flow" and case.posterior != "iaf"]
 
 
 @pytest.fixture
 def float64():
-    """Keras' floatx, set after a VAE of float32 was built."""
+    """Sets floatx to float64 after VAEs of other precisions were built."""
     for precision in (None, "float32", "bfloat16"):
         tfpvae.build_vae("dense", image_shape=IMAGE_SHAPE, precision=precision)
     priors.Flow(2, dtype="float64")
@@ -25,13 +25,13 @@ def float64():
 
 
 def check_loaded(path, vae, case):
-    again, x = tf_keras.models.load_model(path), case.given(images(4).astype("float64"))
-    assert {weight.dtype for weight in again.weights} == {tf.float64}
-    np.testing.assert_array_equal(again.encoder(x).mean(), vae.encoder(x).mean())
+    loaded, x = tf_keras.models.load_model(path), case.with_labels(images(4).astype("float64"))
+    assert {weight.dtype for weight in loaded.weights} == {tf.float64}
+    np.testing.assert_array_equal(loaded.encoder(x).mean(), vae.encoder(x).mean())
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_it_learns_and_answers_in_float64(case, float64, tmp_path):
+def test_a_vae_trains_scores_and_samples_in_float64(case, float64, tmp_path):
     vae, x, labels = case.build(), images(4), case.labels(4)
     assert {weight.dtype for weight in vae.weights} == {tf.float64}
     vae.compile(run_eagerly=True)
@@ -40,20 +40,20 @@ def test_it_learns_and_answers_in_float64(case, float64, tmp_path):
     np.testing.assert_allclose(history["loss"], parts, rtol=1e-12)
     scores = vae.evaluate(x, labels.get("labels"), verbose=0, return_dict=True)
     assert np.isfinite(list(scores.values())).all()
-    answers = [vae.reconstruct(x, **labels)]
+    results = [vae.reconstruct(x, **labels)]
     if vae.prior is not None:
         with eagerly():
-            drawn = {"labels": 1} if labels else {}
-            answers += [vae.sample(2, seed=0, **drawn), vae.elbo(x, seed=0, **labels)]
-            answers.append(vae.log_likelihood(x, 3, seed=0, **labels))
-    for answer in answers:
-        assert answer.dtype == tf.float64 and np.isfinite(answer).all()
+            one_label = {"labels": 1} if labels else {}
+            results += [vae.sample(2, seed=0, **one_label), vae.elbo(x, seed=0, **labels)]
+            results.append(vae.log_likelihood(x, 3, seed=0, **labels))
+    for result in results:
+        assert result.dtype == tf.float64 and np.isfinite(result).all()
     vae.save(tmp_path / "model.keras")
     check_loaded(tmp_path / "model.keras", vae, case)
 
 
 @pytest.mark.parametrize("case", QUICK, ids=str)
-def test_a_savedmodel_of_float64_is_loaded(case, float64, tmp_path):
+def test_a_float64_savedmodel_is_loaded(case, float64, tmp_path):
     vae = case.build()
     vae.compile()
     vae.save(tmp_path / "model")
@@ -69,7 +69,7 @@ def test_every_architecture_is_built_in_float64(architecture, float64):
 
 
 @pytest.mark.by_xla
-def test_many_steps_of_one_program_in_float64_are_those_one_by_one(float64):
+def test_one_xla_program_of_many_float64_steps_agrees_with_single_steps(float64):
     losses = []
     for jit_compile in (None, False):
         tf_keras.utils.set_random_seed(0)
@@ -83,12 +83,12 @@ def test_many_steps_of_one_program_in_float64_are_those_one_by_one(float64):
 WEIGHTS = [
     schedules.LinearWarmup(1),
     schedules.CyclicalWarmup(1, 1),
-    tf_keras.optimizers.schedules.ExponentialDecay(1.0, 10, 0.5),  # of float32, whatever floatx
+    tf_keras.optimizers.schedules.ExponentialDecay(1.0, 10, 0.5),  # float32 under any floatx
 ]
 
 
 @pytest.mark.parametrize("weight", WEIGHTS, ids=lambda weight: type(weight).__name__)
-def test_a_schedule_weighs_a_kl_of_float64(weight, float64):
+def test_a_schedule_weights_a_float64_kl(weight, float64):
     vae = tfpvae.build_vae("dense", image_shape=IMAGE_SHAPE, kl_weight=weight)
     vae.compile()
     scores = vae.evaluate(images(4), verbose=0, return_dict=True)
@@ -98,16 +98,18 @@ def test_a_schedule_weighs_a_kl_of_float64(weight, float64):
 
 @pytest.mark.parametrize("name", ["model.keras", "model"])
 @pytest.mark.parametrize("floatx", ["float32", "float64"])
-def test_a_model_of_another_floatx_answers_and_says_which_it_learns_in(floatx, name, tmp_path):
+def test_a_model_of_another_floatx_samples_and_names_the_floatx_it_trains_in(
+    floatx, name, tmp_path
+):
     other = {"float32": "float64", "float64": "float32"}[floatx]
     tf_keras.backend.set_floatx(floatx)
     vae, x = tfpvae.build_vae("dense", image_shape=IMAGE_SHAPE), images(4)
     vae.compile()
     vae.save(tmp_path / name)
     tf_keras.backend.set_floatx(other)
-    again = tf_keras.models.load_model(tmp_path / name)
+    loaded = tf_keras.models.load_model(tmp_path / name)
     message = rf"floatx: wanted '{floatx}', .* got '{other}'. .*set_floatx\('{floatx}'\)"
-    for model in (vae, again):
+    for model in (vae, loaded):
         np.testing.assert_array_equal(model.sample(3, seed=0), vae.sample(3, seed=0))
         np.testing.assert_allclose(model.reconstruct(x), vae.reconstruct(x), rtol=1e-5)
         for method in (model.fit, model.evaluate, model.elbo):
@@ -115,12 +117,12 @@ def test_a_model_of_another_floatx_answers_and_says_which_it_learns_in(floatx, n
                 method(x)
         with pytest.raises(ValueError, match=message):
             model.save(tmp_path / "again")
-    tf_keras.backend.set_floatx(floatx)  # as it says
+    tf_keras.backend.set_floatx(floatx)  # as the message says
     assert np.isfinite(vae.fit(x, verbose=0).history["loss"]).all()
     assert np.isfinite(vae.elbo(x)).all()
 
 
-def test_networks_of_float64_and_a_prior_of_float32_are_refused():
+def test_float64_networks_with_a_float32_prior_are_refused():
     layers = tf_keras.layers
     posterior = tfpvae.layers.IndependentNormal(2, dtype="float64")
     encoder = [tf_keras.Input(IMAGE_SHAPE), layers.Flatten(), layers.Dense(4), posterior]

@@ -1,4 +1,4 @@
-"""Models that are saved, and loaded where nothing of this process is left."""
+"""Models that are saved, and loaded in a new process."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ SAVED = to_save()
 
 def run(*arguments) -> str:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *map(str, arguments)],
         env=environment,
         cwd=ROOT,
@@ -30,13 +30,13 @@ def run(*arguments) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 @contextlib.contextmanager
 def eagerly():
-    """Leaves out what is seconds a model: the graphs of what is asked of it but once."""
+    """Runs functions without graphs, which take seconds per model and would be used once."""
     tf.config.run_functions_eagerly(True)
     try:
         yield
@@ -46,58 +46,58 @@ def eagerly():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Every model, trained a step and saved in three formats, with what it answers."""
+    """Returns a folder of all models, each trained one step and saved in three formats."""
     folder = tmp_path_factory.mktemp("models")
     for i, case in enumerate(SAVED):
         tf_keras.utils.set_random_seed(i)
         vae = case.build()
-        # Eagerly, as the loaded models then do too: a graph a model would take minutes.
+        # The loaded models then run eagerly too: graphs for all would take minutes.
         vae.compile(tf_keras.optimizers.Adam(0.01), run_eagerly=True)
-        vae.fit(case.given(images(8)), batch_size=8, verbose=0)
+        vae.fit(case.with_labels(images(8)), batch_size=8, verbose=0)
         saved.write(folder / f"{i:02}", str(case), vae)
-        _write_questions(folder / f"{i:02}", vae, case)
+        _write_calls(folder / f"{i:02}", vae, case)
     return folder
 
 
-def _write_questions(folder: Path, vae: tfpvae.VAE, case: Case) -> None:
-    """What TensorFlow alone is to be asked, and what the live model says to it."""
-    questions, wanted = {}, {}
-    for batch in (1, 5):
-        x, z = images(batch), np.random.default_rng(2).normal(size=(batch, LATENT_DIM))
-        z, labels = z.astype("float32"), case.labels(batch)
+def _write_calls(folder: Path, vae: tfpvae.VAE, case: Case) -> None:
+    """Writes inputs of the signatures, and the outputs of the live model."""
+    inputs, outputs = {}, {}
+    for size in (1, 5):
+        x, z = images(size), np.random.default_rng(2).normal(size=(size, LATENT_DIM))
+        z, labels = z.astype("float32"), case.labels(size)
         seed = np.array(saved.SEED, np.int32)
-        posterior = vae.encoder(case.given(x))
-        asked = {
+        posterior = vae.encoder(case.with_labels(x))
+        calls = {
             "encode": {"images": x},
             "decode": {"latents": z},
             "reconstruct": {"images": x},
             "serving_default": {"images": x},
         }
-        answers = {
+        results = {
             "encode mean": posterior.mean(),
             "encode stddev": posterior.stddev(),
-            "decode mean": vae.decoder(case.given(z)).mean(),
+            "decode mean": vae.decoder(case.with_labels(z)).mean(),
             "reconstruct mean": vae.reconstruct(x, **labels),
             "serving_default mean": vae.reconstruct(x, **labels),
         }
         if "scale_tril" in posterior.parameters:
-            answers["encode scale_tril"] = posterior.scale_tril
+            results["encode scale_tril"] = posterior.scale_tril
         if vae.prior is not None:
-            asked["sample"] = {"num_samples": np.int32(batch), "seed": seed}
-            asked["elbo"] = {"images": x, "seed": seed}
+            calls["sample"] = {"num_samples": np.int32(size), "seed": seed}
+            calls["elbo"] = {"images": x, "seed": seed}
             with eagerly():
-                answers["sample images"] = vae.sample(batch, seed=saved.SEED, **labels)
-                answers["elbo elbo"] = vae.elbo(x, seed=saved.SEED, **labels)
-        for name, arguments in asked.items():
+                results["sample images"] = vae.sample(size, seed=saved.SEED, **labels)
+                results["elbo elbo"] = vae.elbo(x, seed=saved.SEED, **labels)
+        for name, arguments in calls.items():
             for argument, value in (arguments | labels).items():
                 value = value.astype(np.int32) if argument == "labels" else value
-                questions[f"{batch} {name} {argument}"] = value
-        wanted |= {f"{batch} {key}": np.asarray(value) for key, value in answers.items()}
-    np.savez(folder / "questions.npz", **questions)
-    np.savez(folder / "answers_live.npz", **wanted)
+                inputs[f"{size} {name} {argument}"] = value
+        outputs |= {f"{size} {key}": np.asarray(value) for key, value in results.items()}
+    np.savez(folder / "inputs.npz", **inputs)
+    np.savez(folder / "outputs_live.npz", **outputs)
 
 
-# What each signature takes; of a conditional VAE labels too.
+# The arguments of each signature; a conditional VAE also takes labels.
 SIGNATURES = {
     "encode": ["images"],
     "decode": ["latents"],
@@ -109,7 +109,7 @@ SIGNATURES = {
 
 
 @pytest.mark.slow
-def test_every_model_comes_back_bit_for_bit_in_a_new_process(folder):
+def test_every_model_loads_bit_for_bit_in_a_new_process(folder):
     reports = [json.loads(line) for line in run("-m", "tests.contracts.saved", folder).splitlines()]
     assert len(reports) == len(saved.FORMATS) * len(SAVED) >= 24
     for report in reports:
@@ -121,11 +121,11 @@ def test_every_model_comes_back_bit_for_bit_in_a_new_process(folder):
 
 
 @pytest.mark.slow
-def test_tensorflow_alone_gives_what_the_live_model_gives(folder):
+def test_tensorflow_alone_computes_what_the_live_model_computes(folder):
     run(ROOT / "tests" / "contracts" / "tensorflow_alone.py", folder)
     for i, case in enumerate(SAVED):
         live, alone = (
-            dict(np.load(folder / f"{i:02}" / f"answers_{who}.npz")) for who in ("live", "alone")
+            dict(np.load(folder / f"{i:02}" / f"outputs_{who}.npz")) for who in ("live", "alone")
         )
         names = set(SIGNATURES) - (
             {"sample", "elbo"} if case.posterior == "deterministic" else set()
@@ -135,18 +135,18 @@ def test_tensorflow_alone_gives_what_the_live_model_gives(folder):
             name: sorted(SIGNATURES[name] + labels) for name in names
         }
         for key, value in live.items():
-            # The same graph; only Grappler may put float32 sums in another order.
+            # The same graph, but Grappler may reorder float32 sums.
             np.testing.assert_allclose(alone[key], value, rtol=2e-5, atol=1e-6, err_msg=str(case))
-        for batch in (1, 5):
+        for size in (1, 5):
             if "elbo" in names:
-                terms = alone[f"{batch} elbo nll"] + alone[f"{batch} elbo kl"]
-                np.testing.assert_allclose(alone[f"{batch} elbo elbo"], -terms, rtol=1e-6)
-                assert alone[f"{batch} elbo kl"].shape == (batch,)
+                terms = alone[f"{size} elbo nll"] + alone[f"{size} elbo kl"]
+                np.testing.assert_allclose(alone[f"{size} elbo elbo"], -terms, rtol=1e-6)
+                assert alone[f"{size} elbo kl"].shape == (size,)
         assert set(alone) - set(live) <= {f"{b} elbo {t}" for b in (1, 5) for t in ("nll", "kl")}
 
 
-def test_a_loaded_model_trains_on_as_the_saved_one_would(tmp_path):
-    """Optimizer state included: without it Adam's next step would be another."""
+def test_a_loaded_model_continues_training_as_the_saved_one_would(tmp_path):
+    """Includes the optimizer's state, without which Adam would take another step."""
     x = images(16)
     case = next(case for case in CASES if case.posterior == "deterministic")  # draws nothing
     vae = case.build()
@@ -159,8 +159,8 @@ def test_a_loaded_model_trains_on_as_the_saved_one_would(tmp_path):
     vae.fit(x, batch_size=4, shuffle=False, verbose=0)
     for model in loaded.values():
         model.fit(x, batch_size=4, shuffle=False, verbose=0)
-        for weight, wanted in zip(model.get_weights(), vae.get_weights(), strict=True):
-            np.testing.assert_array_equal(weight, wanted)
+        for weight, expected in zip(model.get_weights(), vae.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, expected)
 
 
 @pytest.mark.parametrize("written_as", ["a.keras", "folder"])
@@ -180,7 +180,7 @@ def test_a_prior_given_to_the_vae_is_saved(tmp_path, written_as):
 
 @pytest.mark.parametrize("written_as", ["a.keras", "folder", "a.h5"])
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-def test_the_layers_save_in_a_keras_model_of_ones_own(tmp_path, written_as):
+def test_the_layers_are_saved_in_a_custom_keras_model(tmp_path, written_as):
     inner = CASES[0].build().encoder
     encoder = tf_keras.Sequential([tf_keras.Input(inner.input_shape[1:]), *inner.layers[1:]])
     encoder.save(tmp_path / written_as)
@@ -191,33 +191,33 @@ def test_the_layers_save_in_a_keras_model_of_ones_own(tmp_path, written_as):
     assert len(loaded.losses) == 1
 
 
-def test_keras_own_save_model_works_too(tmp_path):
+def test_save_model_of_keras_saves_a_vae(tmp_path):
     vae = CASES[0].build()
     vae.compile()
     tf_keras.models.save_model(vae, tmp_path / "folder")
     loaded = tf_keras.models.load_model(tmp_path / "folder")
     assert isinstance(loaded, tfpvae.VAE)
-    for weight, wanted in zip(loaded.get_weights(), vae.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, wanted)
+    for weight, expected in zip(loaded.get_weights(), vae.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "name"),
-    # A folder takes long; these two have what no other model under contract has.
+    # A folder takes long; these two have layers that no other case has.
     [*((a, "model.keras") for a in tfpvae.list_architectures()), ("cnn", "cnn"), ("kmnist", "km")],
 )
-def test_every_architecture_comes_back_from_a_file(architecture, name, tmp_path):
-    """Trained a step first, so that batch normalisation has moved and dropout has been drawn."""
-    shape = (49, 50, 1)  # near the least that "flowers" takes, and no multiple of any stride
+def test_every_architecture_is_saved_and_loaded(architecture, name, tmp_path):
+    """One step first, so that batch normalization has statistics and dropout a state."""
+    shape = (49, 50, 1)  # about the smallest of "flowers", and no multiple of a stride
     vae = tfpvae.build_vae(architecture, image_shape=shape)
     vae.compile(run_eagerly=True)
     x = np.random.default_rng(0).uniform(size=(4, *shape)).astype("float32")
     vae.fit(x, verbose=0)
     vae.save(tmp_path / name)
-    again = tf_keras.models.load_model(tmp_path / name)
-    assert len(again.weights) == len(vae.weights)
-    for found, wanted in zip(again.weights, vae.weights, strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    np.testing.assert_array_equal(again.encoder(x).mean(), vae.encoder(x).mean())
-    np.testing.assert_array_equal(again.reconstruct(x), vae.reconstruct(x))
+    loaded = tf_keras.models.load_model(tmp_path / name)
+    assert len(loaded.weights) == len(vae.weights)
+    for result, expected in zip(loaded.weights, vae.weights, strict=True):
+        np.testing.assert_array_equal(result, expected)
+    np.testing.assert_array_equal(loaded.encoder(x).mean(), vae.encoder(x).mean())
+    np.testing.assert_array_equal(loaded.reconstruct(x), vae.reconstruct(x))

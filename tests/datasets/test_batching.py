@@ -118,8 +118,8 @@ def test_same_seed_gives_same_epochs(binarization, shuffle, labels):
         pairs = zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True)
         return any((a != b).any() for a, b in pairs)
 
-    first, again, other = epochs(1), epochs(1), epochs(2)
-    assert not differ(first, again)
+    first, repeated, other = epochs(1), epochs(1), epochs(2)
+    assert not differ(first, repeated)
     assert differ(first[0], first[1]) == (shuffle or binarization == "dynamic")
     assert differ(first, other) == (shuffle or binarization != "none")
 

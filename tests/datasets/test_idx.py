@@ -34,7 +34,7 @@ def file(tmp_path):
     zipped=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_round_trip(tmp_path_factory, shape, zipped, seed):
+def test_arrays_are_read_as_written(tmp_path_factory, shape, zipped, seed):
     array = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     path = tmp_path_factory.getbasetemp() / "array"
     path.write_bytes(gzip.compress(idx(array)) if zipped else idx(array))
@@ -44,7 +44,7 @@ def test_round_trip(tmp_path_factory, shape, zipped, seed):
     np.testing.assert_array_equal(result, array)
 
 
-def test_files_longer_than_one_piece(file):
+def test_files_longer_than_one_chunk_are_read(file):
     array = np.random.default_rng(0).integers(0, 256, (3, 1000, 1001), np.uint8)
     np.testing.assert_array_equal(read_idx(file(idx(array)), rank=3), array)
 
@@ -70,13 +70,13 @@ BROKEN = {
     ),
     "half a header": (LABELS[:6], "wanted 1 sizes in the header of '.*labels.gz', got 2 bytes"),
     "no label": (LABELS[:4] + bytes(4), r"wanted sizes above 0 in the header of '.*', got \[0\]"),
-    "cut": (LABELS[:-1], "wanted 3 bytes after the header of '.*labels.gz', got only 2"),
+    "truncated": (LABELS[:-1], "wanted 3 bytes after the header of '.*labels.gz', got only 2"),
     "too long": (LABELS + b"!", "wanted 3 bytes after the header of '.*labels.gz', got more"),
-    "cut before gzip": (
+    "truncated before gzip": (
         gzip.compress(LABELS[:-1]),
         "wanted 3 bytes after the header of '.*', got only 2",
     ),
-    "cut gzip": (
+    "truncated gzip": (
         gzip.compress(LABELS)[:-9],
         "wanted a whole gzip, got '.*labels.gz', Compressed file",
     ),
@@ -121,15 +121,15 @@ def test_memory_does_not_depend_on_the_sizes_in_the_header(file, content, messag
 
 @given(
     zipped=st.booleans(),
-    at=st.integers(0, 200),
+    index=st.integers(0, 200),
     byte=st.integers(0, 255),
     length=st.integers(0, 60),
     rank=st.sampled_from([1, 3]),
 )
-def test_changed_bytes_raise_only_value_errors(tmp_path_factory, zipped, at, byte, length, rank):
+def test_changed_bytes_raise_only_value_errors(tmp_path_factory, zipped, index, byte, length, rank):
     whole = idx(np.arange(24, dtype=np.uint8).reshape([2, 3, 4] if rank == 3 else [24]))
     changed = bytearray(gzip.compress(whole) if zipped else whole)
-    changed[at % len(changed)] = byte
+    changed[index % len(changed)] = byte
     path = tmp_path_factory.getbasetemp() / "changed"
     path.write_bytes(changed[:length])
     try:

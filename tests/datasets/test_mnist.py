@@ -91,13 +91,13 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_every_kind_of_folder(tmp_path, write):
+def test_every_kind_of_folder_is_read(tmp_path, write):
     folder = write(tmp_path / "files")
     check(load_mnist(source=folder))
     check(load_mnist(source=str(folder)))
 
 
-def test_path_of_an_npz_file(tmp_path):
+def test_an_npz_file_is_read(tmp_path):
     check(load_mnist(source=write_npz(tmp_path) / "mnist.npz"))
 
 
@@ -111,12 +111,12 @@ def test_path_of_an_npz_file(tmp_path):
         ("kuzushiji_mnist", write_kmnist, "kuzushiji-mnist"),
     ],
 )
-def test_cache_of_keras(cache, name, write, folder):
+def test_the_cache_of_keras_is_read(cache, name, write, folder):
     write(cache / folder)
     check(load_mnist(name))
 
 
-def test_cache_is_in_the_home_folder(tmp_path, monkeypatch):
+def test_the_cache_is_in_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -267,18 +267,18 @@ LAST = f"{IDX_NAMES[3]}.gz"
 
 
 @pytest.mark.parametrize(
-    "spoil, reason",
+    "damage, reason",
     [
         (lambda files, short: short.update({LAST: 9}), "corrupted"),
         (lambda files, short: files.update({LAST: b"other bytes"}), "corrupted"),
         (lambda files, short: files.pop(LAST), "404"),
     ],
-    ids=["broken off", "wrong bytes", "not there"],
+    ids=["interrupted", "wrong bytes", "missing"],
 )
-def test_failed_download_leaves_no_file_and_can_be_repeated(cache, server, spoil, reason):
+def test_failed_download_leaves_no_file_and_can_be_repeated(cache, server, damage, reason):
     files, short, requests = server
     whole = files[LAST]
-    spoil(files, short)
+    damage(files, short)
     message = (
         rf"source: wanted the files in '{cache / 'mnist'}', got an error: http://127.0.0.1:.*"
         rf"{LAST} was not downloaded: .*{reason}.* To work offline, put {IDX_NAMES[0]}.gz, "
@@ -293,13 +293,13 @@ def test_failed_download_leaves_no_file_and_can_be_repeated(cache, server, spoil
     assert len(requests) == len(set(requests)) + 1  # only the last file is requested again
 
 
-def test_without_a_server(cache):
+def test_without_a_server_the_error_names_the_url(cache):
     with pytest.raises(ConnectionError, match="http://127.0.0.1:9/train-.* was not downloaded"):
         load_mnist("kuzushiji_mnist")
     assert names_in(cache) == []
 
 
-def test_cache_that_cannot_be_created(cache):
+def test_a_cache_that_cannot_be_created_is_named(cache):
     cache.parent.parent.mkdir(exist_ok=True)
     cache.parent.write_text("a file in place of the folder")
     with pytest.raises(

@@ -50,7 +50,7 @@ def file(tmp_path):
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, ">i2"])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_round_trip(file, save, dtype, order):
+def test_arrays_are_read_as_written(file, save, dtype, order):
     array = np.asarray(np.arange(24).reshape(2, 3, 4), dtype, order=order)
     result = read_npz(file(npz(save, x=array, y=LABELS)), "x", rank=3)
     assert result.dtype == array.dtype
@@ -60,7 +60,7 @@ def test_round_trip(file, save, dtype, order):
 BROKEN = {
     "empty": (b"", "wanted an .npz, got '.*a.npz', broken .BadZipFile"),
     "no zip": (b"no zip", "wanted an .npz, got '.*a.npz', broken .BadZipFile"),
-    "cut": (npz(y=LABELS)[:-30], "wanted an .npz, got '.*a.npz', broken .BadZipFile"),
+    "truncated": (npz(y=LABELS)[:-30], "wanted an .npz, got '.*a.npz', broken .BadZipFile"),
     "other array": (npz(x=LABELS), "wanted the array y in '.*a.npz', got x"),
     "no array": (npz(), "wanted the array y in '.*a.npz', got none"),
     "pickled": (
@@ -90,10 +90,10 @@ def test_message_names_the_broken_file(file, content, message):
     assert re.search(re.escape(str(path)), str(raised.value))
 
 
-@given(at=st.integers(0, 10**4), byte=st.integers(0, 255), compressed=st.booleans())
-def test_changed_bytes_raise_only_value_errors(tmp_path_factory, at, byte, compressed):
+@given(index=st.integers(0, 10**4), byte=st.integers(0, 255), compressed=st.booleans())
+def test_changed_bytes_raise_only_value_errors(tmp_path_factory, index, byte, compressed):
     changed = bytearray(npz(np.savez_compressed if compressed else np.savez, y=LABELS))
-    changed[at % len(changed)] = byte
+    changed[index % len(changed)] = byte
     path = tmp_path_factory.getbasetemp() / "changed.npz"
     path.write_bytes(changed)
     try:

@@ -1,4 +1,4 @@
-"""The pictures of files: every format and mode, streams and broken files."""
+"""Pictures from files: every format and mode, streams, and broken files."""
 
 import math
 import os
@@ -22,13 +22,13 @@ from tfpvae.datasets import (
 from tfpvae.datasets import pictures as pictures_of_files
 
 ORANGE = (250, 140, 20)
-ORANGE_GREY = 159  # 0.299 R + 0.587 G + 0.114 B
+ORANGE_GRAY = 159  # 0.299 R + 0.587 G + 0.114 B
 SHAPE = (16, 16, 3)
 
 
-def save(path, mode="RGB", colour=ORANGE, size=(32, 24), **options):
+def save(path, mode="RGB", color=ORANGE, size=(32, 24), **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path, **options)
+    Image.new(mode, size, color).save(path, **options)
     return path
 
 
@@ -52,7 +52,7 @@ def load_one(path, image_shape=SHAPE, **options):
         ("a.webp", 4),  # lossy, with less range for YCbCr
     ],
 )
-def test_every_format_keeps_its_colour(tmp_path, name, tolerance):
+def test_every_format_keeps_its_color(tmp_path, name, tolerance):
     image = load_one(save(tmp_path / name))
     assert np.abs(image - ORANGE).max() <= tolerance
 
@@ -64,34 +64,34 @@ def palette_picture():
 
 
 @pytest.mark.parametrize(
-    "mode, colour, rgb",
+    "mode, color, rgb",
     [
         ("1", 1, (255, 255, 255)),
         ("L", 90, (90, 90, 90)),
         ("RGB", ORANGE, ORANGE),
         ("RGBA", (*ORANGE, 255), ORANGE),
         ("RGBA", (200, 100, 0, 0), (255, 255, 255)),
-        ("RGBA", (200, 100, 0, 51), (244, 224, 204)),  # a fifth of it, laid on white
+        ("RGBA", (200, 100, 0, 51), (244, 224, 204)),  # a fifth opaque, laid on white
         ("LA", (0, 128), (127, 127, 127)),
         ("I;16", 65535, (255, 255, 255)),
         ("I;16", 257 * 100, (100, 100, 100)),
         ("I;16", 300, (1, 1, 1)),  # clipping to 8 bits would make it white
     ],
 )
-def test_every_mode_of_png(tmp_path, mode, colour, rgb):
-    path = save(tmp_path / "a.png", mode, colour)
-    white = {"max_value": 65535}  # also of the one that is nearly black
+def test_every_mode_of_png_is_read(tmp_path, mode, color, rgb):
+    path = save(tmp_path / "a.png", mode, color)
+    white = {"max_value": 65535}  # also for the picture that is nearly black
     # Blending on white rounds once, hence one level.
     np.testing.assert_allclose(load_one(path, **white), np.broadcast_to(rgb, SHAPE), atol=1)
-    grey = round(np.dot(rgb, (0.299, 0.587, 0.114)))
-    np.testing.assert_allclose(load_one(path, (16, 16, 1), **white), grey, atol=1)
+    gray = round(np.dot(rgb, (0.299, 0.587, 0.114)))
+    np.testing.assert_allclose(load_one(path, (16, 16, 1), **white), gray, atol=1)
 
 
-@pytest.mark.parametrize("channels, colour", [(1, ORANGE_GREY), (3, ORANGE)])
-def test_palette_becomes_its_colours(tmp_path, channels, colour):
+@pytest.mark.parametrize("channels, color", [(1, ORANGE_GRAY), (3, ORANGE)])
+def test_a_palette_is_replaced_by_its_colors(tmp_path, channels, color):
     palette_picture().save(tmp_path / "a.png")
     image = load_one(tmp_path / "a.png", (16, 16, channels))
-    assert np.abs(image - colour).max() <= 1
+    assert np.abs(image - color).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif"])
@@ -100,15 +100,15 @@ def test_transparent_palette_entry_is_laid_on_white(tmp_path, name):
     assert (load_one(tmp_path / name) == 255).all()
 
 
-@pytest.mark.parametrize("channels, colour", [(1, 76), (3, (254, 0, 0))])
-def test_cmyk_jpeg(tmp_path, channels, colour):
+@pytest.mark.parametrize("channels, color", [(1, 76), (3, (254, 0, 0))])
+def test_cmyk_jpeg_is_read(tmp_path, channels, color):
     path = save(tmp_path / "a.jpg", "CMYK", (0, 255, 255, 0))
-    assert np.abs(load_one(path, (16, 16, channels)) - colour).max() <= 3
+    assert np.abs(load_one(path, (16, 16, channels)) - color).max() <= 3
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp"])
-def test_first_frame_of_an_animation(tmp_path, name):
-    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+def test_the_first_frame_of_an_animation_is_read(tmp_path, name):
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
     assert np.abs(load_one(tmp_path / name) - (255, 0, 0)).max() <= 4
 
@@ -130,17 +130,17 @@ def test_exif_orientation_is_applied(tmp_path, name, orientation, side):
     assert means[side] > 245
 
 
-# Files of 16 bits a value, with values of fewer.
+# Files with 16 bits per value, whose values may use fewer.
 
 
 def write_16_bits(path, values):
-    """Writes values [H, W, C] as a PNG: grey, grey and alpha, RGB or RGBA by C."""
+    """Writes values [H, W, C] as a PNG: gray, gray and alpha, RGB or RGBA by C."""
     path.write_bytes(tf.io.encode_png(values.astype(np.uint16)).numpy())
     return path
 
 
 def values_of(bits, channels=1, seed=0):
-    """Values [16, 16, channels] from 0 to the last of so many bits."""
+    """Returns values [16, 16, channels] from 0 to 2^bits - 1."""
     values = np.random.default_rng(seed).integers(0, 2**bits, [16, 16, channels])
     values[0, 0], values[0, 1] = 0, 2**bits - 1
     return values
@@ -149,8 +149,8 @@ def values_of(bits, channels=1, seed=0):
 ADVICE = r"files: .*16-bit .* '.*{name}', whose brightest value is {value}; .* max_value={white} "
 
 
-def advised(path, name, value, white):
-    """Loads what is warned of, and returns the argument of the advice."""
+def advised_max_value(path, name, value, white):
+    """Loads pictures that cause a warning, and returns the max_value that it suggests."""
     message = ADVICE.format(name=name, value=value, white=white)
     with pytest.warns(UserWarning, match=message) as caught:
         load_pictures(path, image_shape=(16, 16, 1))
@@ -159,28 +159,28 @@ def advised(path, name, value, white):
 
 
 @pytest.mark.parametrize("bits", [1, 8, 10, 12, 14])
-def test_pictures_of_fewer_bits_are_warned_of_and_the_advice_gives_their_pixels(tmp_path, bits):
+def test_following_the_warning_about_fewer_bits_gives_the_right_pixels(tmp_path, bits):
     values, white = values_of(bits), 2**bits - 1
     write_16_bits(tmp_path / "a.png", values)
-    max_value = advised(tmp_path, "a.png", white, white)
+    max_value = advised_max_value(tmp_path, "a.png", white, white)
     image = load_one(tmp_path / "a.png", (16, 16, 1), max_value=max_value)
     np.testing.assert_array_equal(image, np.rint(values / white * 255))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("bits", [12, 16])
-def test_colours_of_16_bits_are_read_whole(tmp_path, channels, bits):
+def test_16_bit_colors_keep_their_precision(tmp_path, channels, bits):
     values, white = values_of(bits, channels), 2**bits - 1
     if channels in (2, 4):
         values[..., -1] = white
-    colours = 1 if channels < 3 else 3
+    colors = 1 if channels < 3 else 3
     write_16_bits(tmp_path / "a.png", values)
-    image = load_one(tmp_path / "a.png", (16, 16, colours), max_value=white)
-    np.testing.assert_array_equal(image, np.rint(values[..., :colours] / white * 255))
+    image = load_one(tmp_path / "a.png", (16, 16, colors), max_value=white)
+    np.testing.assert_array_equal(image, np.rint(values[..., :colors] / white * 255))
 
 
 @pytest.mark.parametrize("opaque", [4095, 65535])
-def test_transparency_of_12_or_of_16_bits_is_laid_on_white(tmp_path, opaque):
+def test_12_and_16_bit_transparency_is_laid_on_white(tmp_path, opaque):
     values = np.full([16, 16, 2], 0)
     values[:8, :, 1] = opaque
     write_16_bits(tmp_path / "a.png", values)
@@ -188,7 +188,7 @@ def test_transparency_of_12_or_of_16_bits_is_laid_on_white(tmp_path, opaque):
     assert (image[:8] == 0).all() and (image[8:] == 255).all()
 
 
-def test_colours_of_16_bits_are_turned_upright(tmp_path):
+def test_16_bit_pictures_are_turned_upright(tmp_path):
     stored = np.zeros([16, 16, 3])
     stored[:, :8] = 4095  # stored with its left half white
     path = write_16_bits(tmp_path / "a.png", stored)
@@ -202,21 +202,23 @@ def test_colours_of_16_bits_are_turned_upright(tmp_path):
     assert (image[:8] == 255).all() and (image[8:] == 0).all()
 
 
-def test_the_first_dark_picture_is_named_and_the_brightest_of_all_advised(tmp_path):
+def test_the_warning_names_the_first_dark_picture_and_follows_the_brightest_of_all_max_value(
+    tmp_path,
+):
     for i, brightest in enumerate((500, 3000, 900)):
         write_16_bits(tmp_path / f"{i}.png", values_of(8) / 255 * brightest)
-    save(tmp_path / "a.png", "L", 3)  # of 8 bits, about which nothing is said
-    assert advised(tmp_path, "0.png", 500, 4095) == 4095
+    save(tmp_path / "a.png", "L", 3)  # 8 bits cause no warning
+    assert advised_max_value(tmp_path, "0.png", 500, 4095) == 4095
 
 
-def test_one_bright_picture_says_that_the_others_are_meant_dark(tmp_path):
+def test_one_bright_picture_prevents_the_warning_about_dark_ones(tmp_path):
     write_16_bits(tmp_path / "a.png", values_of(12))
     write_16_bits(tmp_path / "b.png", values_of(16))
     assert load_pictures(tmp_path, image_shape=(16, 16, 1)).images[0].max() == 16
 
 
 @pytest.mark.parametrize("name", ["black", "eight bits"])
-def test_no_warning_of_black_or_of_8_bits(tmp_path, name):
+def test_black_and_8_bit_pictures_cause_no_warning(tmp_path, name):
     if name == "black":
         write_16_bits(tmp_path / "a.png", np.zeros([16, 16, 1]))
     else:
@@ -224,7 +226,7 @@ def test_no_warning_of_black_or_of_8_bits(tmp_path, name):
     assert load_one(tmp_path / "a.png", (16, 16, 1)).max() == (0 if name == "black" else 10)
 
 
-def test_what_is_brighter_than_white_is_white_and_8_bits_stay(tmp_path):
+def test_values_above_max_value_are_white_and_8_bits_are_unchanged(tmp_path):
     write_16_bits(tmp_path / "a.png", np.array([0, 1000, 2000, 60000]).reshape([2, 2, 1]))
     save(tmp_path / "b.png", "L", 100, (2, 2))
     deep, plain = load_pictures(tmp_path, image_shape=(2, 2, 1), max_value=2000).images
@@ -232,7 +234,7 @@ def test_what_is_brighter_than_white_is_white_and_8_bits_stay(tmp_path):
     assert (plain == 100).all()
 
 
-def test_a_broken_picture_among_dark_ones_is_skipped_and_both_are_said(tmp_path):
+def test_broken_and_dark_pictures_cause_one_warning_each(tmp_path):
     write_16_bits(tmp_path / "b.png", values_of(12))
     (tmp_path / "a.png").write_text("no picture")
     with pytest.warns(UserWarning) as caught:
@@ -259,17 +261,17 @@ def test_a_stream_warns_once_and_reads_as_loading_does(tmp_path):
     assert loaded.max() == 255
 
 
-def test_a_stream_looks_at_no_more_than_some_files_before_it_begins(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(pictures_of_files, "brightest_value", lambda path: asked.append(path))
+def test_a_stream_checks_the_brightness_of_at_most_64_files(tmp_path, monkeypatch):
+    checked = []
+    monkeypatch.setattr(pictures_of_files, "brightest_value", lambda path: checked.append(path))
     path = str(save(tmp_path / "a.png"))
     for count in (1, 64, 65, 1000):
-        asked.clear()
+        checked.clear()
         stream_pictures([path] * count, image_shape=SHAPE, batch_size=2)
-        assert min(count, 32) <= len(asked) <= 64
+        assert min(count, 32) <= len(checked) <= 64
 
 
-def test_a_stream_of_a_broken_file_says_so_when_it_comes_to_it(tmp_path):
+def test_a_stream_raises_when_it_reaches_a_broken_file(tmp_path):
     (tmp_path / "a.png").write_text("no picture")
     batches = stream_16_bits(tmp_path)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"wanted pictures, got '.*a\.png'"):
@@ -285,7 +287,7 @@ def test_a_stream_of_a_broken_file_says_so_when_it_comes_to_it(tmp_path):
     ],
 )
 @pytest.mark.parametrize("function", [load_pictures, stream_pictures])
-def test_wants_a_value_that_is_white(folder, function, max_value, error, message):
+def test_max_value_is_at_most_65535(folder, function, max_value, error, message):
     options = {"batch_size": 2} if function is stream_pictures else {}
     with pytest.raises(error, match=message):
         function(folder, image_shape=SHAPE, max_value=max_value, **options)
@@ -294,12 +296,12 @@ def test_wants_a_value_that_is_white(folder, function, max_value, error, message
 # Size.
 
 
-def test_wide_picture_is_scaled_to_cover_and_cropped_at_its_centre(tmp_path):
+def test_wide_picture_is_scaled_to_cover_and_cropped_at_its_center(tmp_path):
     pixels = np.zeros((20, 60, 3), np.uint8)
     pixels[:, 20:40] = 255  # the middle square is white
     Image.fromarray(pixels).save(tmp_path / "a.png")
     image = load_one(tmp_path / "a.png", (10, 10, 3))
-    assert image[:, 2:8].min() > 250  # not the edges, where black shines in
+    assert image[:, 2:8].min() > 250  # without the edges, which blend with black
 
 
 @pytest.mark.parametrize("shape", [(5, 9, 3), (31, 8, 1), (1, 1, 3), (100, 64, 3)])
@@ -308,7 +310,7 @@ def test_any_size_fits_any_shape(tmp_path, shape, size):
     path = save(tmp_path / "a.png", size=size)
     image = load_one(path, shape)
     assert image.shape == shape
-    assert np.abs(image - (ORANGE if shape[2] == 3 else ORANGE_GREY)).max() <= 1
+    assert np.abs(image - (ORANGE if shape[2] == 3 else ORANGE_GRAY)).max() <= 1
 
 
 @pytest.mark.parametrize("side", [32, 60, 100])
@@ -336,18 +338,18 @@ def test_streaming_equals_loading(folder):
     np.testing.assert_array_equal(np.concatenate(streamed), pictures.images)
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
-def test_pictures_are_read_once_where_they_fit_in_memory(folder, is_kept, monkeypatch):
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_pictures_that_fit_in_the_cache_are_read_once(folder, is_cached, monkeypatch):
     read, own = [], pictures_of_files.read_picture
     monkeypatch.setattr(
         pictures_of_files, "read_picture", lambda *args: read.append(args) or own(*args)
     )
     size = 6 * math.prod(SHAPE)
-    budget = size if is_kept else size - 1
+    budget = size if is_cached else size - 1
     batches = stream_pictures(folder, image_shape=SHAPE, batch_size=4, cache_bytes=budget)
     epochs = [np.concatenate([batch.numpy() for batch in batches]) for _ in range(2)]
     np.testing.assert_array_equal(*epochs)
-    assert len(read) == (6 if is_kept else 12)
+    assert len(read) == (6 if is_cached else 12)
 
 
 def shuffled(folder, seed, iterations=2):
@@ -359,12 +361,12 @@ def test_shuffling_is_new_each_time_and_reproducible(folder):
     first, second = shuffled(folder, seed=1), shuffled(folder, seed=1)
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first[0], first[1])
-    everything = load_pictures(folder, image_shape=SHAPE).images
-    rows = {image.tobytes() for image in everything}
+    images = load_pictures(folder, image_shape=SHAPE).images
+    rows = {image.tobytes() for image in images}
     assert rows == {image.tobytes() for image in first[0]}
 
 
-def test_part_of_a_split_streams(folder):
+def test_part_of_a_split_is_streamed(folder):
     train = split_pictures(folder, (0.5, 0.3, 0.2))[0]
     (batch,) = stream_pictures(train, image_shape=(8, 8, 1), batch_size=8)
     assert batch.shape == (3, 8, 8, 1)
@@ -373,7 +375,7 @@ def test_part_of_a_split_streams(folder):
 # Broken files.
 
 
-def cut(path, share=0.6):
+def truncated(path, share=0.6):
     save(path)
     Image.fromarray(draw_flowers(1).images[0]).save(path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
@@ -384,12 +386,12 @@ def huge(path):
 
 
 BROKEN = {
-    "cut.jpg": cut,
-    "cut.png": cut,
-    "cut.gif": cut,
-    "cut.bmp": cut,
-    "cut.webp": cut,
-    "last_bytes_gone.jpg": lambda path: cut(path, 0.998),
+    "truncated.jpg": truncated,
+    "truncated.png": truncated,
+    "truncated.gif": truncated,
+    "truncated.bmp": truncated,
+    "truncated.webp": truncated,
+    "last_bytes_gone.jpg": lambda path: truncated(path, 0.998),
     "empty.jpg": lambda path: path.write_bytes(b""),
     "text.jpg": lambda path: path.write_text("no picture"),
     "tiff_inside.png": lambda path: save(path, format="TIFF"),
@@ -413,16 +415,18 @@ def test_broken_file_is_named(tmp_path, small_bombs, name):
 
 
 def test_broken_file_in_a_stream_is_named(folder):
-    cut(folder / "rose" / "cut.jpg")
+    truncated(folder / "rose" / "truncated.jpg")
     batches = stream_pictures(folder, image_shape=SHAPE, batch_size=3)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"wanted pictures, got '.*cut\.jpg'"):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"wanted pictures, got '.*truncated\.jpg'"
+    ):
         list(batches)
 
 
 def test_loading_skips_broken_files_with_one_warning(folder):
-    cut(folder / "daisy" / "1_cut.jpg")
+    truncated(folder / "daisy" / "1_truncated.jpg")
     (folder / "rose" / "text.jpg").write_text("no picture")
-    message = r"skipped 2 of 8 pictures.*1_cut\.jpg.*text\.jpg"
+    message = r"skipped 2 of 8 pictures.*1_truncated\.jpg.*text\.jpg"
     with pytest.warns(UserWarning, match=message) as caught:
         pictures = load_pictures(folder, image_shape=SHAPE, on_error="skip")
     assert len(caught) == 1
@@ -430,12 +434,12 @@ def test_loading_skips_broken_files_with_one_warning(folder):
     assert pictures.images.shape == (6, *SHAPE)
     names = [pictures.class_names[label] for label in pictures.labels]
     assert names == [Path(path).parent.name for path in pictures.paths]
-    assert not any("cut" in path or "text" in path for path in pictures.paths)
+    assert not any("truncated" in path or "text" in path for path in pictures.paths)
 
 
 def test_streaming_skips_broken_files_and_warns_once_for_each(folder):
     good = load_pictures(folder, image_shape=SHAPE).images
-    cut(folder / "daisy" / "1_cut.jpg")
+    truncated(folder / "daisy" / "1_truncated.jpg")
     (folder / "rose" / "text.jpg").write_text("no picture")
     batches = stream_pictures(folder, image_shape=SHAPE, batch_size=4, on_error="skip")
     with warnings.catch_warnings(record=True) as caught:
@@ -445,11 +449,11 @@ def test_streaming_skips_broken_files_and_warns_once_for_each(folder):
             np.testing.assert_array_equal(streamed, good)
     messages = sorted(str(warning.message) for warning in caught)
     assert len(messages) == 2
-    assert "1_cut.jpg" in messages[0]
+    assert "1_truncated.jpg" in messages[0]
     assert "text.jpg" in messages[1]
 
 
-def test_nothing_left_after_skipping(tmp_path):
+def test_skipping_every_picture_raises(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_text("no picture")
     message = r"files: wanted at least one good picture, got 2 broken ones, the first '.*a\.jpg'"
@@ -469,7 +473,7 @@ def test_nothing_left_after_skipping(tmp_path):
     [(8, 8), (8, 8, 2), (8, 8, 4), (0, 8, 3), (8, -1, 3), (8, 8.0, 3), 8, None, "883"],
 )
 @pytest.mark.parametrize("function", [load_pictures, stream_pictures])
-def test_wants_an_image_shape(folder, function, image_shape):
+def test_invalid_image_shapes_raise(folder, function, image_shape):
     options = {"batch_size": 2} if function is stream_pictures else {}
     with pytest.raises(ValueError, match=r"image_shape: wanted \(height, width, channels\).* got"):
         function(folder, image_shape=image_shape, **options)
@@ -484,7 +488,7 @@ def test_wants_an_image_shape(folder, function, image_shape):
         (None, TypeError, "files: wanted a folder or paths of pictures, got None"),
     ],
 )
-def test_wants_files(files, error, message):
+def test_invalid_files_raise(files, error, message):
     with pytest.raises(error, match=message):
         load_pictures(files, image_shape=SHAPE)
 
@@ -503,12 +507,12 @@ def test_wants_files(files, error, message):
         ),
     ],
 )
-def test_stream_wants_its_options(folder, options, error, message):
+def test_invalid_options_of_streams_raise(folder, options, error, message):
     with pytest.raises(error, match=message):
         stream_pictures(folder, image_shape=SHAPE, **{"batch_size": 2, **options})
 
 
-def test_load_wants_a_known_on_error(folder):
+def test_invalid_on_error_of_load_raises(folder):
     with pytest.raises(ValueError, match="on_error: wanted one of 'raise', 'skip', got None"):
         load_pictures(folder, image_shape=SHAPE, on_error=None)
 
@@ -518,16 +522,16 @@ def test_load_wants_a_known_on_error(folder):
 
 @pytest.mark.realdata
 def test_real_photographs():
-    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    flowers = Path(os.environ.get("TFPVAE_DATA", beside)) / "flowers"
+    default = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+    flowers = Path(os.environ.get("TFPVAE_DATA", default)) / "flowers"
     if not flowers.is_dir():
         pytest.skip(f"no photographs in {flowers}; set TFPVAE_DATA")
     files = list_pictures(flowers)
     assert files.class_names == ("daisy", "dandelion", "rose", "sunflower", "tulip")
-    some = files.paths[::99]
-    pictures = load_pictures(some, image_shape=(80, 80, 3))
-    assert pictures.images.shape == (len(some), 80, 80, 3)
-    assert pictures.images.std(axis=(1, 2, 3)).min() > 5  # none is a plain colour
-    batches = stream_pictures(some, image_shape=(80, 80, 3), batch_size=16)
+    paths = files.paths[::99]
+    pictures = load_pictures(paths, image_shape=(80, 80, 3))
+    assert pictures.images.shape == (len(paths), 80, 80, 3)
+    assert pictures.images.std(axis=(1, 2, 3)).min() > 5  # none is a plain color
+    batches = stream_pictures(paths, image_shape=(80, 80, 3), batch_size=16)
     streamed = np.concatenate([batch.numpy() for batch in batches])
     np.testing.assert_array_equal(streamed, pictures.images)

@@ -1,4 +1,4 @@
-"""Examples in processes of their own, as a user runs them."""
+"""Runs examples in processes of their own, as a user does."""
 
 import contextlib
 import importlib
@@ -14,15 +14,15 @@ EXAMPLES = ROOT / "examples"
 
 
 def start(example, folder, *arguments, without=()):
-    """Starts an example in a folder; modules `without` are missing there."""
-    poison = folder / "poison"
-    poison.mkdir()
+    """Starts an example in a folder, where the modules `without` cannot be imported."""
+    site = folder / "site"
+    site.mkdir()
     missing = [f"sys.modules[{name!r}] = None\n" for name in without]
-    (poison / "sitecustomize.py").write_text("import sys\n" + "".join(missing))
+    (site / "sitecustomize.py").write_text("import sys\n" + "".join(missing))
     return subprocess.Popen(
         [sys.executable, EXAMPLES / f"{example}.py", *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{poison}{os.pathsep}{ROOT}"},
+        env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -31,14 +31,14 @@ def start(example, folder, *arguments, without=()):
 
 def finish(process):
     stdout, stderr = process.communicate(timeout=600)
-    # Matplotlib may say once, in a new environment, that it collects the fonts.
+    # In a new environment Matplotlib reports once that it builds its font cache.
     lines = [line for line in stderr.splitlines() if "font cache" not in line]
     return SimpleNamespace(code=process.returncode, stdout=stdout, stderr=lines)
 
 
 @contextlib.contextmanager
 def imported(name: str) -> Iterator[ModuleType]:
-    """An example in this process; in the end it is forgotten, with what it imports beside it."""
+    """Imports an example into this process, and removes it and its helpers in the end."""
     sys.path.insert(0, str(EXAMPLES))
     try:
         yield importlib.import_module(name)

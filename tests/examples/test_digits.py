@@ -1,4 +1,4 @@
-"""The examples on digits: every system's settings, and runs from end to end."""
+"""Examples on digits: the settings of every system, and runs from end to end."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ from tfpvae.datasets import draw_digits
 
 RESULTS = {"history.csv", "history.png", "summary.json", "model"}
 RESULTS |= {f"{name}.png" for name in ("reconstructions", "training", "errors", "embeddings")}
-OF_A_PRIOR = {"samples.png", "posterior_samples.png"}
+PRIOR_FIGURES = {"samples.png", "posterior_samples.png"}
 
 # As the tutorials have them: latent size, optimizer, learning rate, batch, epochs, KL weight.
 SOURCES = {
@@ -36,12 +36,12 @@ def write_idx(folder, name, values):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A VAE on drawn digits, a plain autoencoder on files, two sizes of z, and one of labels."""
+    """Runs examples: a VAE, a plain autoencoder on files, two latent sizes, a conditional VAE."""
     names = ("dense", "deep", "kmnist", "conditional")
     folders = {name: tmp_path_factory.mktemp(name) for name in names}
     digits = draw_digits(240)
-    for name, where in (("train", slice(144)), ("t10k", slice(144, None))):
-        images, labels = digits.images[where, ..., 0], digits.labels[where].astype(np.uint8)
+    for name, part in (("train", slice(144)), ("t10k", slice(144, None))):
+        images, labels = digits.images[part, ..., 0], digits.labels[part].astype(np.uint8)
         write_idx(folders["deep"] / "files", f"{name}-images-idx3-ubyte", images)
         write_idx(folders["deep"] / "files", f"{name}-labels-idx1-ubyte", labels)
     source = ["--system", "deep", "--source-settings", "--batch-size", "16", "--data", "files"]
@@ -51,10 +51,10 @@ def runs(tmp_path_factory):
         "kmnist": start("kmnist", folders["kmnist"], "--smoke", "--latent-dim", "12", "2"),
         "conditional": start("conditional", folders["conditional"], "--smoke"),
     }
-    found = {name: finish(process) for name, process in processes.items()}
-    for name, run in found.items():
+    results = {name: finish(process) for name, process in processes.items()}
+    for name, run in results.items():
         run.folder = folders[name] / "runs"
-    return found
+    return results
 
 
 def files(folder):
@@ -63,7 +63,7 @@ def files(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dense", "deep", "kmnist", "conditional"])
-def test_a_run_succeeds_and_says_what_it_does(runs, name):
+def test_a_run_succeeds_and_reports_its_stages(runs, name):
     assert (runs[name].code, runs[name].stderr) == (0, [])
     for words in ("Training", "reloads and agrees", "negative log likelihood", "Results"):
         assert words in runs[name].stdout
@@ -72,11 +72,11 @@ def test_a_run_succeeds_and_says_what_it_does(runs, name):
 @pytest.mark.slow
 def test_every_kind_of_model_has_its_figures(runs):
     dense, deep = runs["dense"].folder / "dense-a", runs["deep"].folder / "deep"
-    assert files(dense) == RESULTS | OF_A_PRIOR | {"latents.png", "grid.png"}
+    assert files(dense) == RESULTS | PRIOR_FIGURES | {"latents.png", "grid.png"}
     assert files(deep) == RESULTS | {"latents.png", "codes.png"}
     large, small = (runs["kmnist"].folder / "kmnist" / f"latent{size}" for size in (12, 2))
-    assert files(large) == RESULTS | OF_A_PRIOR | {"traversal.png", "mosaics", "mosaics.png"}
-    assert files(small) == RESULTS | OF_A_PRIOR | {
+    assert files(large) == RESULTS | PRIOR_FIGURES | {"traversal.png", "mosaics", "mosaics.png"}
+    assert files(small) == RESULTS | PRIOR_FIGURES | {
         *("latents.png", "grid.png", "mosaics", "mosaics.png")
     }
     classes = runs["conditional"].folder / "conditional"
@@ -90,7 +90,7 @@ def test_every_kind_of_model_has_its_figures(runs):
 
 
 @pytest.mark.slow
-def test_the_example_of_classes_says_how_many_it_tells_apart(runs):
+def test_the_conditional_example_reports_its_accuracy(runs):
     folder = runs["conditional"].folder / "conditional"
     summary = json.loads((folder / "summary.json").read_text())
     assert 0 <= summary["test"]["accuracy"] <= 1
@@ -98,7 +98,7 @@ def test_the_example_of_classes_says_how_many_it_tells_apart(runs):
 
 
 @pytest.mark.slow
-def test_options_given_win_over_the_source_settings(runs):
+def test_options_override_the_source_settings(runs):
     settings = json.loads((runs["deep"].folder / "deep" / "summary.json").read_text())["settings"]
     assert (settings["optimizer"], settings["learning_rate"]) == ("adamax", 0.01)
     assert settings["batch_size"] == 16
@@ -106,7 +106,7 @@ def test_options_given_win_over_the_source_settings(runs):
 
 
 @pytest.mark.slow
-def test_the_sizes_of_z_share_all_but_their_size(runs):
+def test_runs_of_two_latent_sizes_differ_only_in_that_size(runs):
     one, other = (
         json.loads((runs["kmnist"].folder / f"kmnist/latent{size}/summary.json").read_text())
         for size in (12, 2)
@@ -126,7 +126,9 @@ def test_the_sizes_of_z_share_all_but_their_size(runs):
         ("--optimizer sgd", "argument --optimizer: invalid choice: 'sgd'"),
     ],
 )
-def test_a_wrong_option_is_told_in_one_line_and_at_once(tmp_path, example, arguments, message):
+def test_a_wrong_option_is_reported_in_one_line_without_importing_tensorflow(
+    tmp_path, example, arguments, message
+):
     run = finish(start(example, tmp_path, *arguments.split(), without=["numpy", "tensorflow"]))
     assert (run.code, run.stdout) == (2, "")
     (line,) = run.stderr
@@ -147,7 +149,7 @@ def options(mnist, *arguments):
     return mnist._training.parse(parser, mnist.settings)
 
 
-def test_every_system_has_its_source(mnist):
+def test_every_system_has_source_settings(mnist):
     assert list(mnist.SYSTEMS) == list(mnist.SOURCES) == list(SOURCES)
 
 
@@ -155,8 +157,8 @@ def test_every_system_has_its_source(mnist):
 def test_source_settings_are_those_of_the_tutorial(mnist, monkeypatch, system):
     monkeypatch.setattr(sys, "argv", ["mnist.py"])
     args = options(mnist, "--system", system, "--source-settings")
-    found = (args.latent_dim, args.optimizer, args.learning_rate, args.batch_size)
-    assert (*found, args.epochs, args.kl_weight) == SOURCES[system]
+    settings = (args.latent_dim, args.optimizer, args.learning_rate, args.batch_size)
+    assert (*settings, args.epochs, args.kl_weight) == SOURCES[system]
     assert args.patience == (5 if system == "cnn" else None)
 
 

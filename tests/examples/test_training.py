@@ -1,4 +1,4 @@
-"""Examples that are interrupted and go on."""
+"""Examples resume after an interruption."""
 
 import argparse
 
@@ -51,46 +51,46 @@ def train(training, args, *callbacks):
 
 @pytest.mark.parametrize(
     ("epoch", "left"),
-    [(0, 4), (1, 3), (3, 1)],  # of two phases, the second of which begins with epoch 2
+    [(0, 4), (1, 3), (3, 1)],  # in two phases, the second from epoch 2 on
 )
-def test_an_example_goes_on_after_its_last_backup(training, epoch, left, tmp_path):
-    """The backup of the epoch has been written when it is interrupted."""
+def test_an_example_resumes_after_its_last_backup(training, epoch, left, tmp_path):
+    """It is interrupted after the backup of the epoch."""
     weights, history, _ = train(training, options(tmp_path / "whole"))
     args = options(tmp_path / "interrupted")
     with pytest.raises(InterruptedError):
         train(training, args, Interrupt(epoch))
     args.resume = True
-    found, again, run = train(training, args)
+    resumed, resumed_history, run = train(training, args)
     assert run == left
-    assert again == history
+    assert resumed_history == history
     assert len(history["loss"]) == OPTIONS["epochs"]
-    for one, other in zip(found, weights, strict=True):
+    for one, other in zip(resumed, weights, strict=True):
         np.testing.assert_array_equal(one, other)
     training.tidy(args)
     assert not [*args.output.iterdir()]
 
 
-def test_other_options_are_refused(training, tmp_path):
+def test_resuming_with_other_options_is_refused(training, tmp_path):
     with pytest.raises(InterruptedError):
         train(training, options(tmp_path), Interrupt(0))
     with pytest.raises(SystemExit, match="--resume: wanted .* --batch-size 4, got 6"):
         train(training, options(tmp_path, resume=True, batch_size=6))
 
 
-def test_without_resume_a_run_begins_anew(training, tmp_path):
+def test_without_resume_a_run_starts_anew(training, tmp_path):
     with pytest.raises(InterruptedError):
         train(training, options(tmp_path), Interrupt(2))
     assert train(training, options(tmp_path))[2] == OPTIONS["epochs"]
 
 
-def test_a_torn_line_of_losses_is_passed_over(training, tmp_path):
+def test_a_damaged_line_of_losses_is_skipped(training, tmp_path):
     path = tmp_path / "losses.jsonl"
     path.write_text('\n{"epoch": 0, "loss": 3}\n{"epoch": 1, "lo\n{"epoch": 1, "loss": 2}')
     assert training._noted(path) == [{"loss": 3}, {"loss": 2}]
 
 
-def test_all_workers_go_on_from_the_first_ones_backup(training, monkeypatch, tmp_path):
+def test_all_workers_resume_from_the_backup_of_the_first(training, monkeypatch, tmp_path):
     monkeypatch.setenv("TF_CONFIG", '{"task": {"type": "worker", "index": 1}}')
     own, first = (path / "latent2" / "backup" for path in (tmp_path / "worker_1", tmp_path))
-    *_, keep = training._watching(options(own.parent), own / "losses.jsonl", own / "from_0")
-    assert keep.backup_dir == str(first / "from_0")
+    *_, backup = training._watching(options(own.parent), own / "losses.jsonl", own / "from_0")
+    assert backup.backup_dir == str(first / "from_0")

@@ -1,7 +1,7 @@
-"""Inputs at random, the same in every run: what a user's program, a disk or a stranger might give.
+"""Random inputs, the same in every run: arguments, images, and damaged files.
 
-A test tries a fixed number of them, times TFPVAE_FUZZ. Each follows from its number alone, so that
-one that fails is tried again by that number.
+A test tries a fixed number of inputs, times the environment variable TFPVAE_FUZZ. An input depends
+only on its number, so that a failing one can be repeated.
 """
 
 import os
@@ -11,5 +11,5 @@ TIMES = int(os.environ.get("TFPVAE_FUZZ", "1"))
 
 
 def numbered(kind: str, number: int) -> random.Random:
-    """Returns what one input is drawn from."""
+    """Returns the random generator of one input."""
     return random.Random(f"{kind} {number}")

@@ -1,17 +1,17 @@
-"""What a disk, a line or a stranger does to the bytes of a file."""
+"""Random damage to the bytes of a file."""
 
 import random
 from collections.abc import Callable
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
-    """Returns bytes with one to three things changed, never the same ones."""
-    found = data
-    while found == data:
-        found = data
+    """Returns the bytes with one to three changes, never unchanged."""
+    result = data
+    while result == data:
+        result = data
         for _ in range(rng.choice([1, 1, 2, 3])):
-            found = rng.choice(CHANGES)(found, rng) if found else found
-    return found
+            result = rng.choice(CHANGES)(result, rng) if result else result
+    return result
 
 
 def _span(data: bytes, rng: random.Random) -> tuple[int, int]:
@@ -20,8 +20,8 @@ def _span(data: bytes, rng: random.Random) -> tuple[int, int]:
 
 
 def _bit(data: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(len(data))
-    return data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
+    index = rng.randrange(len(data))
+    return data[:index] + bytes([data[index] ^ (1 << rng.randrange(8))]) + data[index + 1 :]
 
 
 def _bytes(data: bytes, rng: random.Random) -> bytes:
@@ -30,8 +30,8 @@ def _bytes(data: bytes, rng: random.Random) -> bytes:
 
 
 def _header(data: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(min(64, len(data)))  # where sizes and kinds stand
-    return data[:at] + bytes([rng.choice([0, 1, 127, 128, 255])]) + data[at + 1 :]
+    index = rng.randrange(min(64, len(data)))  # among sizes and types
+    return data[:index] + bytes([rng.choice([0, 1, 127, 128, 255])]) + data[index + 1 :]
 
 
 def _cut(data: bytes, rng: random.Random) -> bytes:
@@ -39,8 +39,8 @@ def _cut(data: bytes, rng: random.Random) -> bytes:
 
 
 def _insert(data: bytes, rng: random.Random) -> bytes:
-    at = rng.randrange(len(data) + 1)
-    return data[:at] + rng.randbytes(rng.choice([1, 4, 16])) + data[at:]
+    index = rng.randrange(len(data) + 1)
+    return data[:index] + rng.randbytes(rng.choice([1, 4, 16])) + data[index:]
 
 
 def _drop(data: bytes, rng: random.Random) -> bytes:

@@ -1,15 +1,14 @@
-"""Files that are damaged and read, each kind in a process of its own, for `test_damaged_files`.
+"""Reads damaged files, each kind in its own process, for `test_damaged_files`.
 
 `python -m tests.fuzz.damaged_files FOLDER KIND=COUNT ...` forks a process for each kind, so that
-TensorFlow is imported once, and another one where that process dies. Each reads so many damaged
-files, under a limit of memory and one of time. Of each kind a JSON line is printed: how many were
-tried, refused, read with the same answers and with others, and how many ended the process; and the
-failures, which are
+TensorFlow is imported once, and a new one when a process dies. Each reads damaged files under a
+limit of memory and of time. One line of JSON per kind says how many files were read, refused, read
+with the same values or with others, and how many ended the process, and lists the failures:
 
-- an end of the process, by a fault in C or by the clock, but for those of HDF5, which are counted;
-- an error that says nothing, or, of tfpvae's own readers, that is no `ValueError` or names no file;
-- other answers, where the format has checksums;
-- other weights of a model after an error than before.
+- the process ended, by a fault in C or by the clock, except in HDF5, where ends are counted only;
+- an error has no message, or an error of tfpvae is no `ValueError` or does not name the file;
+- the values differ although the format has checksums;
+- an error changed the weights of a model.
 """
 
 import collections
@@ -36,20 +35,20 @@ from tests.fuzz.damage import damaged
 from tests.golden import make
 from tfpvae import datasets
 
-SECONDS, OF_THE_PROCESSOR = 120, 10  # for one file
-MEMORY = 2 * 2**30  # for all beyond what is taken before the first
+SECONDS, CPU_SECONDS = 120, 10  # per file
+MEMORY = 2 * 2**30  # for all files, beyond what the process has before the first
 GOLDEN = make.GOLDEN / tfpvae.__version__
 
 
 class Kind(NamedTuple):
-    """One kind of file: how it is written and read, and what is expected of its format."""
+    """A kind of file: how it is written and read, and what its format guarantees."""
 
-    write: Callable[[Path], list[Path]]  # the whole files; one of them is damaged at a time
+    write: Callable[[Path], list[Path]]  # intact files, of which one at a time is damaged
     read: Callable[[Path], list[np.ndarray]]
-    is_own: bool = False  # read by tfpvae itself, whose errors name the file
+    is_own: bool = False  # read by tfpvae, whose errors name the file
     has_checksums: bool = True
-    by_hdf5: bool = False  # which does not come back from some damaged files
-    inner: bool = False  # damaged inside of the archive, whose checksums are then right
+    by_hdf5: bool = False  # HDF5 crashes or hangs on some damaged files
+    inner: bool = False  # damaged before it is packed, so that checksums are right
 
 
 # Arrays.
@@ -110,7 +109,7 @@ def write_keras(folder: Path) -> list[Path]:
 
 
 def read_keras(folder: Path) -> list[np.ndarray]:
-    return list(make.answers(tf_keras.models.load_model(folder / "model.keras")).values())
+    return list(make.outputs(tf_keras.models.load_model(folder / "model.keras")).values())
 
 
 def write_savedmodel(folder: Path) -> list[Path]:
@@ -119,14 +118,14 @@ def write_savedmodel(folder: Path) -> list[Path]:
 
 
 def read_savedmodel(folder: Path) -> list[np.ndarray]:
-    found = tf_keras.models.load_model(folder / "model")
-    if not isinstance(found, tfpvae.VAE):
-        raise ValueError(f"no VAE, but {type(found)}")  # that is seen by who uses it
-    return list(make.answers(found).values())
+    vae = tf_keras.models.load_model(folder / "model")
+    if not isinstance(vae, tfpvae.VAE):
+        raise ValueError(f"no VAE, but {type(vae)}")  # a user would see that
+    return list(make.outputs(vae).values())
 
 
 class Weights:
-    """Weights of a model under one name, which are loaded into one that has others."""
+    """Weights of a model in a file, which are loaded into a model with other weights."""
 
     def __init__(self, name: str):
         self.name = name
@@ -144,14 +143,14 @@ class Weights:
             self.vae.load_weights(folder / self.name)
         except Exception:
             same = map(np.array_equal, self.vae.get_weights(), self.before)
-            assert all(same), "weights: half of them are loaded"
+            assert all(same), "weights: only some of them are loaded"
             raise
         return self.vae.get_weights()
 
 
 def weights(name: str, **options: bool) -> Kind:
-    made = Weights(name)
-    return Kind(made.write, made.read, **options)
+    files = Weights(name)
+    return Kind(files.write, files.read, **options)
 
 
 KINDS = {
@@ -178,15 +177,15 @@ KINDS = {
 # One file.
 
 
-def spoil(path: Path, whole: bytes, kind: Kind, rng) -> str:
-    """Writes a damaged file in the place of a whole one; returns which part of it is."""
+def damage(path: Path, whole: bytes, kind: Kind, rng) -> str:
+    """Replaces an intact file by a damaged one; returns the name of the damaged part."""
     if not kind.inner:
         path.write_bytes(damaged(whole, rng))
         return path.name
     path.write_bytes(whole)
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
-    part = rng.choice(sorted(set(parts) - {"metadata.json"}))  # which says when it was written
+    part = rng.choice(sorted(set(parts) - {"metadata.json"}))  # which only says when it was written
     parts[part] = damaged(parts[part], rng)
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in parts.items():
@@ -194,10 +193,10 @@ def spoil(path: Path, whole: bytes, kind: Kind, rng) -> str:
     return part
 
 
-def verdict(kind: Kind, folder: Path, wanted: list[np.ndarray]) -> str:
-    """Returns what became of reading, in a word; in more if it is a failure."""
+def outcome_of(kind: Kind, folder: Path, expected: list[np.ndarray]) -> str:
+    """Reads the files; returns "refused", "same", "other", or "failed: " and the reason."""
     try:
-        found = kind.read(folder)
+        actual = kind.read(folder)
     except AssertionError as error:
         return f"failed: {error}"
     except Exception as error:
@@ -207,77 +206,77 @@ def verdict(kind: Kind, folder: Path, wanted: list[np.ndarray]) -> str:
         if kind.is_own and not (isinstance(error, ValueError) and str(folder) in str(error)):
             return f"failed: {text}"
         return "refused"
-    if len(found) == len(wanted) and all(map(np.array_equal, found, wanted)):
+    if len(actual) == len(expected) and all(map(np.array_equal, actual, expected)):
         return "same"
-    return "failed: other answers" if kind.has_checksums else "other"
+    return "failed: other values" if kind.has_checksums else "other"
 
 
-def read_all(name: str, first: int, last: int, folder: Path, tell: int) -> None:
-    """Tells the verdict of each file, in a line."""
+def read_all(name: str, first: int, last: int, folder: Path, pipe: int) -> None:
+    """Writes the outcome of each file to a pipe, as lines of JSON."""
     warnings.simplefilter("ignore")
     kind = KINDS[name]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     files = [(path, path.read_bytes()) for path in kind.write(folder)]
-    wanted = kind.read(folder)
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, resource.RLIM_INFINITY))
+    expected = kind.read(folder)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
     for number in range(first, last):
         rng = numbered(name, number)
         path, whole = rng.choice(files)
-        part = spoil(path, whole, kind, rng)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)  # nobody handles it: the process ends
-        signal.setitimer(signal.ITIMER_PROF, OF_THE_PROCESSOR)
-        said = verdict(kind, folder, wanted)
+        part = damage(path, whole, kind, rng)
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)  # without a handler, ends the process
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        outcome = outcome_of(kind, folder, expected)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
         path.write_bytes(whole)
-        os.write(tell, (json.dumps([number, part, said]) + "\n").encode())
+        os.write(pipe, (json.dumps([number, part, outcome]) + "\n").encode())
 
 
 # All of one kind.
 
 
 def forked(name: str, first: int, last: int, folder: Path) -> tuple[list, int]:
-    """Returns the verdicts that a process came to, and how it ended."""
-    ear, mouth = os.pipe()
+    """Reads files in a new process; returns their outcomes and the exit code."""
+    reading_end, writing_end = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            read_all(name, first, last, folder, mouth)
+            read_all(name, first, last, folder, writing_end)
             os._exit(0)
         except BaseException as error:
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             os._exit(1)
-    os.close(mouth)
-    with open(ear) as lines:
-        told = [json.loads(line) for line in lines]
-    return told, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.close(writing_end)
+    with open(reading_end) as lines:
+        outcomes = [json.loads(line) for line in lines]
+    return outcomes, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def tried(name: str, count: int, folder: Path) -> dict:
-    """Returns what became of so many files of a kind."""
-    told: list = []
-    while len(told) < count:
-        more, ended = forked(name, len(told), count, folder)
-        told += more
-        if ended:
-            if not more and ended > 0:
+def report(name: str, count: int, folder: Path) -> dict:
+    """Reads `count` files of a kind; returns how many had which outcome."""
+    outcomes: list = []
+    while len(outcomes) < count:
+        more, exit_code = forked(name, len(outcomes), count, folder)
+        outcomes += more
+        if exit_code:
+            if not more and exit_code > 0:
                 raise SystemExit(f"{name}: it fails before the first file")
-            is_known = KINDS[name].by_hdf5
-            said = "ended" if is_known else f"failed: the process ended, {ended}"
-            told.append([len(told), "", said])
-    failures = [line for line in told if line[2].startswith("failed")]
-    counts = collections.Counter(said for _, _, said in told if not said.startswith("failed"))
-    others = collections.Counter(part for _, part, said in told if said == "other")
-    found = {said: counts[said] for said in ("refused", "same", "other", "ended")}
-    return {"kind": name, "tried": count, **found, "others": others, "failures": failures}
+            may_end = KINDS[name].by_hdf5
+            outcome = "ended" if may_end else f"failed: the process ended, {exit_code}"
+            outcomes.append([len(outcomes), "", outcome])
+    failures = [line for line in outcomes if line[2].startswith("failed")]
+    counts = collections.Counter(line[2] for line in outcomes if line not in failures)
+    others = collections.Counter(part for _, part, outcome in outcomes if outcome == "other")
+    numbers = {outcome: counts[outcome] for outcome in ("refused", "same", "other", "ended")}
+    return {"kind": name, "read": count, **numbers, "others": others, "failures": failures}
 
 
-def main(folder: str, *wanted: str) -> None:
-    for one in wanted:
-        name, _, count = one.rpartition("=")
-        print(json.dumps(tried(name, int(count), Path(folder, name))), flush=True)
+def main(folder: str, *kinds: str) -> None:
+    for kind in kinds:
+        name, _, count = kind.rpartition("=")
+        print(json.dumps(report(name, int(count), Path(folder, name))), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Arguments at random: what is built answers, and what is not names the argument."""
+"""Random arguments: valid ones build a working object, invalid ones are named by the error."""
 
 import itertools
 import re
@@ -24,7 +24,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (12, *SHAPE), dtype=np.uint8)
 
 
 class Argument(NamedTuple):
-    """Values that an argument may have, and some that it may not."""
+    """Valid and invalid values of an argument."""
 
     good: tuple
     bad: tuple
@@ -45,9 +45,9 @@ def number(*good: Any, least: float = 0, optional: bool = False) -> Argument:
     return Argument((*good, None), numbers) if optional else Argument(good, (*numbers, None))
 
 
-def name(known: Any, *others: Any) -> Argument:
-    known, nobody = (*sorted(known), *others), () if None in others else (None,)
-    return Argument(known, (3, "no such name", [known[0]], *nobody, *NONSENSE))
+def name(names: Any, *others: Any) -> Argument:
+    names, none = (*sorted(names), *others), () if None in others else (None,)
+    return Argument(names, (3, "no such name", [names[0]], *none, *NONSENSE))
 
 
 SIDES = ((4, 4), (4, 4, 1, 1), (0, 4, 1), (4.0, 4, 1), (4, -4, 1), "441", 4, None, (True, 4, 1))
@@ -85,7 +85,7 @@ OBJECTIVE = {
     "target_rate": number(0, 3.0, optional=True),
     "dequantize": FLAG,
 }
-OF_BOTH = {"image_shape": IMAGE_SHAPE, "latent_dim": whole(1, 2, 3)}
+SIZES = {"image_shape": IMAGE_SHAPE, "latent_dim": whole(1, 2, 3)}
 BACKBONE = {"backbone": name(["dense", "dense", "dense", *tfpvae.list_architectures()])}
 HIDDEN = Argument(((3,), [4, 2], ()), (3, (0,), (1.5,), "34", None, *NONSENSE[1:]))
 LAYER = {
@@ -103,38 +103,38 @@ def vae_of(architecture: Any, **options: Any) -> Any:
     return tfpvae.build_vae(architecture, **options)
 
 
-def answers_of_a_vae(vae: Any) -> list:
+def outputs_of_a_vae(vae: Any) -> list:
     images = np.zeros([2, *vae.image_shape], np.float32)
     labels = None if vae.num_classes is None else np.zeros([2], np.int32)
-    found = [vae.reconstruct(images, labels=labels)]
-    assert found[0].shape == images.shape
+    outputs = [vae.reconstruct(images, labels=labels)]
+    assert outputs[0].shape == images.shape
     if vae.prior is not None:
-        found += [vae.elbo(images, labels=labels), vae.sample(2, labels=labels)]
-    return found
+        outputs += [vae.elbo(images, labels=labels), vae.sample(2, labels=labels)]
+    return outputs
 
 
-def answers_of_a_network(network: Any) -> list:
-    given = [np.ones([2, *part.shape[1:]], np.float32) for part in network.inputs]
-    if len(given) > 1:
-        given[1] = np.zeros([2], np.int32)
-    return [network(given if len(given) > 1 else given[0]).mean()]
+def outputs_of_a_network(network: Any) -> list:
+    inputs = [np.ones([2, *part.shape[1:]], np.float32) for part in network.inputs]
+    if len(inputs) > 1:
+        inputs[1] = np.zeros([2], np.int32)
+    return [network(inputs if len(inputs) > 1 else inputs[0]).mean()]
 
 
-def answers_of_a_prior(prior: Any) -> list:
+def outputs_of_a_prior(prior: Any) -> list:
     return [prior.sample(2), prior.log_prob(prior.sample(2))]
 
 
-def answers_of_a_schedule(schedule: Any) -> list:
+def outputs_of_a_schedule(schedule: Any) -> list:
     return [schedule(step) for step in (0, 1, 100)]
 
 
-def answers_of_a_layer(layer: Any) -> list:
+def outputs_of_a_layer(layer: Any) -> list:
     size = getattr(layer, "num_params", None)
     size = layer.params_size(layer.event_shape) if size is None else size
     return [layer(np.zeros([2, size], np.float32)).mean()]
 
 
-def nothing(found: Any) -> list:
+def nothing(result: Any) -> list:
     return []
 
 
@@ -152,31 +152,31 @@ def split(**options: Any) -> Any:
 
 
 SMALL = whole(1, 2, 5)
-OF_A_PRIOR = {"num_components": whole(1, 4), "seed": SEED, "num_layers": whole(1, 3)}
-OF_A_PRIOR |= {"hidden_units": HIDDEN, "flow": name(["maf", "realnvp"])}
+PRIOR_OPTIONS = {"num_components": whole(1, 4), "seed": SEED, "num_layers": whole(1, 3)}
+PRIOR_OPTIONS |= {"hidden_units": HIDDEN, "flow": name(["maf", "realnvp"])}
 FRACTIONS = Argument(
     ((0.8, 0.1, 0.1), (1, 0, 0), [0.5, 0.5, 0.0]),
     ((0.5, 0.5), (0.5, 0.6, 0.1), (-1, 1, 1), 3, None, *NONSENSE),
 )
-# What is built, of what, and what it then answers; arguments in capitals of a call are all given.
+# Per function: what builds the object, required and optional arguments, and the object's outputs.
 FUNCTIONS: dict[str, tuple[Callable, dict, dict, Callable]] = {
     "build_vae": (
         vae_of,
-        {"architecture": name(["dense", "deep"]), **OF_BOTH},
+        {"architecture": name(["dense", "deep"]), **SIZES},
         {**ENCODER, **DECODER, **OBJECTIVE, "precision": name(["float32", "bfloat16"])},
-        answers_of_a_vae,
+        outputs_of_a_vae,
     ),
-    "build_encoder": (tfpvae.build_encoder, OF_BOTH | BACKBONE, ENCODER, answers_of_a_network),
-    "build_decoder": (tfpvae.build_decoder, OF_BOTH | BACKBONE, DECODER, answers_of_a_network),
+    "build_encoder": (tfpvae.build_encoder, SIZES | BACKBONE, ENCODER, outputs_of_a_network),
+    "build_decoder": (tfpvae.build_decoder, SIZES | BACKBONE, DECODER, outputs_of_a_network),
     "build_prior": (
         tfpvae.build_prior,
         {"kind": name(set(PRIORS) - {"vampprior"}), "latent_dim": whole(1, 2, 3)},
-        OF_A_PRIOR,
-        answers_of_a_prior,
+        PRIOR_OPTIONS,
+        outputs_of_a_prior,
     ),
     "vampprior": (
         lambda **options: tfpvae.build_prior("vampprior", **options),
-        OF_BOTH,
+        SIZES,
         {"num_components": whole(1, 4), "seed": SEED, "start_images": PICTURES},
         nothing,
     ),
@@ -184,13 +184,13 @@ FUNCTIONS: dict[str, tuple[Callable, dict, dict, Callable]] = {
         schedules.LinearWarmup,
         {"num_steps": SMALL},
         {"weight": number()},
-        answers_of_a_schedule,
+        outputs_of_a_schedule,
     ),
     "CyclicalWarmup": (
         schedules.CyclicalWarmup,
         {"num_steps": SMALL},
         {"num_cycles": SMALL, "weight": number(), "ramp": number(0.1, 1)},
-        answers_of_a_schedule,
+        outputs_of_a_schedule,
     ),
     "KLDivergenceRegularizer": (
         kl_term,
@@ -207,28 +207,28 @@ FUNCTIONS: dict[str, tuple[Callable, dict, dict, Callable]] = {
         layers.IndependentNormal,
         EVENT,
         {**LAYER, "scale_floor": number(0, 0.1)},
-        answers_of_a_layer,
+        outputs_of_a_layer,
     ),
-    "Deterministic": (layers.Deterministic, EVENT, LAYER, answers_of_a_layer),
+    "Deterministic": (layers.Deterministic, EVENT, LAYER, outputs_of_a_layer),
     "MultivariateNormalTriL": (
         layers.MultivariateNormalTriL,
         SIZE,
         {**LAYER, "scale_floor": number(0, 0.1)},
-        answers_of_a_layer,
+        outputs_of_a_layer,
     ),
     "MultivariateNormalLowRank": (
         layers.MultivariateNormalLowRank,
         SIZE,
         {**LAYER, "scale_floor": number(0, 0.1), "rank": SMALL},
-        answers_of_a_layer,
+        outputs_of_a_layer,
     ),
     "InverseAutoregressiveFlow": (
         layers.InverseAutoregressiveFlow,
         SIZE,
         {**LAYER, "num_flows": whole(1, 2), "hidden_units": HIDDEN, "context_size": SMALL},
-        answers_of_a_layer,
+        outputs_of_a_layer,
     ),
-    "IndependentBernoulli": (layers.IndependentBernoulli, EVENT, LAYER, answers_of_a_layer),
+    "IndependentBernoulli": (layers.IndependentBernoulli, EVENT, LAYER, outputs_of_a_layer),
     "NormalLikelihood": (
         layers.NormalLikelihood,
         EVENT,
@@ -237,19 +237,19 @@ FUNCTIONS: dict[str, tuple[Callable, dict, dict, Callable]] = {
             "scale": Argument(("learned", "per_pixel", 0.5), (0, -1, True, None, *NONSENSE)),
             "scale_floor": number(0, 0.1),
         },
-        answers_of_a_layer,
+        outputs_of_a_layer,
     ),
     "BetaLikelihood": (
         layers.BetaLikelihood,
         EVENT,
         {**LAYER, "concentration_floor": number(0.5, 1, least=0.001)},
-        answers_of_a_layer,
+        outputs_of_a_layer,
     ),
     "LogisticMixtureLikelihood": (
         layers.LogisticMixtureLikelihood,
         EVENT,
         {**LAYER, "components": SMALL, "scale_floor": number(1e-3, 0.1, least=1e-6)},
-        answers_of_a_layer,
+        outputs_of_a_layer,
     ),
     "SampleMosaic": (
         mosaic,
@@ -270,83 +270,85 @@ FUNCTIONS: dict[str, tuple[Callable, dict, dict, Callable]] = {
             "shuffle": FLAG,
             "seed": whole(0, 1, least=0, optional=True),
         },
-        lambda found: list(found),
+        lambda result: list(result),
     ),
     "binarize": (
         datasets.binarize,
         {"images": Argument((IMAGES,), (*NO_PICTURES, None)), "seed": SEED},
         {},
-        lambda found: [found],
+        lambda result: [result],
     ),
     "draw_digits": (
         datasets.draw_digits,
         {"num_images": SMALL},
         {"image_shape": Argument(((28, 28, 1), (9, 12, 1)), (*SIDES, *NONSENSE)), "seed": SEED},
-        lambda found: [found.images],
+        lambda result: [result.images],
     ),
     "draw_flowers": (
         datasets.draw_flowers,
         {"num_images": SMALL},
         {"image_shape": Argument(((20, 20, 3),), (*SIDES, *NONSENSE)), "seed": SEED},
-        lambda found: [found.images],
+        lambda result: [result.images],
     ),
     "split_pictures": (split, {}, {"fractions": FRACTIONS, "seed": SEED}, nothing),
 }
-# By which other names a message may speak of an argument.
-ALSO = {"architecture": "backbone", "kind": "prior"}
-ALSO |= dict.fromkeys(OF_A_PRIOR, "options")
-COUNTS = {"build_vae": 12, "build_encoder": 10, "build_decoder": 10}  # of others 6
+# Other names by which a message may call an argument.
+ALIASES = {"architecture": "backbone", "kind": "prior"}
+ALIASES |= dict.fromkeys(PRIOR_OPTIONS, "options")
+COUNTS = {"build_vae": 12, "build_encoder": 10, "build_decoder": 10}  # 6 of the others
 
 
-def drawn(function: str, number: int) -> tuple[dict, list[str]]:
-    """Returns the arguments of one call, and which of them are wrong."""
+def random_arguments(function: str, number: int) -> tuple[dict, list[str]]:
+    """Returns the arguments of one call, and the names of the invalid ones."""
     _, required, optional, _ = FUNCTIONS[function]
     rng = numbered(function, number)
     names = [*required, *(name for name in optional if rng.random() < 0.3)]
-    spoilt = rng.sample(names, min(len(names), rng.choice([1, 1, 2]) if number % 2 else 0))
-    known = required | optional
-    given = {
-        name: rng.choice(known[name].bad if name in spoilt else known[name].good) for name in names
+    invalid = rng.sample(names, min(len(names), rng.choice([1, 1, 2]) if number % 2 else 0))
+    arguments = required | optional
+    inputs = {
+        name: rng.choice(arguments[name].bad if name in invalid else arguments[name].good)
+        for name in names
     }
-    return given, spoilt
+    return inputs, invalid
 
 
-def called(function: str, given: dict, spoilt: list[str]) -> str:
-    """Returns what became of a call; raises AssertionError if it is what must not be."""
-    build, required, optional, answers = FUNCTIONS[function]
-    signal.alarm(60)  # whoever hangs is ended
+def outcome_of(function: str, inputs: dict, invalid: list[str]) -> str:
+    """Calls a function; returns the outcome, or raises AssertionError if it is not allowed."""
+    build, required, optional, outputs = FUNCTIONS[function]
+    signal.alarm(60)  # ends a call that hangs
     try:
-        made = build(**given)
+        built = build(**inputs)
     except (ValueError, TypeError, NotImplementedError) as error:
-        at = re.search if isinstance(error, NotImplementedError) else re.match  # Keras wraps those
-        named = at(r"(\w+): wanted ", str(error))
-        known = {*required, *optional} | {ALSO.get(name, name) for name in given}
-        assert named and named[1] in known, f"{type(error).__name__}: {error}"
-        return "refused" if spoilt else "refused together"
+        match = (
+            re.search if isinstance(error, NotImplementedError) else re.match
+        )  # Keras wraps the former
+        named = match(r"(\w+): wanted ", str(error))
+        names = {*required, *optional} | {ALIASES.get(name, name) for name in inputs}
+        assert named and named[1] in names, f"{type(error).__name__}: {error}"
+        return "refused" if invalid else "refused together"
     finally:
         signal.alarm(0)
-    assert not spoilt, f"accepted, though wrong: {spoilt}"
-    for found in answers(made):
-        assert np.isfinite(np.asarray(found, np.float64)).all(), "not finite"
+    assert not invalid, f"accepted although invalid: {invalid}"
+    for output in outputs(built):
+        assert np.isfinite(np.asarray(output, np.float64)).all(), "not finite"
     return "built"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_what_is_built_answers_and_what_is_not_names_the_argument(function):
+def test_valid_arguments_build_and_invalid_ones_are_named(function):
     counts, failures = Counter(), []
     for number in range(TIMES * COUNTS.get(function, 6)):
-        given, spoilt = drawn(function, number)
+        inputs, invalid = random_arguments(function, number)
         try:
-            counts[called(function, given, spoilt)] += 1
+            counts[outcome_of(function, inputs, invalid)] += 1
         except Exception as error:
-            failures.append(f"{number}: {given}, {type(error).__name__}: {error}")
+            failures.append(f"{number}: {inputs}, {type(error).__name__}: {error}")
     print(function, dict(counts))
     assert not failures, "\n\n".join(failures)
     assert counts["built"] and counts["refused"]
 
 
-def test_no_value_stands_among_the_good_and_the_bad():
-    """Of what the fuzzer itself believes."""
+def test_no_value_is_listed_as_both_good_and_bad():
     arguments = itertools.chain(*([*r.values(), *o.values()] for _, r, o, _ in FUNCTIONS.values()))
     for argument in arguments:
         plain = {repr(value) for value in argument.good if isinstance(value, (int, float, str))}

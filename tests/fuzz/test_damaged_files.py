@@ -24,7 +24,7 @@ COUNTS = {
 @pytest.mark.slow
 def test_damaged_files_are_refused_or_read_as_intact_ones(tmp_path):
     kinds = [f"{name}={count * TIMES}" for name, count in COUNTS.items()]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tests.fuzz.damaged_files", str(tmp_path), *kinds],
         env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
         cwd=ROOT,
@@ -32,10 +32,10 @@ def test_damaged_files_are_refused_or_read_as_intact_ones(tmp_path):
         text=True,
         check=False,
     )
-    print(done.stdout)
-    assert done.returncode == 0, done.stderr
-    reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(report["kind"], report["tried"]) for report in reports] == [
+    print(process.stdout)
+    assert process.returncode == 0, process.stderr
+    reports = [json.loads(line) for line in process.stdout.splitlines()]
+    assert [(report["kind"], report["read"]) for report in reports] == [
         (name, count * TIMES) for name, count in COUNTS.items()
     ]
     assert [report["failures"] for report in reports] == [[]] * len(reports)
@@ -44,7 +44,7 @@ def test_damaged_files_are_refused_or_read_as_intact_ones(tmp_path):
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("size", [1, 2, 300])
-def test_a_change_is_the_same_for_the_same_seed(change, size):
+def test_a_seed_reproduces_a_change(change, size):
     data = bytes(range(256)) * 2
     for seed in range(20):
         result = change(data[:size], random.Random(seed))

@@ -1,4 +1,4 @@
-"""Images and labels at random: what a VAE takes it answers, and what it does not stays outside."""
+"""Random images and labels: valid ones give finite results, invalid ones are named by the error."""
 
 import re
 import signal
@@ -43,37 +43,37 @@ OTHER_DTYPES = [
 ]
 
 
-class Given(NamedTuple):
-    """What is given, and whether it is as the documentation wants it."""
+class Value(NamedTuple):
+    """A value, and whether the documentation allows it."""
 
     value: Any
     is_good: bool
 
 
-def pixels(rng: Random, count: int) -> Given:
-    """Returns an array of images, or of what are none."""
+def pixels(rng: Random, count: int) -> Value:
+    """Returns valid or invalid images."""
     is_good, shape, dtype = True, SHAPE, rng.choice(DTYPES)
-    spoilt = rng.choice([None, None, None, None, "shape", "dtype", "values"])
-    if spoilt == "shape":
+    fault = rng.choice([None, None, None, None, "shape", "dtype", "values"])
+    if fault == "shape":
         shape, is_good = rng.choice(OTHER_SHAPES), False
-    drawn = np.random.default_rng(rng.randrange(2**32))
-    shape = (count, *shape) if rng.random() < 0.9 or spoilt != "shape" else shape
-    values = drawn.uniform(size=shape)
-    if spoilt == "values":
-        values, is_good = spoil(values, rng), False
+    generator = np.random.default_rng(rng.randrange(2**32))
+    shape = (count, *shape) if rng.random() < 0.9 or fault != "shape" else shape
+    values = generator.uniform(size=shape)
+    if fault == "values":
+        values, is_good = out_of_range(values, rng), False
         dtype = dtype if dtype != "uint8" else "float32"
-    if spoilt == "dtype":
+    if fault == "dtype":
         dtype, is_good = rng.choice(OTHER_DTYPES), False
     if dtype == "uint8":
         values = np.round(255 * values)
         is_good &= values.size > 0 and values.max() > 1
     if dtype == "M8[s]":
         values = values.astype(int)
-    return Given(values.astype(dtype), bool(is_good and count))
+    return Value(values.astype(dtype), bool(is_good and count))
 
 
-def spoil(values: np.ndarray, rng: Random) -> np.ndarray:
-    """Returns pixels of which one, or all, are out of range."""
+def out_of_range(values: np.ndarray, rng: Random) -> np.ndarray:
+    """Returns pixels with one or all out of range."""
     bad = rng.choice([float("nan"), float("inf"), -float("inf"), -0.25, 1.5, 255.0])
     if rng.random() < 0.5 and values.size:
         values.flat[rng.randrange(values.size)] = bad
@@ -81,29 +81,29 @@ def spoil(values: np.ndarray, rng: Random) -> np.ndarray:
     return np.full_like(values, bad)
 
 
-def classes(rng: Random, count: int) -> Given:
-    """Returns labels, or what are none."""
+def classes(rng: Random, count: int) -> Value:
+    """Returns valid or invalid labels."""
     dtype = rng.choice(["int32", "int64", "uint8", "int8", "uint64"])
-    found = np.array([rng.randrange(CLASSES) for _ in range(count)], dtype)
+    labels = np.array([rng.randrange(CLASSES) for _ in range(count)], dtype)
     kind = rng.choice(["good"] * 5 + ["float", "shape", "range", "count", "one-hot", "words"])
     if kind == "float":
-        found = found.astype(rng.choice(["float32", "bool", "float64"]))
+        labels = labels.astype(rng.choice(["float32", "bool", "float64"]))
     if kind == "shape":
-        found = found[:, None]
+        labels = labels[:, None]
     if kind == "range" and count:
-        found = found.astype("int64")
-        found[rng.randrange(count)] = rng.choice([-1, CLASSES, 2**40, -(2**40)])
+        labels = labels.astype("int64")
+        labels[rng.randrange(count)] = rng.choice([-1, CLASSES, 2**40, -(2**40)])
     if kind == "count":
-        found = np.concatenate([found, found[:1], found[:1], np.zeros(1, dtype)])
+        labels = np.concatenate([labels, labels[:1], labels[:1], np.zeros(1, dtype)])
     if kind == "one-hot":
-        found = np.eye(CLASSES)[found.astype(int)]
+        labels = np.eye(CLASSES)[labels.astype(int)]
     if kind == "words":
-        found = found.astype(str)
-    return Given(found, kind == "good" and count > 0)
+        labels = labels.astype(str)
+    return Value(labels, kind == "good" and count > 0)
 
 
-def held(rng: Random, array: Any) -> tuple[Any, bool]:
-    """Returns an array in one of the forms it may come in, and whether it is one of those."""
+def in_a_form(rng: Random, array: Any) -> tuple[Any, bool]:
+    """Returns an array in some container, and whether that container is allowed."""
     form = rng.choice(["array", "array", "strided", "readonly", "fortran", "tensor", "list", "odd"])
     is_plain = array.dtype.kind not in "UOM" and array.dtype.byteorder != ">"
     if form == "strided":
@@ -125,20 +125,18 @@ def held(rng: Random, array: Any) -> tuple[Any, bool]:
 
 
 def batched(rng: Random, *arrays: np.ndarray) -> tuple[Any, bool]:
-    """Returns a tf.data.Dataset of arrays, in batches or, wrongly, one by one."""
+    """Returns a tf.data.Dataset of arrays, and whether it is in batches, as it should be."""
     dataset = tf.data.Dataset.from_tensor_slices(arrays if len(arrays) > 1 else arrays[0])
     in_batches = rng.random() < 0.8
     return dataset.batch(9) if in_batches else dataset, in_batches
 
 
-# What is asked of a VAE, as (vae, images, labels, options) -> arrays, and in which forms it takes
-# images: also as tf.data, and also as lists, of which it makes tensors.
+class Method(NamedTuple):
+    """A method of a VAE, as (vae, images, labels, options) -> arrays, and what it takes."""
 
-
-class Asked(NamedTuple):
     call: Callable
     takes_data: bool = False
-    takes_lists: bool = False
+    takes_lists: bool = False  # which become tensors
     takes_labels: bool = True
     options: tuple[str, ...] = ()
 
@@ -152,11 +150,11 @@ def evaluate(vae, images, labels, **options):
     return [np.array(vae.evaluate(images, labels, verbose=0, **options))]
 
 
-def validated(vae, images, labels, **options):
+def validate(vae, images, labels, **options):
     count = 2
     good = np.full([count, *SHAPE], 0.5), np.zeros(count, int) if vae.num_classes else None
-    held_out = images if labels is None else (images, labels)
-    fitted = vae.fit(*good, validation_data=held_out, verbose=0, **options)
+    unseen = images if labels is None else (images, labels)
+    fitted = vae.fit(*good, validation_data=unseen, verbose=0, **options)
     return [np.array(values) for values in fitted.history.values()]
 
 
@@ -164,7 +162,7 @@ def predict(vae, images, labels, **options):
     return [vae.predict(images if labels is None else [images, labels], verbose=0, **options)]
 
 
-def asked(method):
+def method_of(method):
     def call(vae, images, labels, **options):
         return [getattr(vae, method)(images, labels=labels, **options)]
 
@@ -172,13 +170,13 @@ def asked(method):
 
 
 def bounds(vae, images, labels, **options):
-    found = evaluation.importance_bounds(vae, images, **{"num_samples": 2} | options)
-    return [found.log_likelihood, found.effective_samples]
+    result = evaluation.importance_bounds(vae, images, **{"num_samples": 2} | options)
+    return [result.log_likelihood, result.effective_samples]
 
 
 def non_finite(vae, images, labels, **options):
-    found = evaluation.first_non_finite(vae, images, labels)
-    assert found is None or found.startswith("images: "), found
+    result = evaluation.first_non_finite(vae, images, labels)
+    assert result is None or result.startswith("images: "), result
     return []
 
 
@@ -187,23 +185,23 @@ def distortion(vae, images, labels, **options):
 
 
 DRAWS = ("num_samples", "seed")
-ASKED = {
-    "fit": Asked(fit, takes_data=True, options=("batch_size", "sample_weight")),
-    "validation_data": Asked(validated, takes_data=True),
-    "evaluate": Asked(evaluate, takes_data=True, options=("sample_weight",)),
-    "predict": Asked(predict, takes_data=True),
-    "reconstruct": Asked(asked("reconstruct"), takes_data=True),
-    "elbo": Asked(asked("elbo"), takes_lists=True, options=DRAWS),
-    "log_likelihood": Asked(asked("log_likelihood"), takes_lists=True, options=DRAWS),
-    "importance_bounds": Asked(bounds, takes_lists=True, takes_labels=False, options=DRAWS),
-    "rate_distortion": Asked(distortion, takes_lists=True, takes_labels=False, options=DRAWS),
-    "first_non_finite": Asked(non_finite, takes_lists=True),
+METHODS = {
+    "fit": Method(fit, takes_data=True, options=("batch_size", "sample_weight")),
+    "validation_data": Method(validate, takes_data=True),
+    "evaluate": Method(evaluate, takes_data=True, options=("sample_weight",)),
+    "predict": Method(predict, takes_data=True),
+    "reconstruct": Method(method_of("reconstruct"), takes_data=True),
+    "elbo": Method(method_of("elbo"), takes_lists=True, options=DRAWS),
+    "log_likelihood": Method(method_of("log_likelihood"), takes_lists=True, options=DRAWS),
+    "importance_bounds": Method(bounds, takes_lists=True, takes_labels=False, options=DRAWS),
+    "rate_distortion": Method(distortion, takes_lists=True, takes_labels=False, options=DRAWS),
+    "first_non_finite": Method(non_finite, takes_lists=True),
 }
 NAMES = "x|y|images|labels|validation_data|sample_weight|batch_size|num_samples|seed"
 
 
-def option(rng: Random, name: str, count: int) -> Given:
-    """Returns what an option may have, or may not."""
+def option(rng: Random, name: str, count: int) -> Value:
+    """Returns a valid or invalid value of an option."""
     if name == "sample_weight":
         weights = np.linspace(0.5, 1, count)
         kinds = {
@@ -215,13 +213,13 @@ def option(rng: Random, name: str, count: int) -> Given:
             "words": weights.astype(str),
         }
         kind = rng.choice(["good", "good", *kinds])
-        return Given(kinds[kind], kind == "good")
+        return Value(kinds[kind], kind == "good")
     good = [1, 2, np.int64(3)]
     bad = [0, -1, 1.5, "2", True, [1], float("nan")]
     if name == "seed":
         good, bad = [None, 0, -5, 2**40, (1, 2)], ["x", 1.5, [1, 2, 3], (0.5, 1), object()]
     is_good = rng.random() < 0.7
-    return Given(rng.choice(good if is_good else bad), is_good)
+    return Value(rng.choice(good if is_good else bad), is_good)
 
 
 class Input(NamedTuple):
@@ -229,89 +227,89 @@ class Input(NamedTuple):
     labels: Any
     options: dict[str, Any]
     count: int
-    is_good: bool | None  # None where either will do
+    is_good: bool | None  # None if it may be taken or refused
 
 
-def drawn(method: str, is_conditional: bool, number: int) -> Input:
+def random_input(method: str, is_conditional: bool, number: int) -> Input:
     """Returns one input of a method."""
-    rng, how = numbered(f"{method} {is_conditional}", number), ASKED[method]
+    rng, takes = numbered(f"{method} {is_conditional}", number), METHODS[method]
     count = rng.choice([0, 1, 2, 2, 3, 5])
     array, is_good = pixels(rng, count)
-    given, labels, has_good_labels = array, None, True
+    inputs, labels, has_good_labels = array, None, True
     if is_conditional:
         labels, has_good_labels = classes(rng, count)
     is_tensor = array.dtype.kind not in "UOM" and array.dtype.byteorder != ">"
-    if how.takes_data and is_tensor and array.ndim and rng.random() < 0.2:
+    if takes.takes_data and is_tensor and array.ndim and rng.random() < 0.2:
         arrays = [array] if labels is None else [array, labels]
         if labels is None or (len(labels) == len(array) and labels.dtype.kind != "U"):
             data, in_batches = batched(rng, *arrays)
             return Input(data, None, {}, count, is_good and has_good_labels and in_batches)
-    given, is_held = held(rng, array)
-    good: bool | None = is_good and is_held and has_good_labels
-    if not is_held and isinstance(given, list) and how.takes_lists:
+    inputs, is_allowed = in_a_form(rng, array)
+    good: bool | None = is_good and is_allowed and has_good_labels
+    if not is_allowed and isinstance(inputs, list) and takes.takes_lists:
         good = None
     if method == "first_non_finite" and array.dtype.kind in "fV":
-        good = good or None  # it is what finds bad values
-    if method == "validation_data" and given is None:
-        good = None  # which is to have none
+        good = good or None  # it takes bad values, to find them
+    if method == "validation_data" and inputs is None:
+        good = None  # which means no validation
     options = {}
-    for name in how.options:
+    for name in takes.options:
         if rng.random() < 0.15:
             options[name], is_right = option(rng, name, count)
             good = good and is_right if is_right is False or good is not None else None
-    return Input(given, labels, options, count, good)
+    return Input(inputs, labels, options, count, good)
 
 
 @pytest.fixture(scope="module")
 def vaes():
-    found = {}
+    vaes = {}
     for is_conditional in (False, True):
         more = {"num_classes": CLASSES} if is_conditional else {}
         vae = tfpvae.build_vae("deep", image_shape=SHAPE, posterior="independent_normal", **more)
         vae.compile(run_eagerly=True)
         vae.fit(np.full([2, *SHAPE], 0.5), np.zeros(2, int) if more else None, verbose=0)
-        found[is_conditional] = vae
-    return found
+        vaes[is_conditional] = vae
+    return vaes
 
 
 def state(vae) -> list[np.ndarray]:
     return [*vae.get_weights(), *(variable.numpy() for variable in vae.optimizer.variables)]
 
 
-def answered(vae, method: str, given: Input) -> str:
-    """Returns what became of an input; raises AssertionError if it is what must not be."""
+def outcome_of(vae, method: str, inputs: Input) -> str:
+    """Calls a method; returns the outcome, or raises AssertionError if it is not allowed."""
     before = state(vae)
-    signal.alarm(60)  # whoever hangs is ended
+    signal.alarm(60)  # ends a call that hangs
     try:
-        found = ASKED[method].call(vae, given.images, given.labels, **given.options)
+        arrays = METHODS[method].call(vae, inputs.images, inputs.labels, **inputs.options)
     except (ValueError, TypeError) as error:
         assert re.match(rf"({NAMES}): ", str(error)), f"{type(error).__name__}: {error}"
-        assert given.is_good is not True, f"refused, though right: {error}"
-        assert all(map(np.array_equal, state(vae), before)), "changed by what it refused"
+        assert inputs.is_good is not True, f"refused although valid: {error}"
+        assert all(map(np.array_equal, state(vae), before)), "a refused call changed the model"
         return "refused"
     finally:
         signal.alarm(0)
-    assert given.is_good is not False, "accepted, though wrong"
-    for array in found:
+    assert inputs.is_good is not False, "accepted although invalid"
+    for array in arrays:
         array = np.asarray(array, np.float64)
         assert np.isfinite(array).all(), "not finite"
         if method in ("predict", "reconstruct"):
-            assert array.shape == (given.count, *SHAPE), array.shape
+            assert array.shape == (inputs.count, *SHAPE), array.shape
         elif method not in ("fit", "evaluate", "validation_data"):
-            assert array.shape == (given.count,), array.shape
-    return "answered"
+            assert array.shape == (inputs.count,), array.shape
+    return "returned"
 
 
-@pytest.mark.parametrize("method", ASKED)
-def test_good_images_are_answered_and_others_named(vaes, method):
+@pytest.mark.parametrize("method", METHODS)
+def test_valid_images_give_finite_results_and_invalid_ones_are_named(vaes, method):
     counts, failures = Counter(), []
-    for is_conditional in (False, True) if ASKED[method].takes_labels else (False,):
+    for is_conditional in (False, True) if METHODS[method].takes_labels else (False,):
         for number in range(5 * TIMES):
-            given = drawn(method, is_conditional, number)
+            inputs = random_input(method, is_conditional, number)
             try:
-                counts[answered(vaes[is_conditional], method, given)] += 1
+                counts[outcome_of(vaes[is_conditional], method, inputs)] += 1
             except Exception as error:
-                failures.append(f"{number}: {given}, {type(error).__name__}: {error}")
+                failures.append(f"{number}: {inputs}, {type(error).__name__}: {error}")
     print(method, dict(counts))
     assert not failures, "\n\n".join(failures)
-    assert counts["answered"] and counts["refused"]
+    assert counts["returned"] and counts["refused"]

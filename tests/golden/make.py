@@ -1,7 +1,7 @@
-"""Writes the golden models of this release: `python -m tests.golden.make`, once a release.
+"""Writes the golden models of this release: `python -m tests.golden.make`, once per release.
 
-The folder of a version has each model as a `.keras` file and as a SavedModel, zipped, and its
-results as .npz. `tests/saving/test_golden.py` compares every later version with them.
+The folder of a version has each model as a `.keras` file and as a zipped SavedModel, and its
+outputs as .npz. `tests/saving/test_golden.py` compares every later version with them.
 """
 
 import shutil
@@ -36,7 +36,7 @@ def latents() -> np.ndarray:
 
 
 def build(posterior="independent_normal", likelihood="bernoulli", prior=None, kl_weight=None):
-    """Returns a dense VAE of 2 hidden units, trained for a step."""
+    """Returns a dense VAE of 2 hidden units, trained for one step."""
     layers = tf_keras.layers
     if prior is not None:
         prior = tfpvae.build_prior(prior[0], latent_dim=LATENT_DIM, **prior[1])
@@ -58,10 +58,10 @@ def build(posterior="independent_normal", likelihood="bernoulli", prior=None, kl
     return vae
 
 
-def answers(vae) -> dict[str, np.ndarray]:
-    """Returns what a model is made of and says, nothing of it drawn."""
+def outputs(vae) -> dict[str, np.ndarray]:
+    """Returns the deterministic outputs of a model, its weights and its optimizer's state."""
     posterior, likelihood = vae.encoder(images()), vae.decoder(latents())
-    found = {
+    result = {
         "posterior mean": posterior.mean(),
         "posterior stddev": posterior.stddev(),
         "log q(z|x)": posterior.log_prob(latents()),
@@ -71,9 +71,9 @@ def answers(vae) -> dict[str, np.ndarray]:
         "reconstruction": vae.reconstruct(images()),
         "kl weight": vae.kl_weight,
     }
-    found |= {f"weight {i}": weight for i, weight in enumerate(vae.get_weights())}
-    found |= {f"optimizer {i}": v.numpy() for i, v in enumerate(vae.optimizer.variables)}
-    return {name: np.asarray(value) for name, value in found.items()}
+    result |= {f"weight {i}": weight for i, weight in enumerate(vae.get_weights())}
+    result |= {f"optimizer {i}": v.numpy() for i, v in enumerate(vae.optimizer.variables)}
+    return {name: np.asarray(value) for name, value in result.items()}
 
 
 def main() -> None:
@@ -83,10 +83,10 @@ def main() -> None:
         tf_keras.utils.set_random_seed(0)
         vae = build(**options)
         vae.save(folder / f"{name}.keras")
-        with tempfile.TemporaryDirectory() as place:
-            vae.save(Path(place, "model"))
-            shutil.make_archive(str(folder / name), "zip", Path(place, "model"))
-        np.savez_compressed(folder / f"{name}.npz", tensorflow=tf.__version__, **answers(vae))
+        with tempfile.TemporaryDirectory() as temporary:
+            vae.save(Path(temporary, "model"))
+            shutil.make_archive(str(folder / name), "zip", Path(temporary, "model"))
+        np.savez_compressed(folder / f"{name}.npz", tensorflow=tf.__version__, **outputs(vae))
 
 
 if __name__ == "__main__":

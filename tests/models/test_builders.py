@@ -1,8 +1,10 @@
+"""Builders: the layers of each architecture, custom parts, priors, precision, bad arguments."""
+
 import contextlib
 import inspect
 import re
 
-import keras  # Keras 3, which comes along with tensorflow; here only to be refused
+import keras  # Keras 3, which TensorFlow installs; here only to be refused
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,7 +28,7 @@ def shapes(network: tf_keras.Model) -> list[tuple]:
     return [layer.output_shape[1:] for layer in network.layers if layer.count_params()]
 
 
-def test_flowers_has_the_counts_of_the_source_layer_for_layer():
+def test_flowers_has_the_parameter_counts_of_its_source():
     vae = tfpvae.build_vae("flowers")
     assert counts(vae.encoder) == [2_432, 25_632, 51_264, 102_464, 401_536, 532_545]
     assert counts(vae.decoder) == [90_112, 802_816, 204_800, 102_400, 51_200, 25_600, 1_536]
@@ -36,7 +38,7 @@ def test_flowers_has_the_counts_of_the_source_layer_for_layer():
     assert shapes(vae.decoder)[-1] == (80, 80, 3)
 
 
-def test_dense_has_the_counts_of_the_source_layer_for_layer():
+def test_dense_has_the_parameter_counts_of_its_source():
     vae = tfpvae.build_vae("dense")
     assert counts(vae.encoder) == [200_960, 1_028]
     assert counts(vae.decoder) == [768, 201_488]
@@ -44,7 +46,7 @@ def test_dense_has_the_counts_of_the_source_layer_for_layer():
 
 
 @pytest.mark.parametrize(("posterior", "head"), [("independent_normal", 4), ("deterministic", 2)])
-def test_conv_has_the_layers_of_the_source(posterior, head):
+def test_conv_has_the_layers_of_its_source(posterior, head):
     vae = tfpvae.build_vae("conv", posterior=posterior)
     # k * k * in * out + out, with 128 features before the head
     assert counts(vae.encoder) == [160, 1_160, 584, 129 * head]
@@ -53,7 +55,7 @@ def test_conv_has_the_layers_of_the_source(posterior, head):
     assert vae.encoder.output_shape == (None, 2)
 
 
-def test_deep_has_the_counts_of_the_source_layer_for_layer():
+def test_deep_has_the_parameter_counts_of_its_source():
     vae = tfpvae.build_vae("deep")
     assert counts(vae.encoder) == [78_500, 2_020, 42]
     assert counts(vae.decoder) == [60, 2_100, 79_184]
@@ -62,7 +64,7 @@ def test_deep_has_the_counts_of_the_source_layer_for_layer():
 
 
 @pytest.mark.parametrize("latent_dim", [10, 2])
-def test_cnn_has_the_layers_of_the_source(latent_dim):
+def test_cnn_has_the_layers_of_its_source(latent_dim):
     vae = tfpvae.build_vae("cnn", latent_dim=latent_dim)
     # k * k * in * out + out, with 1,600 features before the head
     assert counts(vae.encoder) == [320, 18_496, 1_601 * 2 * latent_dim]
@@ -72,11 +74,11 @@ def test_cnn_has_the_layers_of_the_source(latent_dim):
 
 
 @pytest.mark.parametrize("latent_dim", [128, 2])
-def test_kmnist_has_the_layers_of_the_source(latent_dim):
+def test_kmnist_has_the_layers_of_its_source(latent_dim):
     vae = tfpvae.build_vae("kmnist", latent_dim=latent_dim)
-    # A convolution with its bias, then four numbers a filter of batch normalisation.
+    # A convolution with its bias, then four numbers per filter of batch normalization.
     encoder = [280, 112, 14_168, 224, 56_560, 448, 226_016, 896, 897 * 2 * latent_dim]
-    # Transposed convolutions without a bias; the last is not normalised.
+    # Transposed convolutions without a bias; the last is not normalized.
     decoder = [(latent_dim + 1) * 224, 401_408, 448, 100_352, 224, 25_088, 112, 448]
     assert counts(vae.encoder) == encoder
     assert counts(vae.decoder) == decoder
@@ -102,24 +104,24 @@ def test_build_vae_takes_the_arguments_of_both_builders():
     for builder in (tfpvae.build_encoder, tfpvae.build_decoder):
         for argument in inspect.signature(builder).parameters:
             if argument not in ("name", "backbone", "image_shape", "latent_dim"):
-                assert argument in builders._ENCODER_OVERRIDES | builders._DECODER_OVERRIDES
+                assert argument in inspect.signature(tfpvae.build_vae).parameters
     vae = tfpvae.build_vae("dense", latent_dim=5, kl_weight=0.5, likelihood="continuous_bernoulli")
     assert vae.encoder.output_shape == (None, 5)
     assert vae.kl_weight == 0.5
     assert isinstance(vae.decoder.layers[-1], tfpvae.layers.IndependentContinuousBernoulli)
 
 
-def own_encoder():
+def custom_encoder():
     return tf_keras.Sequential([tfkl.Conv2D(4, 3, strides=2, activation="relu")])
 
 
-def own_decoder():
+def custom_decoder():
     return tf_keras.Sequential([tfkl.Dense(8 * 8 * 1), tfkl.Reshape((8, 8, 1))])
 
 
 @pytest.mark.parametrize("kind", ["model", "callable", "built model"])
-def test_a_backbone_of_ones_own(kind):
-    encoder, decoder = own_encoder(), own_decoder()
+def test_a_custom_backbone(kind):
+    encoder, decoder = custom_encoder(), custom_decoder()
     if kind == "built model":
         encoder.build((None, 8, 8, 1))
         decoder.build((None, 3))
@@ -139,7 +141,7 @@ def test_a_backbone_of_ones_own(kind):
 
 
 def locations(likelihood: tfd.Distribution) -> np.ndarray:
-    """What the means of a likelihood go by, between 0 and 1: [B, H, W, C] or [B, H, W, K, C]."""
+    """Returns the locations of a likelihood in [0, 1]: [B, H, W, C] or [B, H, W, K, C]."""
     inner = likelihood.distribution
     if isinstance(inner, tfd.MixtureSameFamily):
         inner = inner.components_distribution.distribution
@@ -164,20 +166,20 @@ def test_the_last_bias_starts_at_the_logit_of_the_mean(architecture, likelihood)
         likelihood=likelihood,
         pixel_mean=mean,
     )
-    # Every other weight at 0: what is left is the bias.
+    # With all other weights at 0 only the last bias remains.
     weighted = [layer for layer in decoder.layers if layer.weights and layer.name != "likelihood"]
     for layer in weighted[:-1]:
         layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
-    found = locations(decoder(np.zeros([1, latent_dim], "float32")))[0]
-    wanted = mean[:, :, np.newaxis] if found.ndim == 4 else mean
-    np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), rtol=1e-5)
+    result = locations(decoder(np.zeros([1, latent_dim], "float32")))[0]
+    expected = mean[:, :, np.newaxis] if result.ndim == 4 else mean
+    np.testing.assert_allclose(result, np.broadcast_to(expected, result.shape), rtol=1e-5)
     bias = weighted[-1].get_weights()[1]
     parameters = decoder.get_layer("likelihood").params_size(image_shape)
-    assert np.count_nonzero(bias) / bias.size == found.size / parameters
+    assert np.count_nonzero(bias) / bias.size == result.size / parameters
 
 
 @pytest.mark.parametrize(("size", "shape"), [(8 * 8 * 15, None), (8 * 8 * 15, (8, 8, 15))])
-def test_a_backbone_of_ones_own_gives_all_parameters_of_a_pixel(size, shape):
+def test_a_custom_backbone_outputs_all_parameters_of_a_pixel(size, shape):
     backbone = tf_keras.Sequential([tfkl.Dense(size), *([tfkl.Reshape(shape)] if shape else [])])
     decoder = tfpvae.build_decoder(
         **GOOD | {"backbone": backbone, "likelihood": "mixture_of_logistics", "pixel_mean": 0.3}
@@ -188,7 +190,7 @@ def test_a_backbone_of_ones_own_gives_all_parameters_of_a_pixel(size, shape):
     assert not bias[..., 5:].any()
 
 
-def test_a_likelihood_layer_is_used_as_it_is():
+def test_a_likelihood_layer_is_used_unchanged():
     head = layers.NormalLikelihood((8, 8, 1), "sample", scale=0.25, name="mine")
     decoder = tfpvae.build_decoder(**GOOD, likelihood=head)
     assert decoder.layers[-1] is head
@@ -198,18 +200,18 @@ def test_a_likelihood_layer_is_used_as_it_is():
         image_shape=(8, 8, 3),
         likelihood=layers.LogisticMixtureLikelihood((8, 8, 3), components=2),
     )
-    # Hidden layer of 256 from two latents, then K (2 C + 1) parameters a pixel.
+    # Hidden layer of 256 from two latents, then K (2 C + 1) parameters per pixel.
     assert vae.decoder.count_params() == 3 * 256 + 257 * 64 * 2 * 7
 
 
 @pytest.mark.parametrize("likelihood", decoders.LIKELIHOODS)
-def test_a_named_likelihood_is_its_mean_as_a_tensor(likelihood):
+def test_a_named_likelihood_converts_to_its_mean(likelihood):
     decoder = tfpvae.build_decoder(**GOOD, likelihood=likelihood)
-    found = decoder(np.ones([2, 2], "float32"))
-    np.testing.assert_array_equal(tf.convert_to_tensor(found), found.mean())
+    result = decoder(np.ones([2, 2], "float32"))
+    np.testing.assert_array_equal(tf.convert_to_tensor(result), result.mean())
 
 
-def test_pixel_mean_survives_pixels_that_are_always_black():
+def test_pixel_mean_of_zero_gives_finite_biases():
     vae = tfpvae.build_vae("dense", pixel_mean=np.zeros([28, 28, 1]))
     assert np.isfinite(vae.decoder.get_weights()[-1]).all()
 
@@ -224,7 +226,7 @@ PRIORS_THAT_DO_NOT_FIT = {
             tfd.MultivariateNormalDiag(tf.zeros(2)),
             tfb.Inline(forward_fn=lambda x: x, forward_min_event_ndims=0),
         ),
-        r"Inline\.forward_fn.*serialization\.register",
+        r"Inline\.forward_fn.*saving\.register",
     ),
 }
 
@@ -329,30 +331,32 @@ GOOD = {"image_shape": (8, 8, 1), "latent_dim": 2, "backbone": "dense"}
         ),
     ],
 )
-def test_bad_arguments(builder, change, error, message):
+def test_bad_arguments_are_named(builder, change, error, message):
     with pytest.raises(error, match=message):
         builder(**GOOD | change)
 
 
-def test_build_vae_names_what_it_knows():
+def test_build_vae_names_its_architectures_and_options():
     with pytest.raises(ValueError, match="architecture: .*'cnn', 'conv', 'deep', .*'dens'"):
         tfpvae.build_vae("dens")
-    with pytest.raises(TypeError, match="overrides: .*latent_dim.*got latent_dims"):
+    with pytest.raises(
+        TypeError, match="latent_dims: .*got 'latent_dims'. Did you mean 'latent_dim'"
+    ):
         tfpvae.build_vae("dense", latent_dims=3)
 
 
-def test_build_prior():
+def test_build_prior_makes_a_standard_normal_and_passes_on_a_distribution():
     prior = tfpvae.build_prior(latent_dim=3)
     z = np.array([[0.5, -1.0, 2.0]], "float32")
-    wanted = -0.5 * (z**2).sum() - 1.5 * np.log(2 * np.pi)
-    np.testing.assert_allclose(prior.log_prob(z), [wanted], rtol=1e-6)
-    own = tfd.MultivariateNormalDiag(tf.zeros(3))
-    assert tfpvae.build_prior(own, latent_dim=3) is own
+    expected = -0.5 * (z**2).sum() - 1.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(prior.log_prob(z), [expected], rtol=1e-6)
+    custom = tfd.MultivariateNormalDiag(tf.zeros(3))
+    assert tfpvae.build_prior(custom, latent_dim=3) is custom
     with pytest.raises(TypeError, match="options"):
-        tfpvae.build_prior(own, latent_dim=3, components=2)
+        tfpvae.build_prior(custom, latent_dim=3, components=2)
 
 
-def test_a_demanded_closed_form_that_is_missing_is_said_at_once():
+def test_an_exact_kl_without_a_closed_form_is_refused_when_the_encoder_is_built():
     mixture = tfd.MixtureSameFamily(
         tfd.Categorical(logits=[0.0, 0.0]), tfd.MultivariateNormalDiag(tf.zeros([2, 2]))
     )
@@ -362,7 +366,7 @@ def test_a_demanded_closed_form_that_is_missing_is_said_at_once():
     assert encoder(np.zeros([1, 8, 8, 1], "float32")).event_shape == [2]
 
 
-def test_precision_is_the_backbones_alone_and_leaves_no_trace():
+def test_precision_applies_to_the_backbone_only_and_keeps_the_global_policy():
     vae = tfpvae.build_vae("dense", image_shape=(4, 3, 1), precision="bfloat16")
     dense = next(x for x in vae.encoder.layers if isinstance(x, tf_keras.layers.Dense))
     assert (dense.compute_dtype, dense.variable_dtype) == ("bfloat16", "float32")
@@ -376,21 +380,21 @@ def test_precision_is_the_backbones_alone_and_leaves_no_trace():
 @pytest.mark.parametrize("precision", [None, "float32", "bfloat16"])
 @pytest.mark.parametrize("latent_dim", [2, 0])
 def test_a_policy_that_was_never_set_still_follows_floatx(precision, latent_dim):
-    with contextlib.suppress(ValueError):  # a build that fails leaves no policy behind either
+    with contextlib.suppress(ValueError):  # a build that fails sets no policy either
         tfpvae.build_vae("dense", precision, image_shape=(4, 3, 1), latent_dim=latent_dim)
     tf_keras.backend.set_floatx("float64")
     assert tfkl.Dense(1).dtype == "float64"
 
 
 @pytest.mark.parametrize("precision", [None, "float32", "bfloat16"])
-def test_a_policy_that_was_set_stays(precision):
+def test_build_vae_keeps_the_global_policy_that_is_set(precision):
     tf_keras.mixed_precision.set_global_policy("mixed_float16")
     tfpvae.build_vae("dense", precision, image_shape=(4, 3, 1))
     assert tf_keras.mixed_precision.global_policy().name == "mixed_float16"
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_precision_is_refused_where_floatx_is_float64(precision):
+def test_a_precision_is_refused_when_floatx_is_float64(precision):
     tf_keras.backend.set_floatx("float64")
     with pytest.raises(ValueError, match=rf"precision: wanted None .*'float64', got '{precision}'"):
         tfpvae.build_vae("dense", precision)
@@ -402,7 +406,7 @@ def build_all():
     return tfpvae.build_vae("dense", image_shape=(4, 3, 1))
 
 
-def test_no_vae_of_float16():
+def test_float16_is_refused():
     tf_keras.backend.set_floatx("float16")
     for build in (tfpvae.build_encoder, tfpvae.build_decoder):
         with pytest.raises(ValueError, match="floatx: wanted 'float32' or 'float64'.*'float16'"):
@@ -421,7 +425,9 @@ def test_no_vae_of_float16():
         ("float32", "bfloat16"),
     ],
 )
-def test_a_policy_beside_floatx_is_refused_and_either_line_helps(floatx, policy):
+def test_a_policy_that_contradicts_floatx_is_refused_and_either_suggested_line_helps(
+    floatx, policy
+):
     tf_keras.backend.set_floatx(floatx)
     tf_keras.mixed_precision.set_global_policy(policy)
     message = f"policy: wanted layers .*'{floatx}', got the global policy '{policy}'"
@@ -451,7 +457,7 @@ def sequential(*layers):
     return tf_keras.Sequential(layers)
 
 
-OF_IMAGES = {
+IMAGE_BACKBONES = {
     "a layer": lambda: conv(padding="same"),
     "a model": lambda: sequential(conv(padding="same"), tfkl.Flatten()),
     "one with an input": lambda: sequential(tf_keras.Input((8, 8, 1)), conv(padding="same")),
@@ -462,18 +468,21 @@ OF_IMAGES = {
 }
 
 
-@pytest.mark.parametrize("kind", OF_IMAGES)
-def test_an_encoder_that_reads_rows_as_channels_is_refused(kind):
+@pytest.mark.parametrize("kind", IMAGE_BACKBONES)
+def test_an_encoder_of_channels_first_layers_is_refused(kind):
     tf_keras.backend.set_image_data_format("channels_first")
-    backbone = OF_IMAGES[kind]()
+    backbone = IMAGE_BACKBONES[kind]()
     with pytest.raises(ValueError, match=CHANNELS_FIRST.format("conv")):
         tfpvae.build_encoder(**GOOD | {"backbone": backbone})
-    tf_keras.backend.set_image_data_format("channels_last")  # as it says
-    assert tfpvae.build_encoder(**GOOD | {"backbone": OF_IMAGES[kind]()}).output_shape == (None, 2)
+    tf_keras.backend.set_image_data_format("channels_last")  # as the message says
+    assert tfpvae.build_encoder(**GOOD | {"backbone": IMAGE_BACKBONES[kind]()}).output_shape == (
+        None,
+        2,
+    )
 
 
-@pytest.mark.parametrize("kernel", [3, 9])  # of the wrong shape; and failing, as no row is left
-def test_a_decoder_that_gives_channels_first_is_refused(kernel):
+@pytest.mark.parametrize("kernel", [3, 9])  # gives a wrong shape; fails, as no row is left
+def test_a_decoder_of_channels_first_layers_is_refused(kernel):
     tf_keras.backend.set_image_data_format("channels_first")
     last = tfkl.Conv2DTranspose(1, 3, 2, "same", name="last")
     inner = tfkl.Conv2D(8, kernel, name="inner")
@@ -482,25 +491,25 @@ def test_a_decoder_that_gives_channels_first_is_refused(kernel):
         tfpvae.build_decoder(**GOOD | {"backbone": backbone})
 
 
-def test_a_function_that_fails_where_keras_has_channels_first_hears_of_it():
+def test_the_error_of_a_function_mentions_channels_first():
     tf_keras.backend.set_image_data_format("channels_first")
     message = r"backbone: wanted a network that takes .*set_image_data_format\('channels_last'\)"
     with pytest.raises(ValueError, match=message):
         tfpvae.build_encoder(**GOOD | {"backbone": lambda images: conv()(images)})
 
 
-def test_channels_first_of_turned_images_is_as_good():
+def test_channels_first_layers_between_permutations_are_taken():
     first = {"data_format": "channels_first"}
-    turned = sequential(tfkl.Permute((3, 1, 2)), tfkl.Conv2D(4, 3, 2, **first), tfkl.Flatten())
-    encoder = tfpvae.build_encoder(**GOOD | {"backbone": turned})
+    permuted = sequential(tfkl.Permute((3, 1, 2)), tfkl.Conv2D(4, 3, 2, **first), tfkl.Flatten())
+    encoder = tfpvae.build_encoder(**GOOD | {"backbone": permuted})
     assert encoder(np.zeros([1, 8, 8, 1], "float32")).event_shape == [2]
-    turned = [tfkl.Conv2DTranspose(1, 3, 2, "same", **first), tfkl.Permute((2, 3, 1))]
-    backbone = sequential(tfkl.Dense(4 * 4 * 8), tfkl.Reshape((8, 4, 4)), *turned)
+    permuted = [tfkl.Conv2DTranspose(1, 3, 2, "same", **first), tfkl.Permute((2, 3, 1))]
+    backbone = sequential(tfkl.Dense(4 * 4 * 8), tfkl.Reshape((8, 4, 4)), *permuted)
     decoder = tfpvae.build_decoder(**GOOD | {"backbone": backbone})
     assert decoder(np.zeros([1, 2], "float32")).event_shape == (8, 8, 1)
 
 
-def test_flatten_is_as_good_in_any_format():
+def test_flatten_is_taken_in_any_image_format():
     tf_keras.backend.set_image_data_format("channels_first")
     backbone = sequential(tfkl.Flatten(), tfkl.Dense(3))
     assert tfpvae.build_encoder(**GOOD | {"backbone": backbone}).output_shape == (None, 2)

@@ -1,4 +1,4 @@
-"""Conditional VAEs: labels into both networks, against NumPy, a closed form, and one by one."""
+"""Conditional VAEs against NumPy, a closed form, and images one at a time."""
 
 import numpy as np
 import pytest
@@ -27,25 +27,25 @@ def small_vae(**overrides) -> tfpvae.VAE:
 
 
 @pytest.mark.parametrize("label_embedding", [None, 3])
-def test_both_networks_are_those_of_numpy(label_embedding):
+def test_both_networks_agree_with_numpy(label_embedding):
     vae = small_vae(label_embedding=label_embedding)
     codes = np.eye(4)[LABELS]
     hidden, hidden_bias, *embedding, head, head_bias = vae.encoder.get_weights()
     features = np.maximum(IMAGES.reshape(12, -1) @ hidden + hidden_bias, 0)
-    wanted = np.c_[features, np.linalg.multi_dot([codes, *embedding, np.eye(len(head) - 256)])]
+    expected = np.c_[features, np.linalg.multi_dot([codes, *embedding, np.eye(len(head) - 256)])]
     posterior = vae.encoder([IMAGES, LABELS])
-    found = np.c_[posterior.mean(), posterior.distribution.scale]
-    raw = wanted @ head + head_bias
+    result = np.c_[posterior.mean(), posterior.distribution.scale]
+    raw = expected @ head + head_bias
     raw[:, 2:] = reference.softplus(raw[:, 2:]) + 1e-5
-    np.testing.assert_allclose(found, raw, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(result, raw, rtol=1e-4, atol=1e-5)
 
     z = RNG.normal(size=(12, 2)).astype("float32")
     *embedding, hidden, hidden_bias, last, last_bias = vae.decoder.get_weights()
     codes = np.linalg.multi_dot([codes, *embedding, np.eye(len(hidden) - 2)])
     logits = np.maximum(np.c_[z, codes] @ hidden + hidden_bias, 0) @ last + last_bias
-    wanted = reference.bernoulli_log_prob(IMAGES, logits.reshape(IMAGES.shape))
-    found = vae.decoder([z, LABELS]).log_prob(IMAGES)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    expected = reference.bernoulli_log_prob(IMAGES, logits.reshape(IMAGES.shape))
+    result = vae.decoder([z, LABELS]).log_prob(IMAGES)
+    np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
@@ -56,7 +56,7 @@ def test_every_architecture_can_be_conditional(architecture):
     assert vae.num_classes == 3
 
 
-def test_a_vae_without_classes_has_the_networks_that_it_had():
+def test_a_vae_without_classes_has_no_layers_for_labels():
     vae = small_vae(num_classes=None)
     assert vae.num_classes is None
     assert vae.encoder.input_shape == (None, *SHAPE)
@@ -65,17 +65,17 @@ def test_a_vae_without_classes_has_the_networks_that_it_had():
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
-def test_one_hot(dtype):
+def test_one_hot_encodes_labels_and_refuses_others(dtype):
     layer = layers.OneHot.from_config(layers.OneHot(3).get_config())
-    found = layer(tf.constant([2, 0], dtype))
-    np.testing.assert_array_equal(found, [[0, 0, 1], [1, 0, 0]])
-    for wrong in ([3], [-1]) if dtype != "uint8" else ([3],):
+    result = layer(tf.constant([2, 0], dtype))
+    np.testing.assert_array_equal(result, [[0, 0, 1], [1, 0, 0]])
+    for labels in ([3], [-1]) if dtype != "uint8" else ([3],):
         for call in (layer, tf.function(layer)):
             with pytest.raises(tf.errors.InvalidArgumentError, match="labels: wanted whole numb"):
-                call(tf.constant(wrong, dtype))
+                call(tf.constant(labels, dtype))
 
 
-# A closed form: probabilistic PCA about a mean of each class
+# A closed form: probabilistic PCA with a mean per class
 
 
 def linear_gaussian(data, offsets) -> tuple[tfpvae.VAE, np.ndarray, np.ndarray]:
@@ -107,8 +107,8 @@ def linear_gaussian(data, offsets) -> tuple[tfpvae.VAE, np.ndarray, np.ndarray]:
     return tfpvae.VAE(encoder, decoder), mean, weights @ weights.T + variance * np.eye(pixels)
 
 
-@pytest.mark.parametrize("num_samples", [5, 50])  # four images a pass, and one
-def test_with_the_exact_posterior_every_bound_is_the_log_likelihood_of_the_class(
+@pytest.mark.parametrize("num_samples", [5, 50])  # four images per pass, and one
+def test_with_the_exact_posterior_every_bound_equals_the_log_likelihood_given_the_class(
     tolerance, num_samples, monkeypatch
 ):
     monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 8 * 20)  # 20 rows at a time
@@ -119,14 +119,14 @@ def test_with_the_exact_posterior_every_bound_is_the_log_likelihood_of_the_class
     vae, mean, covariance = linear_gaussian(data, offsets)
     images = np.clip(data[:9], 0, 1).reshape(9, 8, 1, 1).astype(tf_keras.backend.floatx())
     for labels in (np.arange(9) % 3, 2):
-        centred = images.reshape(9, 8) - offsets[labels]
-        wanted = reference.gaussian_log_density(centred, mean, covariance)
+        centered = images.reshape(9, 8) - offsets[labels]
+        expected = reference.gaussian_log_density(centered, mean, covariance)
         draws = {"num_samples": num_samples, "seed": 1, "labels": labels}
-        np.testing.assert_allclose(vae.log_likelihood(images, **draws), wanted, rtol=tolerance)
-        np.testing.assert_allclose(vae.elbo(images, **draws), wanted, rtol=tolerance)
+        np.testing.assert_allclose(vae.log_likelihood(images, **draws), expected, rtol=tolerance)
+        np.testing.assert_allclose(vae.elbo(images, **draws), expected, rtol=tolerance)
 
 
-# What fit takes
+# Data that fit takes
 
 
 def _batches(*parts):
@@ -155,28 +155,28 @@ FORMS = {
 def test_fit_and_evaluate_take_labels_in_every_form(form):
     vae = small_vae(posterior="deterministic")
     vae.compile(run_eagerly=form != "arrays")
-    given = FORMS[form]()
-    validation = tuple(given if len(given) == 2 else given[0]) if form == "a list" else given[0]
-    validation = given if len(given) == 2 else validation
-    history = vae.fit(*given, validation_data=validation, verbose=0).history
-    wanted = -np.mean(vae([IMAGES, LABELS]).log_prob(IMAGES))
-    found = vae.evaluate(*given, verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["nll"], wanted, rtol=1e-5)
-    np.testing.assert_allclose(history["val_nll"][-1], wanted, rtol=1e-5)
+    inputs = FORMS[form]()
+    validation = tuple(inputs if len(inputs) == 2 else inputs[0]) if form == "a list" else inputs[0]
+    validation = inputs if len(inputs) == 2 else validation
+    history = vae.fit(*inputs, validation_data=validation, verbose=0).history
+    expected = -np.mean(vae([IMAGES, LABELS]).log_prob(IMAGES))
+    result = vae.evaluate(*inputs, verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["nll"], expected, rtol=1e-5)
+    np.testing.assert_allclose(history["val_nll"][-1], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["arrays", "a list"])
-def test_sample_weights_weigh_images_and_their_labels(form):
+def test_sample_weights_apply_to_images_with_labels(form):
     vae = small_vae(posterior="deterministic")
     vae.compile(run_eagerly=True)
     weights = np.where(LABELS == 1, 2.0, 0.0)
     options = {"sample_weight": weights, "verbose": 0, "return_dict": True}
-    found = vae.evaluate(*FORMS[form](), **options)
+    result = vae.evaluate(*FORMS[form](), **options)
     nll = -vae([IMAGES, LABELS]).log_prob(IMAGES)
-    np.testing.assert_allclose(found["nll"], np.mean(weights * nll), rtol=1e-5)
+    np.testing.assert_allclose(result["nll"], np.mean(weights * nll), rtol=1e-5)
 
 
-def test_validation_split_and_a_schedule_of_draws():
+def test_a_validation_split_with_several_draws():
     vae = small_vae(objective="dreg", num_samples=3, dequantize=True, likelihood="normal")
     vae.compile()
     history = vae.fit(IMAGES, LABELS, validation_split=0.25, epochs=2, verbose=0).history
@@ -184,34 +184,34 @@ def test_validation_split_and_a_schedule_of_draws():
 
 
 def test_samples_of_a_class_look_like_the_class():
-    """Class 0 is dark and class 1 bright, which z then need not say."""
+    """Class 0 is dark and class 1 bright, so that z need not encode it."""
     labels = np.arange(64) % 2
     images = np.where(labels == 1, 0.9, 0.1).reshape(-1, 1, 1, 1) * np.ones([64, *SHAPE])
     vae = small_vae(num_classes=2)
     vae.compile(tf_keras.optimizers.Adam(0.01))
     vae.fit(images.astype("float32"), labels, epochs=60, verbose=0)
-    for label, grey in ((0, 0.1), (1, 0.9)):
-        np.testing.assert_allclose(vae.sample(20, seed=0, labels=label), grey, atol=0.05)
+    for label, gray in ((0, 0.1), (1, 0.9)):
+        np.testing.assert_allclose(vae.sample(20, seed=0, labels=label), gray, atol=0.05)
     assert np.mean(vae.kl_divergence(vae.encoder([images, labels]))) < 0.1
-    right, wrong = (vae.elbo(images, seed=0, labels=given) for given in (labels, 1 - labels))
+    right, wrong = (vae.elbo(images, seed=0, labels=y) for y in (labels, 1 - labels))
     assert np.min(right - wrong) > 10
 
 
-# What it answers
+# Reconstructions, samples and scores
 
 
-def test_every_image_has_its_own_label_also_in_passes(monkeypatch):
+def test_every_image_has_its_own_label_also_when_computed_in_several_passes(monkeypatch):
     vae = small_vae(posterior="deterministic")
     one_by_one = [vae.reconstruct(IMAGES[i : i + 1], labels=LABELS[i]) for i in range(12)]
     one_by_one = np.concatenate(one_by_one)
-    for found in (
+    for result in (
         vae.reconstruct(IMAGES, labels=LABELS),
         vae.reconstruct(IMAGES, 5, labels=[*map(int, LABELS)]),
         vae.reconstruct(_batches(IMAGES, LABELS)),
         vae.predict([IMAGES, LABELS], verbose=0),
         vae([IMAGES, LABELS]).mean(),
     ):
-        np.testing.assert_allclose(found, one_by_one, rtol=1e-5)
+        np.testing.assert_allclose(result, one_by_one, rtol=1e-5)
     vae = small_vae()
     at_once = {label: vae.sample(12, seed=3, labels=label) for label in range(4)}
     monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 7 * 30)  # 7 rows at a time
@@ -220,11 +220,11 @@ def test_every_image_has_its_own_label_also_in_passes(monkeypatch):
         np.testing.assert_allclose(mixed[i], at_once[label][i], rtol=1e-5)
 
 
-def test_bits_are_those_of_the_class():
+def test_bits_per_dim_use_the_labels():
     vae = small_vae(likelihood="discretized_logistic")
     scores = vae.log_likelihood(IMAGES, 5, seed=0, labels=LABELS)
-    found = vae.bits_per_dim(IMAGES, 5, seed=0, labels=LABELS)
-    np.testing.assert_allclose(found, -scores / (30 * np.log(2)), rtol=1e-6)
+    result = vae.bits_per_dim(IMAGES, 5, seed=0, labels=LABELS)
+    np.testing.assert_allclose(result, -scores / (30 * np.log(2)), rtol=1e-6)
 
 
 def test_a_mosaic_shows_the_classes_in_turn(tmp_path):
@@ -232,16 +232,16 @@ def test_a_mosaic_shows_the_classes_in_turn(tmp_path):
     vae.compile(run_eagerly=True)
     mosaic = tfpvae.callbacks.SampleMosaic(tmp_path, num_images=6)
     vae.fit(IMAGES, LABELS, verbose=0, callbacks=[mosaic])
-    wanted = vae.sample(6, seed=0, labels=[0, 1, 2, 3, 0, 1]).numpy()
-    np.testing.assert_array_equal(mosaic.samples[1], np.round(255 * wanted).astype(np.uint8))
+    expected = vae.sample(6, seed=0, labels=[0, 1, 2, 3, 0, 1]).numpy()
+    np.testing.assert_array_equal(mosaic.samples[1], np.round(255 * expected).astype(np.uint8))
 
 
-def test_start_values_are_of_features_and_pixels_alone():
+def test_start_values_ignore_the_labels():
     network = tfpvae.build_encoder(
         image_shape=SHAPE, latent_dim=3, backbone="dense", num_classes=4, start_images=IMAGES
     )
     means = np.stack([network([IMAGES, np.full(12, label)]).mean() for label in range(4)])
-    np.testing.assert_array_equal(means[0], means[1])  # the labels begin without a say
+    np.testing.assert_array_equal(means[0], means[1])  # labels start with weights of 0
     np.testing.assert_allclose(np.cov(means[0].T, bias=True), np.eye(3), atol=1e-3)
     decoder = small_vae(pixel_mean=0.3, label_embedding=2).decoder
     np.testing.assert_allclose(decoder.get_weights()[-1], np.log(0.3 / 0.7), rtol=1e-6)
@@ -288,24 +288,24 @@ def test_bad_labels_are_refused_before_any_training(kind):
 
 
 @pytest.mark.parametrize("labels", [4, -1, 1.5])
-def test_one_label_for_all_is_checked_too(labels):
+def test_a_single_label_for_all_images_is_checked(labels):
     with pytest.raises((ValueError, TypeError), match="labels: wanted whole numbers"):
         small_vae().sample(3, labels=labels)
 
 
-def test_batches_that_bring_their_labels_take_no_others():
+def test_labels_are_refused_beside_batches_that_have_labels():
     with pytest.raises(ValueError, match="labels: wanted none beside batches"):
         small_vae().reconstruct(_batches(IMAGES, LABELS), labels=1)
 
 
-def test_a_generator_of_images_alone_is_refused_when_it_is_used():
+def test_a_generator_of_images_without_labels_is_refused():
     vae = small_vae()
     vae.compile(run_eagerly=True)
     with pytest.raises(ValueError, match="labels: wanted one for each image"):
         vae.fit(iter([IMAGES]), verbose=0)
 
 
-def test_a_vae_that_is_not_conditional_wants_no_labels():
+def test_a_vae_that_is_not_conditional_refuses_labels():
     vae = small_vae(num_classes=None)
     vae.compile()
     for call in (
@@ -358,6 +358,6 @@ def test_networks_that_do_not_fit_are_refused():
         ({"prior": "vampprior"}, ValueError, "prior: .*same for all classes, got a VampPrior"),
     ],
 )
-def test_bad_options(options, error, message):
+def test_bad_options_for_labels_are_named(options, error, message):
     with pytest.raises(error, match=message):
         small_vae(**options)

@@ -1,4 +1,4 @@
-"""fit and evaluate by default, against the same steps run eagerly, one after the other."""
+"""By default fit and evaluate compute what single eager steps compute."""
 
 import numpy as np
 import pytest
@@ -24,9 +24,9 @@ def built(options=None, optimizer=None, **compiled):
     return vae
 
 
-def agree(one, other, found, wanted):
-    for name, values in wanted.history.items():  # float32 sums in another order, five steps long
-        np.testing.assert_allclose(found.history[name], values, rtol=1e-4, atol=1e-4)
+def assert_same_training(one, other, result, expected):
+    for name, values in expected.history.items():  # float32 sums in another order, five steps long
+        np.testing.assert_allclose(result.history[name], values, rtol=1e-4, atol=1e-4)
     for weight, same in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(weight, same, rtol=1e-3, atol=1e-4)
 
@@ -48,26 +48,26 @@ def agree(one, other, found, wanted):
     ],
     ids=range(11),
 )
-def test_the_default_computes_what_single_steps_do(options, arguments, monkeypatch):
-    """Batches of 4, 4 and 2: the short one counts its own images and no others.
+def test_the_default_agrees_with_single_eager_steps(options, arguments, monkeypatch):
+    """In batches of 4, 4 and 2, the short one counts only its own images.
 
-    The noise is given, since XLA makes other normals of a seed than TensorFlow does.
+    The noise is fixed, since XLA draws other normals from a seed than TensorFlow does.
     """
     noise = np.random.default_rng(1).normal(size=(3, 1, 2)).astype("float32")
 
     def draws(posterior, num_samples, seed):
         return posterior.mean() + posterior.stddev() * noise[:num_samples]
 
-    monkeypatch.setattr(objectives, "draws", draws)
+    monkeypatch.setattr(objectives, "draw_latents", draws)
     fitted = {"x": IMAGES, "batch_size": 4, "epochs": 2, "shuffle": False, "verbose": 0}
     vaes = [built(options), built(options, **EAGERLY)]
     assert vaes[0].execution.in_loops and not vaes[1].execution.in_loops
     histories = [vae.fit(**fitted, **arguments) for vae in vaes]
-    agree(*vaes, *histories)
+    assert_same_training(*vaes, *histories)
 
 
 @pytest.mark.parametrize("compiled", [{}, {"jit_compile": False}])
-def test_the_same_seed_trains_the_same(compiled):
+def test_a_seed_reproduces_a_training(compiled):
     runs = []
     for _ in range(2):
         vae = built(**compiled)
@@ -78,7 +78,7 @@ def test_the_same_seed_trains_the_same(compiled):
         np.testing.assert_array_equal(one, other)
 
 
-def test_an_evaluation_draws_anew_unless_seeded():
+def test_evaluate_has_new_draws_unless_seeded():
     vae = built(**EAGERLY)
     one, other = (vae.evaluate(IMAGES, verbose=0) for _ in range(2))
     assert one != other
@@ -89,7 +89,7 @@ def test_an_evaluation_draws_anew_unless_seeded():
     assert seeded[0] == seeded[1]
 
 
-def test_each_step_and_each_batch_has_draws_of_its_own():
+def test_each_step_and_each_batch_has_its_own_draws():
     vae = built()
     training = [vae._seed(training=True).numpy().tolist()]
     vae.optimizer.iterations.assign(1)
@@ -102,22 +102,22 @@ def test_each_step_and_each_batch_has_draws_of_its_own():
 
 @pytest.fixture
 def traced(monkeypatch) -> list[bool]:
-    """Whether it was a step of training, for each of which the graph was made."""
-    found = []
+    """Returns a list that gets, for each step that is traced, whether it is one of training."""
+    traces = []
     own = steps.StepsMixin._objective
 
     def counted(self, data, training, present=None):
-        found.append(training)
+        traces.append(training)
         return own(self, data, training, present)
 
     monkeypatch.setattr(steps.StepsMixin, "_objective", counted)
-    return found
+    return traces
 
 
-def test_a_fit_with_validation_is_traced_once_each(traced):
+def test_fit_and_validation_are_each_traced_once(traced):
     vae = built()
     assert vae.execution.in_loops
-    for count in (10, 7):  # with a short batch, and with another
+    for count in (10, 7):  # with one short batch, then another
         images = IMAGES[:count]
         vae.fit(images, batch_size=4, epochs=2, validation_data=images[:5], verbose=0)
         vae.evaluate(images, batch_size=4, verbose=0)
@@ -125,8 +125,8 @@ def test_a_fit_with_validation_is_traced_once_each(traced):
 
 
 @pytest.mark.parametrize("batch_size", [8, 4])
-def test_single_steps_are_traced_once_each(traced, batch_size):
-    """Also, by default, where an epoch is one batch: a loop of Keras' is traced twice."""
+def test_single_steps_are_traced_once(traced, batch_size):
+    """Includes epochs of one batch, where Keras' loop would be traced twice."""
     vae = built(jit_compile=False, steps_per_execution=None if batch_size == 8 else 1)
     for _ in range(2):
         unseen = IMAGES[:batch_size]
@@ -134,8 +134,8 @@ def test_single_steps_are_traced_once_each(traced, batch_size):
     assert traced == [True, False]
 
 
-class Steps(tf_keras.callbacks.Callback):
-    """Counts what it is told of."""
+class RecordSteps(tf_keras.callbacks.Callback):
+    """Records the number of each batch and the count of the optimizer."""
 
     def __init__(self):
         super().__init__()
@@ -146,39 +146,39 @@ class Steps(tf_keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("compiled", [{}, {"jit_compile": False}])
-def test_a_callback_of_batches_is_called_at_each(compiled):
-    vae, steps = built(**compiled), Steps()
+def test_a_callback_is_called_at_each_batch(compiled):
+    vae, steps = built(**compiled), RecordSteps()
     vae.fit(IMAGES, batch_size=4, callbacks=[steps], verbose=0)
     assert steps.seen == [(0, 1), (1, 2), (2, 3)]
     vae.fit(IMAGES, batch_size=4, verbose=0)
     assert int(vae.optimizer.iterations.numpy()) == 6
 
 
-class Own(tf_keras.layers.Layer):
-    """A layer that nothing is known of."""
+class CustomLayer(tf_keras.layers.Layer):
+    """Layer that tfpvae does not know."""
 
     def call(self, inputs):
         return tf.nn.relu(inputs)
 
 
-class OwnSteps(tfpvae.VAE):
-    """A VAE whose steps are its own."""
+class CustomSteps(tfpvae.VAE):
+    """VAE with a training step of its own."""
 
     def train_step(self, data):
         return super().train_step(data)
 
 
-@tfpvae.saving.register("tests.OwnPrior")
-class OwnPrior(tfp.distributions.MultivariateNormalDiag):
-    """A prior that nothing is known of."""
+@tfpvae.saving.register("tests.CustomPrior")
+class CustomPrior(tfp.distributions.MultivariateNormalDiag):
+    """Prior that tfpvae does not know."""
 
 
 @pytest.mark.parametrize(
     ("batch_size", "compiled", "by_batch"),
     [(1, {}, False), (100, {}, True), (1, {"jit_compile": False}, True)],
 )
-def test_a_callback_that_evaluates_changes_nothing_of_the_fit(batch_size, compiled, by_batch):
-    """A call of it may take more or fewer steps than one of the fit."""
+def test_a_callback_that_evaluates_keeps_the_steps_per_call_of_fit(batch_size, compiled, by_batch):
+    """A call of `evaluate` may run more or fewer steps than a call of `fit`."""
     steps = []
 
     class Evaluates(tf_keras.callbacks.Callback):
@@ -188,39 +188,39 @@ def test_a_callback_that_evaluates_changes_nothing_of_the_fit(batch_size, compil
             steps.append((before, int(self.model._steps_per_execution.numpy())))
 
     vae = built(**compiled)
-    others = [Evaluates(), *([Steps()] if by_batch else [])]
+    others = [Evaluates(), *([RecordSteps()] if by_batch else [])]
     vae.fit(IMAGES, batch_size=4, epochs=3, callbacks=others, verbose=0)
     assert int(vae.optimizer.iterations.numpy()) == 9
     assert len({count for counts in steps for count in counts}) == 1
     assert (steps[0][0] > 1) is not by_batch
 
 
-def test_a_callback_that_evaluates_leaves_the_draws_and_the_end_of_a_fit_alone():
+def test_a_callback_that_evaluates_keeps_the_draws_and_the_stop_flag_of_fit():
     weights = []
     for evaluates in (False, True):
         vae = built()
 
-        def looks(epoch, logs, vae=vae, evaluates=evaluates):
+        def stop_and_evaluate(epoch, logs, vae=vae, evaluates=evaluates):
             vae.training_state.is_over.assign(True)
             if evaluates:
                 vae.evaluate(IMAGES, verbose=0)
             assert vae.training_state.is_over.numpy()
 
-        callbacks = [tf_keras.callbacks.LambdaCallback(on_epoch_end=looks)]
+        callbacks = [tf_keras.callbacks.LambdaCallback(on_epoch_end=stop_and_evaluate)]
         vae.fit(IMAGES, batch_size=4, epochs=3, callbacks=callbacks, verbose=0)
         weights.append(vae.get_weights())
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_auto_is_the_choice_of_tfpvae():
+def test_auto_leaves_the_steps_per_call_to_tfpvae():
     vae = built(steps_per_execution="auto")
     assert vae.execution.chooses_steps and not vae.autotune_steps_per_execution
     vae.fit(IMAGES, batch_size=4, epochs=2, verbose=0)
     assert int(vae.optimizer.iterations.numpy()) == 6
 
 
-def test_a_way_chosen_after_the_first_fit_is_taken():
+def test_run_eagerly_can_be_changed_after_fit():
     vae = built()
     for eagerly in (True, False, True):
         vae.run_eagerly = eagerly
@@ -229,23 +229,25 @@ def test_a_way_chosen_after_the_first_fit_is_taken():
     assert int(vae.optimizer.iterations.numpy()) == 9
 
 
-def own_loss(images, likelihood):
+def custom_loss(images, likelihood):
     return -likelihood.log_prob(images)
 
 
-def test_what_is_not_known_is_left_to_keras():
-    backbone = tf_keras.Sequential([tf_keras.layers.Flatten(), Own(), tf_keras.layers.Dense(4)])
-    known = built()
-    assert known.execution.by_xla and known.execution.in_loops
+def test_custom_parts_are_left_to_keras():
+    backbone = tf_keras.Sequential(
+        [tf_keras.layers.Flatten(), CustomLayer(), tf_keras.layers.Dense(4)]
+    )
+    plain = built()
+    assert plain.execution.by_xla and plain.execution.in_loops
     others = [
         built({"encoder_backbone": backbone}),
-        built(loss=own_loss),
+        built(loss=custom_loss),
         built(metrics=["mse"]),
         built(jit_compile=False),
         built(run_eagerly=True),
     ]
-    others.append(OwnSteps(known.encoder, known.decoder))
-    others.append(tfpvae.VAE(known.encoder, known.decoder, prior=OwnPrior([0.0, 0.0])))
+    others.append(CustomSteps(plain.encoder, plain.decoder))
+    others.append(tfpvae.VAE(plain.encoder, plain.decoder, prior=CustomPrior([0.0, 0.0])))
     for vae in others[-2:]:
         vae.compile()
     for vae in others:
@@ -253,7 +255,7 @@ def test_what_is_not_known_is_left_to_keras():
 
 
 def test_on_a_gpu_convolutions_are_compiled_too(monkeypatch):
-    """Compiled for the processor, in the place of a GPU, each kind of layer learns."""
+    """Compiles for the CPU in place of a GPU; a network of all kinds of layers learns."""
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
     layers = tf_keras.layers
     down = [
@@ -273,15 +275,15 @@ def test_on_a_gpu_convolutions_are_compiled_too(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "compiled", [{"loss": own_loss}, {"metrics": ["mse"]}, {"steps_per_execution": 3}]
+    "compiled", [{"loss": custom_loss}, {"metrics": ["mse"]}, {"steps_per_execution": 3}]
 )
-def test_xla_is_there_for_the_asking(compiled):
+def test_jit_compile_works_with_custom_options(compiled):
     vae = built(jit_compile=True, **compiled)
     vae.fit(IMAGES, batch_size=5, verbose=0)
     assert np.isfinite(vae.evaluate(IMAGES, verbose=0)).all()
 
 
-def test_data_of_unknown_or_endless_length():
+def test_datasets_of_unknown_or_infinite_length_train():
     vae = built()
     batches = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
     unknown = batches.filter(lambda _: True)
@@ -295,7 +297,7 @@ def test_data_of_unknown_or_endless_length():
     assert np.isfinite(vae.test_on_batch(IMAGES[:3])).all()
 
 
-def test_the_choice_is_made_anew_by_whoever_loads(tmp_path):
+def test_a_loaded_model_decides_again_how_its_steps_run(tmp_path):
     vae = built()
     vae.save(tmp_path / "vae.keras")
     assert vae._compile_config.config["jit_compile"] is None
@@ -303,7 +305,7 @@ def test_the_choice_is_made_anew_by_whoever_loads(tmp_path):
     assert loaded.execution.by_xla and loaded.execution.chooses_steps
 
 
-def test_old_optimizers_train():
+def test_legacy_optimizers_train():
     vae = built(optimizer=tf_keras.optimizers.legacy.Adam(0.01))
     vae.fit(IMAGES, batch_size=4, verbose=0)
     assert int(vae.optimizer.iterations.numpy()) == 3
@@ -319,7 +321,7 @@ def test_old_optimizers_train():
         ({"sample_weight": np.full(10, np.nan)}, "sample_weight: .* not finite"),
     ],
 )
-def test_what_comes_with_images_is_one_of_each(method, arguments, message):
+def test_targets_and_weights_are_one_per_image(method, arguments, message):
     vae = tfpvae.build_vae("dense", image_shape=IMAGES.shape[1:])
     vae.compile(run_eagerly=True)
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""What a trained VAE answers, against closed forms and its own parts."""
+"""The methods of a trained VAE, against closed forms and its own networks."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def _tril_parameters(covariance):
 
 
 def _low_rank_parameters(covariance):
-    variance = np.linalg.eigvalsh(covariance)[0] / 2  # what is left is of full rank
+    variance = np.linalg.eigvalsh(covariance)[0] / 2  # so that the rest has full rank
     factors = np.linalg.cholesky(covariance - variance * np.eye(len(covariance)))
     factors = 300 * np.arctanh(factors / np.sqrt(variance) / 30)
     return np.concatenate([np.full(len(covariance), _raw(np.sqrt(variance))), factors.ravel()])
 
 
-# Posterior layers, and the parameters after the means of one of a covariance. The last is the best
-# that can be had without correlations: of the variances that the precision matrix names.
+# Posterior layers, and the parameters after the means for a covariance. "independent" is the best
+# approximation without correlations: its variances are those of the precision matrix.
 HEADS = {
     "tril": (tfpvae.layers.MultivariateNormalTriL, {}, _tril_parameters),
     "low_rank": (tfpvae.layers.MultivariateNormalLowRank, {"rank": 3}, _low_rank_parameters),
@@ -45,9 +45,9 @@ ROTATION = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
 
 
 def linear_gaussian(data, head="tril", *, rotation=ROTATION, scale=1.0):
-    """Probabilistic PCA as a VAE: whose posterior is known, and whose log p(x) is a Gaussian's.
+    """Returns probabilistic PCA as a VAE, and the mean and covariance of its p(x).
 
-    The posterior's covariance is the true one times scale^2.
+    The covariance of q(z|x) is the exact one times scale^2.
     """
     latent_dim = len(rotation)
     mean, weights, variance = reference.probabilistic_pca(data, latent_dim)
@@ -95,49 +95,49 @@ def as_images(data):
     [("tril", ROTATION), ("low_rank", ROTATION), ("independent", np.eye(3))],
     ids=["tril", "low_rank", "independent"],
 )
-def test_with_the_exact_posterior_every_bound_is_the_log_likelihood(
+def test_with_the_exact_posterior_every_bound_equals_the_log_likelihood(
     data, head, rotation, num_samples, tolerance
 ):
     vae, mean, covariance = linear_gaussian(data, head, rotation=rotation)
     x = as_images(data[:20])
-    wanted = reference.gaussian_log_density(x.reshape(20, 8), mean, covariance)
-    found = vae.log_likelihood(x, num_samples, seed=1)
-    np.testing.assert_allclose(found, wanted, rtol=tolerance)
-    np.testing.assert_allclose(vae.elbo(x, num_samples, seed=2), wanted, rtol=tolerance)
+    expected = reference.gaussian_log_density(x.reshape(20, 8), mean, covariance)
+    result = vae.log_likelihood(x, num_samples, seed=1)
+    np.testing.assert_allclose(result, expected, rtol=tolerance)
+    np.testing.assert_allclose(vae.elbo(x, num_samples, seed=2), expected, rtol=tolerance)
 
 
 @pytest.mark.parametrize("head", ["tril", "independent"])
-def test_at_every_z_the_joint_less_the_exact_posterior_is_the_log_likelihood(data, head, tolerance):
-    """log p(x, z) - log q(z|x) = log p(x), at latents that q would hardly draw too."""
+def test_log_joint_minus_log_posterior_is_the_log_likelihood_at_every_z(data, head, tolerance):
+    """log p(x, z) - log q(z|x) = log p(x), also at latents that q hardly ever draws."""
     rotation = ROTATION if head == "tril" else np.eye(3)
     vae, mean, covariance = linear_gaussian(data, head, rotation=rotation)
     x = as_images(data[:20])
-    wanted = reference.gaussian_log_density(x.reshape(20, 8), mean, covariance)
+    expected = reference.gaussian_log_density(x.reshape(20, 8), mean, covariance)
     posterior = vae.encoder(x)
     for shift in (-4.0, 0.0, 1.0):
         z = posterior.mean() + shift * posterior.stddev()
         joint = vae.decoder(z).log_prob(x) + vae.prior.log_prob(z)
-        # The two that are subtracted are larger than what is left, and round accordingly.
+        # The two terms are larger than their difference, and so are their rounding errors.
         size = np.abs(joint).max()
-        found = joint - posterior.log_prob(z)
-        np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance / 10 * size)
+        result = joint - posterior.log_prob(z)
+        np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance / 10 * size)
 
 
-def test_without_correlations_the_elbo_falls_short_by_the_kl_to_the_true_posterior(data, floatx):
+def test_the_gap_of_a_diagonal_posterior_is_its_kl_to_the_true_posterior(data, floatx):
     vae, mean, covariance = linear_gaussian(data, "independent")
     x = as_images(data[:5])
-    wanted = reference.gaussian_log_density(x.reshape(5, 8), mean, covariance)
+    expected = reference.gaussian_log_density(x.reshape(5, 8), mean, covariance)
     _, weights, variance = reference.probabilistic_pca(data, 3)
     _, true = reference.probabilistic_pca_posterior(weights @ ROTATION, variance)
     zeros, best = np.zeros(3), np.diag(1 / np.diag(np.linalg.inv(true)))
-    gap = reference.gaussian_kl(zeros, best, zeros, true)  # the means are the true ones
+    gap = reference.gaussian_kl(zeros, best, zeros, true)  # the means are exact
     assert gap > 0.1
     elbos = np.stack([vae.elbo(x, 500, seed=seed) for seed in range(20)])
     errors = elbos.std(axis=0) / np.sqrt(len(elbos))
-    assert (np.abs(elbos.mean(axis=0) - (wanted - gap)) < 4 * errors).all()
+    assert (np.abs(elbos.mean(axis=0) - (expected - gap)) < 4 * errors).all()
 
 
-def test_with_a_wrong_posterior_the_bound_rises_with_the_samples(data, floatx):
+def test_with_an_inexact_posterior_the_bound_rises_with_the_number_of_samples(data, floatx):
     vae, mean, covariance = linear_gaussian(data, scale=1.5)
     x = as_images(data[:100])
     truth = reference.gaussian_log_density(x.reshape(100, 8), mean, covariance)
@@ -148,10 +148,10 @@ def test_with_a_wrong_posterior_the_bound_rises_with_the_samples(data, floatx):
     errors = 3 * max(error for _, error in bounds.values())
     means = [bounds[k][0] for k in (1, 5, 50)]
     assert means[0] < means[1] + errors < means[2] + 2 * errors < 3 * errors
-    assert means[0] < -0.1  # so that there is something to rise over
+    assert means[0] < -0.1  # so that there is a gap to close
 
 
-def test_one_importance_sample_is_the_elbo_on_the_same_noise(data, tolerance):
+def test_the_bound_of_one_sample_is_the_elbo_of_the_same_noise(data, tolerance):
     vae, _, _ = linear_gaussian(data, scale=1.5)
     x = as_images(data[:6])
     np.testing.assert_allclose(
@@ -169,31 +169,31 @@ def _normal_prior(floatx):
 
 @pytest.mark.parametrize("posterior", NORMALS)
 @pytest.mark.parametrize("prior", ["standard_normal", "tril"])
-def test_the_kl_of_every_image_is_the_textbook_formula(posterior, prior, floatx):
-    given = _normal_prior(floatx) if prior == "tril" else prior
-    vae = small_vae(posterior=posterior, prior=given)
+def test_the_kl_of_each_image_agrees_with_the_textbook_formula(posterior, prior, floatx):
+    vae_prior = _normal_prior(floatx) if prior == "tril" else prior
+    vae = small_vae(posterior=posterior, prior=vae_prior)
     q, p = vae.encoder(pictures(dtype=floatx)), vae.prior
     covariances = q.covariance() if posterior == NORMALS[1] else tf.linalg.diag(q.variance())
     covariance = p.covariance() if prior == "tril" else np.eye(2)
-    wanted = [
+    expected = [
         reference.gaussian_kl(m, c, np.asarray(p.mean()), np.asarray(covariance))
         for m, c in zip(np.asarray(q.mean()), np.asarray(covariances), strict=True)
     ]
     tolerance = {"float32": 1e-5, "float64": 1e-10}[floatx]
     assert vae.kl_method == "exact"
-    np.testing.assert_allclose(vae.kl_divergence(q), wanted, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(vae.kl_divergence(q), expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("posterior", NORMALS)
-def test_the_kl_of_a_posterior_that_is_the_prior_is_zero(posterior, floatx):
+def test_the_kl_of_a_posterior_equal_to_the_prior_is_zero(posterior, floatx):
     vae = small_vae(posterior=posterior)
     layer = vae.encoder.get_layer("posterior_parameters")
     kernel, bias = layer.get_weights()
     bias[:2], bias[2:] = 0, vae.encoder.get_layer("posterior").start_params(1 - 1e-5)
     layer.set_weights([0 * kernel, bias])
-    tolerance = {"float32": 1e-6, "float64": 1e-9}[floatx]  # start_params are made in float32
-    found = vae.kl_divergence(vae.encoder(pictures(dtype=floatx)))
-    np.testing.assert_allclose(found, np.zeros(12), atol=tolerance)
+    tolerance = {"float32": 1e-6, "float64": 1e-9}[floatx]  # start_params are computed in float32
+    result = vae.kl_divergence(vae.encoder(pictures(dtype=floatx)))
+    np.testing.assert_allclose(result, np.zeros(12), atol=tolerance)
 
 
 @pytest.mark.parametrize("posterior", NORMALS)
@@ -208,7 +208,7 @@ def test_the_monte_carlo_kl_is_within_four_standard_errors_of_the_exact_one(post
     assert (np.abs(vae.kl_divergence(q, z) - exact) < 4 * error).all()
 
 
-def test_scoring_in_passes_is_the_same_as_at_once(monkeypatch):
+def test_scores_in_several_passes_agree_with_one_pass(monkeypatch):
     from tfpvae.models import estimators
 
     vae = small_vae()
@@ -223,18 +223,18 @@ def test_scoring_in_passes_is_the_same_as_at_once(monkeypatch):
     np.testing.assert_array_equal(vae.elbo(x, 3, seed=0), vae.elbo(x, 3, seed=0))
 
 
-def test_weights_that_underflow_have_a_logarithm():
-    """exp(-9,000) is 0 in any dtype, and so would be the mean of such weights."""
+def test_log_likelihood_survives_weights_that_underflow():
+    """exp(-9,000) is 0 in any dtype, as would be the mean of such weights."""
     vae = small_vae()
     *weights, bias = vae.decoder.get_weights()
-    vae.decoder.set_weights([*weights, bias + 600])  # white, beyond doubt
+    vae.decoder.set_weights([*weights, bias + 600])  # certainly white
     black = np.zeros([2, *SHAPE], "float32")
     bound, elbo = (score(black, 20, seed=0) for score in (vae.log_likelihood, vae.elbo))
     assert np.isfinite(bound).all() and np.max(bound) < -9_000
     assert (np.asarray(bound) > np.asarray(elbo)).all()
 
 
-def test_samples_decode_the_prior():
+def test_sample_decodes_draws_of_the_prior():
     vae = small_vae()
     latents = vae.prior.sample(7, seed=(5, 0))
     np.testing.assert_allclose(vae.sample(7, seed=(5, 0)), vae.decoder(latents).mean(), rtol=1e-5)
@@ -244,22 +244,22 @@ def test_samples_decode_the_prior():
 
 def test_reconstruct_decodes_the_posterior_mean():
     vae = small_vae()
-    wanted = vae.decoder(vae.encoder(pictures()).mean()).mean()
-    np.testing.assert_allclose(vae.reconstruct(pictures()), wanted, rtol=1e-5)
-    np.testing.assert_allclose(vae.predict(pictures(), verbose=0), wanted, rtol=1e-5)
-    np.testing.assert_allclose(vae.reconstruct(_batches(pictures())), wanted, rtol=1e-5)
+    expected = vae.decoder(vae.encoder(pictures()).mean()).mean()
+    np.testing.assert_allclose(vae.reconstruct(pictures()), expected, rtol=1e-5)
+    np.testing.assert_allclose(vae.predict(pictures(), verbose=0), expected, rtol=1e-5)
+    np.testing.assert_allclose(vae.reconstruct(_batches(pictures())), expected, rtol=1e-5)
 
 
-def test_a_plain_autoencoder_has_no_prior_and_says_so():
+def test_a_plain_autoencoder_without_a_prior_refuses_to_sample_and_score():
     vae = small_vae(posterior="deterministic")
     assert vae.prior is None
-    for ask in (
+    for call in (
         lambda: vae.sample(1),
         lambda: vae.elbo(pictures()),
         lambda: vae.log_likelihood(pictures()),
     ):
         with pytest.raises(ValueError, match="wanted a VAE with a prior"):
-            ask()
+            call()
 
 
 def test_bits_per_dim_of_a_mass_and_of_a_dequantized_density():
@@ -272,13 +272,13 @@ def test_bits_per_dim_of_a_mass_and_of_a_dequantized_density():
     np.testing.assert_allclose(density.bits_per_dim(x, 5, seed=0), bits, rtol=1e-6)
 
 
-def test_uniform_pixels_take_eight_bits():
-    """Under a continuous Bernoulli of logit 0, which is the uniform density."""
+def test_a_uniform_density_takes_eight_bits_per_pixel():
+    """A continuous Bernoulli of logit 0 is uniform."""
     vae = small_vae(likelihood="continuous_bernoulli", dequantize=True)
     vae.decoder.set_weights([0 * weight for weight in vae.decoder.get_weights()])
     vae.encoder.set_weights([0 * weight for weight in vae.encoder.get_weights()])
     excess = vae.bits_per_dim(pictures(3), 500, seed=0) - 8
-    np.testing.assert_allclose(excess, 0, atol=0.01)  # 500 draws of the weights
+    np.testing.assert_allclose(excess, 0, atol=0.01)  # the noise of 500 weights
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_uniform_pixels_take_eight_bits():
     [{}, {"likelihood": "normal"}, {"likelihood": "continuous_bernoulli"}],
     ids=str,
 )
-def test_bits_per_dim_is_refused_where_it_means_nothing(options):
+def test_bits_per_dim_is_refused_for_likelihoods_without_bits(options):
     with pytest.raises(ValueError, match="bits_per_dim: wanted a probability mass of 8-bit pixels"):
         small_vae(**options).bits_per_dim(pictures())
 

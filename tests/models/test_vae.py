@@ -1,3 +1,5 @@
+"""The VAE against NumPy, the data that fit takes, and bad input."""
+
 import os
 import subprocess
 import sys
@@ -32,8 +34,8 @@ def pictures(count=12, dtype="float32") -> np.ndarray:
 # The objective
 
 
-def test_nll_and_kl_are_those_of_numpy():
-    """The dense VAE once more in NumPy: its weights, its draw, its loss."""
+def test_nll_and_kl_agree_with_numpy():
+    """Recomputes the dense VAE from its weights and its draw."""
     vae = small_vae()
     x = pictures()
     hidden, hidden_bias, head, head_bias = vae.encoder.get_weights()
@@ -50,31 +52,31 @@ def test_nll_and_kl_are_those_of_numpy():
     z = tf.convert_to_tensor(posterior).numpy()
     hidden, hidden_bias, last, last_bias = vae.decoder.get_weights()
     logits = np.maximum(z @ hidden + hidden_bias, 0) @ last + last_bias
-    wanted = reference.bernoulli_log_prob(x, logits.reshape(x.shape))
-    np.testing.assert_allclose(vae.decoder(z).log_prob(x), wanted, rtol=1e-5)
+    expected = reference.bernoulli_log_prob(x, logits.reshape(x.shape))
+    np.testing.assert_allclose(vae.decoder(z).log_prob(x), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kl_weight", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("batch_size", [1, 5, 12])
-def test_reported_loss_is_nll_plus_weighted_kl_whatever_the_batch(kl_weight, batch_size):
+def test_the_reported_loss_is_nll_plus_weighted_kl_for_any_batch_size(kl_weight, batch_size):
     vae = small_vae(kl_weight=kl_weight)
     vae.compile()
-    found = vae.evaluate(pictures(), batch_size=batch_size, verbose=0, return_dict=True)
-    wanted = found["nll"] + kl_weight * found["kl"]
-    np.testing.assert_allclose(found["loss"], wanted, rtol=1e-5)
+    result = vae.evaluate(pictures(), batch_size=batch_size, verbose=0, return_dict=True)
+    expected = result["nll"] + kl_weight * result["kl"]
+    np.testing.assert_allclose(result["loss"], expected, rtol=1e-5)
     exact = np.mean(vae.kl_divergence(vae.encoder(pictures())))
-    np.testing.assert_allclose(found["kl"], exact, rtol=1e-5)  # the mean over images, not batches
+    np.testing.assert_allclose(result["kl"], exact, rtol=1e-5)  # the mean over images, not batches
 
 
-def test_regularization_of_a_users_layers_is_added_once():
+def test_regularization_of_custom_layers_is_added_once():
     decoder = tf_keras.Sequential(
         [tfkl.Dense(30, kernel_regularizer=tf_keras.regularizers.L2(0.1)), tfkl.Reshape(SHAPE)]
     )
     vae = small_vae(decoder_backbone=decoder)
     vae.compile()
-    found = vae.evaluate(pictures(), verbose=0, return_dict=True)
+    result = vae.evaluate(pictures(), verbose=0, return_dict=True)
     penalty = 0.1 * np.sum(decoder.get_weights()[0] ** 2)
-    np.testing.assert_allclose(found["loss"], found["nll"] + found["kl"] + penalty, rtol=1e-5)
+    np.testing.assert_allclose(result["loss"], result["nll"] + result["kl"] + penalty, rtol=1e-5)
 
 
 def test_a_plain_tfp_encoder_counts_the_kl_once_inside_a_vae():
@@ -90,16 +92,16 @@ def test_a_plain_tfp_encoder_counts_the_kl_once_inside_a_vae():
     )
     vae = tfpvae.VAE(encoder, small_vae().decoder, prior=prior)
     vae.compile()
-    found = vae.evaluate(pictures(), verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["loss"], found["nll"] + found["kl"], rtol=1e-5)
+    result = vae.evaluate(pictures(), verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["loss"], result["nll"] + result["kl"], rtol=1e-5)
 
 
-def test_sample_weights_weigh_the_whole_bound_of_an_image():
+def test_sample_weights_apply_to_the_whole_bound_of_an_image():
     vae = small_vae()
     vae.compile()
     x, weights = pictures(), np.array([2.0] * 6 + [0.0] * 6)
     weighted = vae.evaluate(x, sample_weight=weights, verbose=0, return_dict=True)
-    # The noise of the draws is the difference: the KL has none.
+    # Exact, since the KL has no noise of draws.
     exact = np.mean(vae.kl_divergence(vae.encoder(x[:6])))
     np.testing.assert_allclose(weighted["kl"], exact, rtol=1e-5)
     np.testing.assert_allclose(weighted["loss"], weighted["nll"] + weighted["kl"], rtol=1e-5)
@@ -109,12 +111,12 @@ def test_denoising_scores_the_targets():
     vae = small_vae(posterior="deterministic")
     vae.compile()
     x, targets = pictures(), 1 - pictures()
-    wanted = -np.mean(vae.decoder(vae.encoder(x).mean()).log_prob(targets))
-    found = vae.evaluate(x, targets, verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["nll"], wanted, rtol=1e-5)
+    expected = -np.mean(vae.decoder(vae.encoder(x).mean()).log_prob(targets))
+    result = vae.evaluate(x, targets, verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["nll"], expected, rtol=1e-5)
 
 
-# What fit takes
+# Data that fit takes
 
 
 def _batches(x):
@@ -133,24 +135,24 @@ FORMS = {
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "float64"])
 @pytest.mark.parametrize("form", FORMS)
-def test_fit_and_evaluate_take_images_alone_in_every_form(form, dtype):
+def test_fit_and_evaluate_take_images_in_every_form(form, dtype):
     vae = small_vae(posterior="deterministic")
-    vae.compile(run_eagerly=form != "array")  # one graph a dtype is enough
-    given = FORMS[form](pictures(dtype=dtype))
-    validation = given if len(given) == 2 else given[0]
-    history = vae.fit(*given, batch_size=_batch_size(form), validation_data=validation, verbose=0)
+    vae.compile(run_eagerly=form != "array")  # one graph per dtype is enough
+    inputs = FORMS[form](pictures(dtype=dtype))
+    validation = inputs if len(inputs) == 2 else inputs[0]
+    history = vae.fit(*inputs, batch_size=_batch_size(form), validation_data=validation, verbose=0)
     assert sorted(history.history) == ["kl", "loss", "nll", "val_kl", "val_loss", "val_nll"]
-    wanted = -np.mean(vae(pictures()).log_prob(pictures()))
-    found = vae.evaluate(*given, verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["nll"], wanted, rtol=1e-5)
-    np.testing.assert_allclose(history.history["val_nll"][-1], wanted, rtol=1e-5)
+    expected = -np.mean(vae(pictures()).log_prob(pictures()))
+    result = vae.evaluate(*inputs, verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["nll"], expected, rtol=1e-5)
+    np.testing.assert_allclose(history.history["val_nll"][-1], expected, rtol=1e-5)
 
 
 def _batch_size(form):
     return None if form.startswith("dataset") else 4
 
 
-def test_uint8_and_float_are_the_same_images():
+def test_uint8_and_float_images_give_the_same_results():
     vae = small_vae()
     for method in (vae.reconstruct, lambda x: vae.elbo(x, seed=1), lambda x: vae(x).mean()):
         tf.random.set_seed(0)
@@ -180,26 +182,26 @@ def test_validation_split_callbacks_and_metrics_work_as_in_keras(tmp_path):
     for name in ("best.keras", "folder"):
         assert isinstance(tf_keras.models.load_model(tmp_path / name), tfpvae.VAE)
     mse = np.mean((vae(pictures(40)[30:]).mean() - pictures(40)[30:]) ** 2)
-    # The reconstruction is of another draw, and of the restored weights.
+    # This reconstruction has another draw and the restored weights.
     np.testing.assert_allclose(history["val_mse"][-1], mse, rtol=0.05)
 
 
-def test_a_loss_of_ones_own():
+def test_a_custom_loss_replaces_the_nll():
     vae = small_vae(posterior="deterministic")
 
     def squared_error(images, likelihood):
         return tf.reduce_sum((images - likelihood.mean()) ** 2, axis=[1, 2, 3])
 
     vae.compile(loss=squared_error)
-    wanted = np.sum((vae(pictures()).mean() - pictures()) ** 2) / 12
-    found = vae.evaluate(pictures(), verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["nll"], wanted, rtol=1e-5)
+    expected = np.sum((vae(pictures()).mean() - pictures()) ** 2) / 12
+    result = vae.evaluate(pictures(), verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["nll"], expected, rtol=1e-5)
     with pytest.raises(TypeError, match="loss: .*'mse'"):
         vae.compile(loss="mse")
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_keeps_heads_and_losses_in_float32(policy):
+def test_mixed_precision_keeps_distributions_and_losses_in_float32(policy):
     tf_keras.mixed_precision.set_global_policy(policy)
     try:
         vae = small_vae()
@@ -212,15 +214,15 @@ def test_mixed_precision_keeps_heads_and_losses_in_float32(policy):
     np.testing.assert_allclose(history["loss"], np.add(history["nll"], history["kl"]), rtol=1e-5)
 
 
-def test_gradients_are_clipped_where_the_optimizer_is_told_to(tmp_path):
+def test_gradients_are_clipped_as_the_optimizer_says(tmp_path):
     vae = small_vae()
     vae.compile(tf_keras.optimizers.SGD(1.0, global_clipnorm=0.01), run_eagerly=True)
     for _ in range(2):  # as built, and as loaded
         before = vae.get_weights()
         vae.fit(pictures(), verbose=0)
-        steps = [after - was for after, was in zip(vae.get_weights(), before, strict=True)]
+        steps = [after - start for after, start in zip(vae.get_weights(), before, strict=True)]
         size = np.sqrt(sum(np.sum(step**2) for step in steps))
-        np.testing.assert_allclose(size, 0.01, rtol=1e-3)  # its gradient is greater by far
+        np.testing.assert_allclose(size, 0.01, rtol=1e-3)  # the gradient is far larger
         vae.save(tmp_path / "a.keras")
         vae = tf_keras.models.load_model(tmp_path / "a.keras")
         vae.run_eagerly = True
@@ -236,18 +238,18 @@ def test_jit_compile_trains():
 def test_two_replicas_train_as_one_with_the_whole_batch(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, ROOT / "tests" / "training" / "two_replicas.py", tmp_path]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
     one, two = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("one", "two"))
     assert one.keys() == two.keys()
     for key, value in one.items():  # float32 sums in another order
         np.testing.assert_allclose(two[key], value, rtol=1e-4, atol=1e-6, err_msg=key)
 
 
-# What it is
+# Summary and weights
 
 
-def test_summary_reads_well():
+def test_summary_shows_the_layers_and_counts_of_both_networks():
     lines = []
     small_vae().summary(print_fn=lines.append)
     text = "\n".join(lines)
@@ -258,7 +260,7 @@ def test_summary_reads_well():
     assert "multiple" not in text and "((" not in text
 
 
-def test_weights_hold_the_networks_alone():
+def test_the_weights_are_those_of_the_networks():
     vae = small_vae()
     assert len(vae.weights) == len(vae.encoder.weights) + len(vae.decoder.weights)
 
@@ -320,16 +322,16 @@ def test_bad_images_are_refused_before_any_training(kind):
         with pytest.raises(error, match=message):
             call()
     assert vae.optimizer.iterations.numpy() == 0
-    for weight, wanted in zip(vae.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, wanted)
+    for weight, expected in zip(vae.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
-@pytest.mark.parametrize("where", [0, 7, 39])
-def test_one_bad_pixel_is_found_wherever_it_stands(monkeypatch, where):
-    monkeypatch.setattr(image_data, "_PIXELS_A_PIECE", 10 * 30)  # four pieces of ten images
+@pytest.mark.parametrize("index", [0, 7, 39])
+def test_one_bad_pixel_is_detected_anywhere(monkeypatch, index):
+    monkeypatch.setattr(image_data, "_PIXELS_PER_CHUNK", 10 * 30)  # four pieces of ten images
     for bad in (np.nan, -0.1, 1.1):
         images = pictures(40)
-        images[where, 2, 3] = bad
+        images[index, 2, 3] = bad
         with pytest.raises(ValueError, match="x: wanted pixels"):
             small_vae().predict(images)
 
@@ -374,7 +376,7 @@ def test_any_whole_number_is_a_seed(seed):
     np.testing.assert_array_equal(vae.sample(2, seed=seed), vae.sample(2, seed=seed))
 
 
-# Which KL
+# The KL method
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the named networks are made of beside Keras' own layers."""
+"""Named networks, whatever image format and precision Keras is set to."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SIDES = {"flowers": 52, "kmnist": 28}  # at least; of the others 12
 
 
 def vae_of(architecture, data_format):
-    """A VAE built where Keras has this format, with the weights of the seed."""
+    """Returns a VAE built while Keras has this format, with seeded weights."""
     tf_keras.backend.set_image_data_format(data_format)
     tf_keras.utils.set_random_seed(0)
     side = SIDES.get(architecture, 12)
@@ -28,7 +28,7 @@ every_architecture = pytest.mark.parametrize("architecture", tfpvae.list_archite
 
 
 @every_architecture
-def test_a_network_is_the_same_whatever_the_format_of_images_in_keras(architecture):
+def test_a_network_does_not_depend_on_the_image_format_of_keras(architecture):
     last, first = (vae_of(architecture, f"channels_{place}") for place in ("last", "first"))
     x = images_of(first)
     assert tf_keras.backend.image_data_format() == "channels_first"
@@ -42,22 +42,34 @@ def test_a_network_is_the_same_whatever_the_format_of_images_in_keras(architectu
     assert formats == {"channels_last"}
 
 
+@every_architecture
+def test_image_formats_of_keras_do_not_change_the_shapes_of_a_network(architecture):
+    results = []
+    for data_format in ("channels_last", "channels_first"):
+        tf_keras.backend.set_image_data_format(data_format)
+        vae = tfpvae.build_vae(architecture)
+        latent_dim = 128 if architecture == "kmnist" else vae.encoder.output_shape[-1]
+        images = vae.decoder(np.zeros([2, latent_dim], "float32")).mean()
+        results.append((vae.count_params(), images.shape))
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize("written", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("name", ["model.keras", "model"])
-def test_a_saved_model_is_loaded_whatever_the_format_of_images_in_keras(written, name, tmp_path):
+def test_a_saved_model_is_loaded_under_either_image_format_of_keras(written, name, tmp_path):
     vae = vae_of("cnn", written)
     x = images_of(vae)
     vae.save(tmp_path / name)
     read = {"channels_last": "channels_first", "channels_first": "channels_last"}[written]
     tf_keras.backend.set_image_data_format(read)
-    again = tf_keras.models.load_model(tmp_path / name)
-    np.testing.assert_allclose(again.reconstruct(x), vae.reconstruct(x), rtol=1e-6)
+    loaded = tf_keras.models.load_model(tmp_path / name)
+    np.testing.assert_allclose(loaded.reconstruct(x), vae.reconstruct(x), rtol=1e-6)
     if name == "model":
-        answer = tf.saved_model.load(str(tmp_path / name)).signatures["reconstruct"](images=x)
-        np.testing.assert_allclose(answer["mean"], vae.reconstruct(x), rtol=1e-4)
+        result = tf.saved_model.load(str(tmp_path / name)).signatures["reconstruct"](images=x)
+        np.testing.assert_allclose(result["mean"], vae.reconstruct(x), rtol=1e-4)
 
 
-def test_only_the_moments_of_a_network_in_bfloat16_are_computed_in_float32():
+def test_a_bfloat16_network_normalizes_batches_in_float32():
     vae = tfpvae.build_vae("kmnist", precision="bfloat16")
     computed = {type(x).__name__: x.compute_dtype for x in vae.decoder.layers}
     assert computed["BatchNormalization"] == "float32"

@@ -1,4 +1,4 @@
-"""Start values read off images, against the statistics that they are to have."""
+"""Start values from training images have the intended statistics."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SHAPE = (8, 8, 1)
 
 
 def images(count: int, seed: int = 0) -> np.ndarray:
-    """Pictures of five patterns mixed, so that their pixels have a rank of five."""
+    """Returns mixtures of five patterns, whose pixels have a rank of five."""
     rng = np.random.default_rng(seed)
     patterns = np.random.default_rng(1).uniform(size=(5, *SHAPE))
     weights = rng.dirichlet(np.ones(5), size=count)
@@ -25,7 +25,7 @@ def encoder(start_images, **options):
 
 @pytest.mark.parametrize("posterior", encoders.POSTERIORS)
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
-def test_the_means_start_white(posterior, dtype):
+def test_the_means_start_with_unit_covariance(posterior, dtype):
     x = images(200)
     if dtype == "uint8":
         x = np.round(255 * x).astype("uint8")
@@ -37,32 +37,32 @@ def test_the_means_start_white(posterior, dtype):
 
 
 @pytest.mark.parametrize("name", ["independent_normal", "multivariate_normal_tril"])
-def test_the_scales_start_alike_and_without_correlation(name):
+def test_the_scales_start_equal_and_uncorrelated(name):
     posterior = encoder(images(50), posterior=name)(images(7, seed=2))
     covariance = np.zeros([7, 3, 3])
     covariance[:] = START_SCALE**2 * np.eye(3)
     if name == "multivariate_normal_tril":
-        found = posterior.covariance().numpy()
+        actual = posterior.covariance().numpy()
     else:
-        found = np.stack([np.diag(row) for row in posterior.variance().numpy()])
-    # The scale's floor of 1e-5 comes on top.
-    np.testing.assert_allclose(found, covariance, rtol=2e-4, atol=1e-6)
+        actual = np.stack([np.diag(row) for row in posterior.variance().numpy()])
+    # Plus the scale floor of 1e-5.
+    np.testing.assert_allclose(actual, covariance, rtol=2e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("posterior", encoders.POSTERIORS)
 @pytest.mark.parametrize("latent_dim", [2, 30])
 def test_without_images_the_scales_start_at_one(posterior, latent_dim):
-    """Where there is nothing to see, so that the bias alone counts."""
+    """On black images, where only the bias counts."""
     network = encoder(None, posterior=posterior, latent_dim=latent_dim)
     black = network(np.zeros([3, *SHAPE], "float32"))
-    wanted = 0 if posterior == "deterministic" else 1
-    # The floor of 1e-5, and of low_rank the factors that it starts with.
-    np.testing.assert_allclose(black.stddev(), np.full([3, latent_dim], wanted), rtol=1e-3)
+    expected = 0 if posterior == "deterministic" else 1
+    # Plus the scale floor of 1e-5 and, for low_rank, the start values of its factors.
+    np.testing.assert_allclose(black.stddev(), np.full([3, latent_dim], expected), rtol=1e-3)
     np.testing.assert_allclose(black.mean(), np.zeros([3, latent_dim]), atol=1e-6)
 
 
-def test_the_means_tell_more_of_the_images_than_random_ones():
-    """A linear map of the codes explains the pixels; by least squares, on other images."""
+def test_the_means_explain_the_images_better_than_random_ones():
+    """By least squares from codes to pixels, scored on other images."""
 
     x, y = images(300, seed=3), images(300, seed=4)
     pixels = [part.reshape(300, -1) for part in (x, y)]
@@ -71,8 +71,8 @@ def test_the_means_tell_more_of_the_images_than_random_ones():
     def explained(codes) -> float:
         codes = [np.c_[part, np.ones(300)] for part in codes]
         weights = np.linalg.lstsq(codes[0], pixels[0], rcond=None)[0]
-        rest = ((codes[1] @ weights - pixels[1]) ** 2).sum()
-        return 1 - rest / ((pixels[1] - pixels[1].mean(axis=0)) ** 2).sum()
+        residual = ((codes[1] @ weights - pixels[1]) ** 2).sum()
+        return 1 - residual / ((pixels[1] - pixels[1].mean(axis=0)) ** 2).sum()
 
     best = explained([part @ axes for part in pixels])  # no linear code of three explains more
     white, random = (
@@ -89,7 +89,7 @@ def test_dimensions_beyond_the_rank_keep_their_start_values():
     np.testing.assert_allclose(np.cov(means[:, :3].T, bias=True), np.eye(3), atol=1e-3)
 
 
-def test_images_that_are_all_alike_leave_the_means_at_their_start_values():
+def test_identical_images_leave_the_means_at_their_start_values():
     plain = encoder(None).get_layer("posterior_parameters")
     started = encoder(np.full([5, *SHAPE], 0.5, "float32")).get_layer("posterior_parameters")
     assert np.isfinite(started.get_weights()[0]).all()
@@ -98,7 +98,7 @@ def test_images_that_are_all_alike_leave_the_means_at_their_start_values():
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "message"),
+    ("inputs", "error", "message"),
     [
         (images(1), ValueError, "start_images: wanted at least 2 images, got 1"),
         (np.zeros([3, 4, 4, 1], "float32"), ValueError, "start_images: .*8, 8, 1.*3, 4, 4, 1"),
@@ -107,11 +107,11 @@ def test_images_that_are_all_alike_leave_the_means_at_their_start_values():
         ("pictures", ValueError, "start_images: "),
     ],
 )
-def test_start_images_that_are_none(given, error, message):
+def test_bad_start_images_are_refused(inputs, error, message):
     with pytest.raises(error, match=message):
-        encoder(given)
+        encoder(inputs)
 
 
-def test_build_vae_hands_them_on():
+def test_build_vae_passes_the_start_images_to_the_encoder():
     vae = tfpvae.build_vae("dense", image_shape=SHAPE, latent_dim=3, start_images=images(50))
     np.testing.assert_allclose(vae.encoder(images(50)).mean().numpy().std(axis=0), 1, atol=1e-3)

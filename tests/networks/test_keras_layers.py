@@ -1,4 +1,4 @@
-"""The amended layers are Keras' own, but for how they and their gradients are computed."""
+"""Layers with a faster or corrected kernel agree with Keras' own."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def with_gradients(layer, images):
     return [outputs, *tape.gradient(loss, [images, *layer.trainable_variables])]
 
 
-def made(room, name, options, dtype):
+def built(room, name, options, dtype):
     layer = getattr(room, name)(**options, dtype=dtype)
     layer.build(IMAGES.shape)
     tf_keras.utils.set_random_seed(0)
@@ -42,24 +42,24 @@ def made(room, name, options, dtype):
     return layer
 
 
-def assert_like_keras(images, name, options, dtype):
-    found = with_gradients(made(keras_layers, name, options, dtype), images)
-    wanted = with_gradients(made(tf_keras.layers, name, options, "float32"), images)
+def assert_agrees_with_keras(images, name, options, dtype):
+    results = with_gradients(built(keras_layers, name, options, dtype), images)
+    expected = with_gradients(built(tf_keras.layers, name, options, "float32"), images)
     rtol = 1e-5 if dtype == "float32" else 2**-5  # a few roundings to 8 bits
-    for own, keras in zip(found, wanted, strict=True):
+    for own, keras in zip(results, expected, strict=True):
         scale = float(tf.reduce_max(tf.abs(keras)))
         np.testing.assert_allclose(tf.cast(own, tf.float32), keras, rtol, atol=rtol * scale)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize(("name", "options"), LAYERS)
-def test_outputs_and_gradients_are_those_of_keras_in_float32(name, options, dtype):
-    assert_like_keras(IMAGES, name, options, dtype)
+def test_outputs_and_gradients_agree_with_keras_in_float32(name, options, dtype):
+    assert_agrees_with_keras(IMAGES, name, options, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize(("name", "options"), LAYERS[2:])
-def test_those_of_channels_first_are_those_of_keras(name, options, dtype):
+def test_channels_first_layers_compute_what_keras_does(name, options, dtype):
     options = {**options, "data_format": "channels_first"}
     images = tf.transpose(IMAGES, [0, 3, 1, 2])
     own, keras = (
@@ -71,8 +71,8 @@ def test_those_of_channels_first_are_those_of_keras(name, options, dtype):
     np.testing.assert_array_equal(own(images), keras(images))
 
 
-# A single pixel that a transposed convolution spreads, or spreads on one side alone, or crops.
-OF_A_PIXEL = [
+# Transposed convolutions of a single pixel: spread, spread on one side only, cropped.
+SINGLE_PIXEL = [
     ({"kernel_size": (3, 4)}, "MatMul"),
     ({"kernel_size": 4, "strides": 2, "use_bias": False}, "MatMul"),
     ({"kernel_size": 2, "strides": 3}, "Conv2DBackpropInput"),
@@ -81,33 +81,33 @@ OF_A_PIXEL = [
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize(("options", "operation"), OF_A_PIXEL)
-def test_a_pixel_is_spread_as_by_keras(options, operation, dtype):
+@pytest.mark.parametrize(("options", "operation"), SINGLE_PIXEL)
+def test_a_transposed_convolution_of_one_pixel_agrees_with_keras(options, operation, dtype):
     options, pixels = {"filters": 5, **options}, IMAGES[:, :1, :1]
-    assert_like_keras(pixels, "Conv2DTranspose", options, dtype)
-    layer = tf.function(made(keras_layers, "Conv2DTranspose", options, dtype))
-    found = {op.type for op in layer.get_concrete_function(pixels).graph.get_operations()}
-    assert found & {"MatMul", "Conv2DBackpropInput"} == {operation}
+    assert_agrees_with_keras(pixels, "Conv2DTranspose", options, dtype)
+    layer = tf.function(built(keras_layers, "Conv2DTranspose", options, dtype))
+    operations = {op.type for op in layer.get_concrete_function(pixels).graph.get_operations()}
+    assert operations & {"MatMul", "Conv2DBackpropInput"} == {operation}
 
 
 @pytest.mark.parametrize(("name", "options"), LAYERS)
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_a_config_makes_the_same_layer(name, options, dtype):
-    layer = made(keras_layers, name, options, dtype)
-    again = tf_keras.layers.deserialize(tf_keras.layers.serialize(layer))
-    assert (type(again), again.get_config()) == (type(layer), layer.get_config())
+def test_a_config_builds_the_same_layer(name, options, dtype):
+    layer = built(keras_layers, name, options, dtype)
+    loaded = tf_keras.layers.deserialize(tf_keras.layers.serialize(layer))
+    assert (type(loaded), loaded.get_config()) == (type(layer), layer.get_config())
     assert layer.compute_output_shape(IMAGES.shape) == layer(IMAGES).shape
 
 
-def of_all_signs(dtype):
+def values_of_all_signs(dtype):
     values = np.random.default_rng(0).normal(size=(8, 9))
     return tf.constant(np.concatenate([values, np.zeros((1, 9))]), dtype)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
-def test_leaky_relu_and_its_gradients_are_those_of_keras(dtype):
-    def answers(function):
-        inputs = of_all_signs(dtype)
+def test_leaky_relu_and_its_gradients_agree_with_keras(dtype):
+    def derivatives(function):
+        inputs = values_of_all_signs(dtype)
         with tf.GradientTape() as outer:
             outer.watch(inputs)
             with tf.GradientTape() as tape:
@@ -117,14 +117,14 @@ def test_leaky_relu_and_its_gradients_are_those_of_keras(dtype):
             slopes = tape.gradient(loss, inputs)
         return outputs, slopes, outer.gradient(slopes, inputs)
 
-    wanted = answers(tf_keras.activations.get("leaky_relu"))
-    for own, keras in zip(answers(keras_layers.leaky_relu), wanted, strict=True):
+    expected = derivatives(tf_keras.activations.get("leaky_relu"))
+    for own, keras in zip(derivatives(keras_layers.leaky_relu), expected, strict=True):
         np.testing.assert_array_equal(own, keras)
 
 
-def test_leaky_relu_is_found_again_by_its_name():
-    layer = made(
+def test_leaky_relu_is_loaded_by_name():
+    layer = built(
         keras_layers, "Dense", {"units": 4, "activation": keras_layers.leaky_relu}, "float32"
     )
-    again = tf_keras.layers.deserialize(tf_keras.layers.serialize(layer))
-    assert again.activation is keras_layers.leaky_relu
+    loaded = tf_keras.layers.deserialize(tf_keras.layers.serialize(layer))
+    assert loaded.activation is keras_layers.leaky_relu

@@ -1,4 +1,4 @@
-"""Saves that fail: the old model stays whole, and a partial one is never taken for a model."""
+"""A save that fails keeps the old model, and a partial one is never loaded."""
 
 import errno
 import functools
@@ -21,8 +21,8 @@ from tfpvae.saving import atomic
 
 ROOT = Path(__file__).parents[2]
 IMAGES = np.random.default_rng(0).uniform(size=(8, *killed.SHAPE)).astype("float32")
-# Names, and the method that writes them.
-SAVED = {"model.keras": "save", "model": "save"}
+# File names, and the methods that write them.
+MODELS = {"model.keras": "save", "model": "save"}
 WEIGHTS = {"w.weights.h5": "save_weights", "w.h5": "save_weights", "prefix": "save_weights"}
 
 
@@ -41,7 +41,7 @@ def leftovers(folder):
 
 
 def changed(vae):
-    """Returns the VAE, with other weights."""
+    """Changes the weights of a VAE, and returns it."""
     vae.set_weights([weight + 1 for weight in vae.get_weights()])
     return vae
 
@@ -71,9 +71,9 @@ def _add_hook():  # once, since Python cannot remove a hook
 
 @contextmanager
 def snapshots(*paths):
-    """Yields a list, to which the state of the paths is added before each file operation of Python.
+    """Yields a list that gets the state of the paths before each file operation of Python.
 
-    Each is a state that a kill leaves behind.
+    These are the states that a killed process can leave behind.
     """
     global _take_snapshot
     _add_hook()
@@ -85,8 +85,8 @@ def snapshots(*paths):
         _take_snapshot = None
 
 
-@pytest.mark.parametrize(("name", "method"), [*SAVED.items(), *list(WEIGHTS.items())[:2]])
-def test_at_every_moment_the_old_model_or_the_new_is_there(tmp_path, vae, name, method):
+@pytest.mark.parametrize(("name", "method"), [*MODELS.items(), *list(WEIGHTS.items())[:2]])
+def test_at_every_moment_either_the_old_or_the_new_model_is_there(tmp_path, vae, name, method):
     path = tmp_path / name
     getattr(vae, method)(path)
     old = tree(path)
@@ -99,16 +99,16 @@ def test_at_every_moment_the_old_model_or_the_new_is_there(tmp_path, vae, name, 
     assert os.listdir(tmp_path) == [name]
 
 
-def test_a_tensorflow_checkpoint_is_whole_at_every_moment_but_one(tmp_path, vae):
-    """Its two files are replaced one after the other."""
+def test_a_tensorflow_checkpoint_is_whole_at_all_but_one_moment(tmp_path, vae):
+    """Between the replacement of its two files."""
     vae.save_weights(tmp_path / "prefix")
     parts = [tmp_path / "prefix.data-00000-of-00001", tmp_path / "prefix.index"]
     old = [tree(part) for part in parts]
     with snapshots(*parts) as states:
         changed(vae).save_weights(tmp_path / "prefix")
     new = [tree(part) for part in parts]
-    torn = [state for state in states if state not in (old, new)]
-    assert torn == [[new[0], old[1]]]
+    mixed = [state for state in states if state not in (old, new)]
+    assert mixed == [[new[0], old[1]]]
     parts[1].write_bytes(old[1])
     with pytest.raises(Exception, match="Checksum does not match"):
         vae.load_weights(tmp_path / "prefix").assert_consumed()
@@ -118,8 +118,8 @@ def test_a_tensorflow_checkpoint_is_whole_at_every_moment_but_one(tmp_path, vae)
 def test_a_killed_process_leaves_the_old_model_or_the_new(tmp_path, vae):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-m", "tests.killed", tmp_path]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
     for kind, moment in killed.CASES:
         folder = tmp_path / f"{kind}-{moment}"
         path = folder / killed.NAMES[kind]
@@ -134,8 +134,8 @@ def test_a_killed_process_leaves_the_old_model_or_the_new(tmp_path, vae):
         if moment in ("written", "moved"):
             assert same[0] == (moment == "written")
             (leftover,) = leftovers(folder)
-            none = rf"No .*exist.* {folder / leftover}|.*does not exist at"
-            with pytest.raises(OSError, match=none):
+            message = rf"No .*exist.* {folder / leftover}|.*does not exist at"
+            with pytest.raises(OSError, match=message):
                 tf_keras.models.load_model(folder / leftover)
             with atomic.replacing(path):  # a save to the same path that writes nothing
                 assert len(leftovers(folder)) == 1 and leftover not in leftovers(folder)
@@ -156,7 +156,7 @@ def full_disk(size=20_000):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize(("name", "method"), (SAVED | WEIGHTS).items())
+@pytest.mark.parametrize(("name", "method"), (MODELS | WEIGHTS).items())
 def test_a_full_disk_leaves_the_old_model(tmp_path, vae, name, method):
     getattr(vae, method)(tmp_path / name)
     old = tree(tmp_path)
@@ -189,7 +189,7 @@ def test_a_model_checkpoint_that_fails_leaves_the_old_model(tmp_path, vae, name)
 
 @pytest.fixture
 def public_folder():
-    """A folder that everybody may read and one user may write."""
+    """Returns a folder that every user can read and only one can write."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -198,7 +198,7 @@ def public_folder():
 
 @contextmanager
 def unprivileged(folder):
-    """Takes away the permission to write to a folder; root becomes another user for that."""
+    """Removes the permission to write to a folder; as root, by becoming another user."""
     folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
     if os.geteuid() == 0:
         os.seteuid(65534)
@@ -213,8 +213,8 @@ def unprivileged(folder):
             inner.chmod(0o755)
 
 
-@pytest.mark.parametrize(("name", "method"), (SAVED | WEIGHTS).items())
-def test_a_folder_that_cannot_be_written(public_folder, vae, name, method):
+@pytest.mark.parametrize(("name", "method"), (MODELS | WEIGHTS).items())
+def test_a_folder_without_write_permission_keeps_the_old_model(public_folder, vae, name, method):
     getattr(vae, method)(public_folder / name)
     old = tree(public_folder)
     denied = pytest.raises(PermissionError, match=f"to '.*{name}', got .*denied.*is whole")
@@ -233,17 +233,17 @@ def test_a_file_does_not_replace_a_folder_nor_a_folder_a_file(tmp_path, vae):
     assert tree(tmp_path) == {"model": b"a file"}
 
 
-@pytest.mark.parametrize(("name", "method"), (SAVED | WEIGHTS).items())
+@pytest.mark.parametrize(("name", "method"), (MODELS | WEIGHTS).items())
 def test_weights_that_are_not_finite_are_not_saved(tmp_path, vae, name, method):
     getattr(vae, method)(tmp_path / name)
-    old, last = tree(tmp_path), vae.last_saved
+    old, last_saved = tree(tmp_path), vae.last_saved
     vae.weights[2].assign(vae.weights[2] * np.nan)
     with pytest.raises(ValueError, match="weights: wanted finite numbers to save, got weight 'po"):
         getattr(vae, method)(tmp_path / name)
-    assert tree(tmp_path) == old and vae.last_saved == last
+    assert tree(tmp_path) == old and vae.last_saved == last_saved
 
 
-def test_keras_refuses_a_whole_model_as_h5(tmp_path, vae):
+def test_keras_refuses_to_save_a_model_as_h5(tmp_path, vae):
     (tmp_path / "a.h5").write_text("before")
     with (
         pytest.warns(UserWarning, match="HDF5"),
@@ -258,8 +258,8 @@ def test_keras_refuses_a_whole_model_as_h5(tmp_path, vae):
 
 def test_without_overwrite_keras_asks(tmp_path, vae, monkeypatch):
     path, questions = tmp_path / "a.weights.h5", []
-    answers = iter(["what?", "n", "y"])
-    monkeypatch.setattr("builtins.input", lambda text: (questions.append(text), next(answers))[1])
+    replies = iter(["what?", "n", "y"])
+    monkeypatch.setattr("builtins.input", lambda text: (questions.append(text), next(replies))[1])
     vae.save_weights(path, overwrite=False)
     assert questions == []
     old = tree(path)
@@ -281,7 +281,7 @@ def write_model(folder, text):
 
 @pytest.fixture(params=["one step", "two steps"])
 def steps(request, monkeypatch):
-    """Exchanges folders in one step, or in two as where the system cannot."""
+    """Exchanges folders in one step, or in two, as on systems that cannot."""
     if request.param == "two steps":
         monkeypatch.setattr(atomic, "_exchange", lambda *paths: False)
 
@@ -304,7 +304,7 @@ def test_other_files_of_a_folder_are_kept(tmp_path, steps):
     assert os.listdir(tmp_path) == ["model"]
 
 
-def test_a_log_in_the_folder_goes_on_while_a_model_is_saved(tmp_path, steps):
+def test_an_open_log_in_the_folder_can_be_written_while_a_model_is_saved(tmp_path, steps):
     write_model(tmp_path / "model", "old")
     with open(tmp_path / "model" / "log.csv", "w") as log:
         log.write("before, ")
@@ -333,19 +333,19 @@ def test_linux_exchanges_two_folders_in_one_step(tmp_path):
     assert (tmp_path / "a" / "x").read_text() == "b"
 
 
-def test_if_the_second_of_two_steps_fails_the_old_model_is_put_back(tmp_path, monkeypatch):
+def test_if_the_second_of_two_steps_fails_the_old_model_is_restored(tmp_path, monkeypatch):
     monkeypatch.setattr(atomic, "_exchange", lambda *paths: False)
     write_model(tmp_path / "model", "old")
     rename = os.rename
 
-    def fails(old, new):
+    def failing_rename(old, new):
         if new == str(tmp_path / "model") and "-previous" not in old:
-            raise OSError(errno.EIO, "no luck")
+            raise OSError(errno.EIO, "disk error")
         rename(old, new)
 
-    monkeypatch.setattr(os, "rename", fails)
+    monkeypatch.setattr(os, "rename", failing_rename)
     with (
-        pytest.raises(OSError, match="no luck.*before is whole") as caught,
+        pytest.raises(OSError, match="disk error.*before is whole") as caught,
         atomic.replacing(tmp_path / "model") as path,
     ):
         write_model(path, "new")
@@ -355,26 +355,24 @@ def test_if_the_second_of_two_steps_fails_the_old_model_is_put_back(tmp_path, mo
 
 @contextmanager
 def killed_process(monkeypatch):
-    """Ends as a process that is killed, without removing its partial folder."""
+    """Ends a save as if the process were killed: its partial folder stays."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(atomic, "_remove", lambda *paths: None)
         yield patch
 
 
-def test_after_a_kill_between_two_steps_the_next_save_puts_the_old_model_back(
-    tmp_path, monkeypatch
-):
+def test_after_a_kill_between_two_steps_the_next_save_restores_the_old_model(tmp_path, monkeypatch):
     write_model(tmp_path / "model", "old")
     rename = os.rename
 
-    def is_killed(old, new):
+    def killed_rename(old, new):
         if new == str(tmp_path / "model"):
             raise KeyboardInterrupt
         rename(old, new)
 
     with killed_process(monkeypatch) as patch:
         patch.setattr(atomic, "_exchange", lambda *paths: False)
-        patch.setattr(os, "rename", is_killed)
+        patch.setattr(os, "rename", killed_rename)
         with atomic.replacing(tmp_path / "model") as path:
             write_model(path, "new")
     assert not (tmp_path / "model").exists()
@@ -384,7 +382,7 @@ def test_after_a_kill_between_two_steps_the_next_save_puts_the_old_model_back(
     assert os.listdir(tmp_path) == ["model"]
 
 
-def test_a_save_removes_the_leftovers_of_its_own_path_alone(tmp_path, monkeypatch):
+def test_a_save_removes_the_leftovers_of_its_own_path_only(tmp_path, monkeypatch):
     names = ["model.keras", "model", "model-b", "x" * 100 + "1", "x" * 100 + "2"]
     partial = {}
     for name in names:
@@ -401,7 +399,7 @@ def test_a_save_removes_the_leftovers_of_its_own_path_alone(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("is_recreated", [False, True])
 @pytest.mark.parametrize("is_folder", [False, True])
-def test_of_two_saves_at_once_the_later_one_stays_and_the_earlier_one_fails(
+def test_of_two_concurrent_saves_the_later_one_wins_and_the_earlier_one_fails(
     tmp_path, is_folder, is_recreated
 ):
     save = write_model if is_folder else lambda path, text: Path(path).write_text(text)
@@ -412,7 +410,7 @@ def test_of_two_saves_at_once_the_later_one_stays_and_the_earlier_one_fails(
         save(earlier, "earlier")
         with atomic.replacing(tmp_path / "model") as later:
             save(later, "later")
-        if is_recreated:  # TensorFlow makes a missing folder again, and writes the rest to it
+        if is_recreated:  # TensorFlow recreates a missing folder and writes the rest to it
             Path(earlier).parent.mkdir()
             save(earlier, "partial")
     files = {"saved_model.pb": b"later", "keras_metadata.pb": b"later"}
@@ -454,14 +452,14 @@ def test_files_are_on_the_disk_before_they_are_renamed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["x" * 250, "a b[1]*?", "ä.keras", "-", "..."])
-def test_odd_names(tmp_path, name):
+def test_odd_names_are_saved(tmp_path, name):
     for text in ("old", "new"):
         with atomic.replacing(tmp_path / name) as path:
             Path(path).write_text(text)
     assert tree(tmp_path) == {name: b"new"}
 
 
-def test_a_link_to_a_file_in_a_folder_that_does_not_exist(tmp_path):
+def test_saving_to_a_link_creates_the_folder_of_its_target(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "a.txt")
     with atomic.replacing(tmp_path / "link") as path:
         Path(path).write_text("text")
@@ -476,8 +474,8 @@ def test_the_working_folder_and_remote_paths_are_written_in_place(tmp_path, monk
             assert path == name
 
 
-def test_a_remote_file_system(vae):
-    """That of TensorFlow in memory: Python does not know it, as it does not know the cloud's."""
+def test_a_file_system_of_tensorflow_is_written(vae):
+    """The one in memory: like those of clouds, Python cannot access it."""
     old = vae.get_weights()
     vae.save_weights("ram://folder/weights")
     changed(vae).save("ram://folder/model")
@@ -487,7 +485,7 @@ def test_a_remote_file_system(vae):
     assert all(map(np.array_equal, vae.get_weights(), old))
 
 
-def test_an_error_of_another_kind_is_not_changed(tmp_path):
+def test_errors_of_other_kinds_are_passed_on(tmp_path):
     with pytest.raises(KeyError), atomic.replacing(tmp_path / "a") as path:
         Path(path).write_text("half")
         raise KeyError

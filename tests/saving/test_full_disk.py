@@ -1,4 +1,4 @@
-"""Disks that are full in the middle of `fit`: the last backup stays, and training resumes."""
+"""When a disk fills up during `fit`, the last backup stays and training resumes."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ PAGE = 4096
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of a megabyte."""
+    """Mounts a disk of one megabyte."""
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
@@ -32,7 +32,7 @@ def disk(tmp_path):
 
 
 class AtEpoch(tf_keras.callbacks.Callback):
-    """Calls a function at the end of the second epoch, before the callbacks behind it."""
+    """Calls a function at the end of the second epoch, before later callbacks."""
 
     def __init__(self, action):
         super().__init__()
@@ -60,7 +60,7 @@ def limited():
 
 
 def train(folder, *callbacks):
-    """Trains as a new process does; returns all trained values, and the epochs that were run."""
+    """Trains as a new process does; returns all variables and the epochs that were run."""
     tf_keras.utils.set_random_seed(1)
     vae = tfpvae.build_vae("deep", image_shape=SHAPE, posterior="independent_normal")
     vae.compile(tf_keras.optimizers.Adam(0.01), run_eagerly=True)
@@ -71,7 +71,7 @@ def train(folder, *callbacks):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """The values after a training that nothing interrupts, and the size of its backup."""
+    """Returns the variables after an uninterrupted training, and the size of its backup."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     values, _ = train(folder)
     backup = next((folder / "backup" / "chief").glob("*.data-*"))
@@ -79,7 +79,7 @@ def uninterrupted(tmp_path_factory):
 
 
 def check_resumed(folder, values, *callbacks):
-    """Trains again; asserts that it resumes after the first epoch and ends with the values."""
+    """Trains again; checks that it resumes after the first epoch and ends with the values."""
     actual, epochs = train(folder, *callbacks)
     assert epochs == [1, 2]
     assert all(map(np.array_equal, actual, values))
@@ -88,7 +88,7 @@ def check_resumed(folder, values, *callbacks):
 
 # Free pages beyond those of the values: too few for the values, their index, and the merged index.
 @pytest.mark.parametrize("pages", [None, 0, 1])
-def test_a_backup_to_a_full_disk(disk, uninterrupted, pages):
+def test_training_resumes_after_a_backup_to_a_full_disk(disk, uninterrupted, pages):
     values, size = uninterrupted
     free = 0 if pages is None else size + pages * PAGE
     full = pytest.raises(tf.errors.ResourceExhaustedError, match="ckpt-2.*No space left on device")
@@ -98,14 +98,14 @@ def test_a_backup_to_a_full_disk(disk, uninterrupted, pages):
     check_resumed(disk, values)
 
 
-def test_a_backup_beyond_a_limit_of_file_size(tmp_path, uninterrupted):
+def test_training_resumes_after_a_backup_beyond_the_file_size_limit(tmp_path, uninterrupted):
     with pytest.raises(tf.errors.OpError, match="ckpt-2.*File too large"), limited() as limit:
         train(tmp_path, AtEpoch(limit))
     check_resumed(tmp_path, uninterrupted[0])
 
 
 @pytest.mark.parametrize("name", ["last.keras", "last.weights.h5"])
-def test_a_model_checkpoint_to_a_full_disk(disk, uninterrupted, name):
+def test_a_model_checkpoint_to_a_full_disk_keeps_the_last_one(disk, uninterrupted, name):
     def checkpoint():
         weights_only = name.endswith("h5")
         return tf_keras.callbacks.ModelCheckpoint(str(disk / name), save_weights_only=weights_only)

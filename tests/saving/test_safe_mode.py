@@ -45,7 +45,7 @@ def no_code_has_run():
 
 
 def build(*backbone, **overrides):
-    """A VAE with an operation of TensorFlow in it, a schedule, and a model in a model."""
+    """Returns a VAE with an operation of TensorFlow, a schedule, and a nested model."""
     images = tfkl.Input(SHAPE)
     features = tf.nn.relu(tfkl.Flatten()(images) * 2.0)
     for layer in (*backbone, tfkl.Dense(2)):
@@ -75,7 +75,7 @@ def write(path, files):
 
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory):
-    """The files of an intact `.keras`, and its config."""
+    """Returns the files of an intact `.keras` file, and its config."""
     path = tmp_path_factory.mktemp("intact") / "a.keras"
     tf_keras.utils.set_random_seed(0)
     vae = build()
@@ -87,7 +87,7 @@ def intact(tmp_path_factory):
 
 @pytest.fixture
 def load(tmp_path, intact):
-    """A function that edits the config of the intact file and loads it."""
+    """Returns a function that edits the config of the intact file and loads it."""
 
     def load_edited(edit, **options):
         files, config = intact
@@ -100,7 +100,7 @@ def load(tmp_path, intact):
 
 
 def layers(config, part="encoder"):
-    """Returns the layers of a network and of the models in it, by their class."""
+    """Returns the layers of a network and of its nested models, by class name."""
     outer = config["config"][part]["config"]["layers"]
     inner = [layer for model in outer for layer in model["config"].get("layers", ())]
     return {layer["class_name"]: layer for layer in (*outer, *inner)}
@@ -131,7 +131,7 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", FUNCTIONS)
-def test_functions_are_those_of_keras_and_registered_ones(load, place, kind):
+def test_only_functions_of_keras_and_registered_ones_are_loaded(load, place, kind):
     refused = r"config\..*: wanted (a function of Keras or a registered one|the name of a class)"
     with pytest.raises(ValueError, match=refused):
         load(lambda config: PLACES[place](config, FUNCTIONS[kind]))
@@ -150,17 +150,17 @@ def test_functions_are_those_of_keras_and_registered_ones(load, place, kind):
         (__name__, "Unregistered"),
     ],
 )
-def test_classes_are_those_of_keras_and_registered_ones(load, module, name):
-    named = {"module": module, "class_name": name, "registered_name": name}
+def test_only_classes_of_keras_and_registered_ones_are_loaded(load, module, name):
+    entry = {"module": module, "class_name": name, "registered_name": name}
     refused = (
         rf"layers\[\d\]: wanted a class of Keras or a registered one, got '{name}' of '{module}'"
     )
     with pytest.raises(ValueError, match=refused):
-        load(lambda config: layers(config)["Dense"].update(named))
+        load(lambda config: layers(config)["Dense"].update(entry))
     assert "antigravity" not in sys.modules
 
 
-def test_a_custom_class_is_registered_or_among_the_custom_objects(tmp_path):
+def test_a_custom_class_has_to_be_registered_or_among_the_custom_objects(tmp_path):
     build(Doubling(name="doubling")).save(tmp_path / "a.keras")
     assert isinstance(tf_keras.models.load_model(tmp_path / "a.keras"), tfpvae.VAE)
     build(Unregistered(name="doubling")).save(tmp_path / "b.keras")
@@ -172,9 +172,11 @@ def test_a_custom_class_is_registered_or_among_the_custom_objects(tmp_path):
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
-def test_a_lambda_layer_anywhere(tmp_path, part):
-    sets = tfkl.Lambda(lambda x: (os.environ.update(TFPVAE_CODE_HAS_RUN="1"), x)[1])
-    network = tf_keras.Sequential([tfkl.Flatten(), sets, tfkl.Dense(16), tfkl.Reshape(SHAPE)])
+def test_a_lambda_layer_in_either_network_is_refused(tmp_path, part):
+    sets_variable = tfkl.Lambda(lambda x: (os.environ.update(TFPVAE_CODE_HAS_RUN="1"), x)[1])
+    network = tf_keras.Sequential(
+        [tfkl.Flatten(), sets_variable, tfkl.Dense(16), tfkl.Reshape(SHAPE)]
+    )
     vae = build(**{f"{part}_backbone": network})
     vae.save(tmp_path / "a.keras")
     assert os.environ.pop("TFPVAE_CODE_HAS_RUN") == "1"  # from building it
@@ -186,7 +188,7 @@ def test_a_lambda_layer_anywhere(tmp_path, part):
     assert isinstance(loaded, tfpvae.VAE)
 
 
-def test_a_lambda_whose_class_is_hidden(load, intact):
+def test_a_lambda_with_a_hidden_class_is_refused(load, intact):
     """Keras does not check a config without a module, as in old files."""
     code = {"function": ["4wAA", None, None], "function_type": "lambda", "name": "x"}
     for hidden in (
@@ -201,7 +203,7 @@ def test_a_lambda_whose_class_is_hidden(load, intact):
 
 @pytest.mark.parametrize("operation", ["io.write_file", "raw_ops.WriteFile", "py_function", 3])
 @pytest.mark.parametrize("module", [True, False])
-def test_operations_only_compute(load, tmp_path, operation, module):
+def test_operations_that_do_more_than_compute_are_refused(load, tmp_path, operation, module):
     target = tmp_path / "written"
 
     def edit(config):
@@ -216,7 +218,7 @@ def test_operations_only_compute(load, tmp_path, operation, module):
     assert not target.exists()
 
 
-def test_no_file_is_read_for_a_vocabulary(load):
+def test_a_vocabulary_from_a_file_is_refused(load):
     layer = {"class_name": "StringLookup", "config": {"vocabulary": "/etc/hostname"}}
     with pytest.raises(ValueError, match="wanted the words of a vocabulary, got the file '/etc"):
         load(lambda config: layers(config)["Dense"].update(layer))
@@ -228,18 +230,18 @@ def test_no_file_is_read_for_a_vocabulary(load):
      [[["tf.nn.relu", -1, 0, {}]]], [[["tf.nn.relu", "0", 0, {}]]],
      [[["tf.nn.relu", 0, 0, {"mask": ["dense", 0, 0]}]]]],
 )  # fmt: skip
-def test_layers_that_wait_for_each_other_are_refused(load, nodes):
+def test_cyclic_layers_are_refused(load, nodes):
     def edit(config):
-        named = json.dumps(nodes).replace('"dense"', json.dumps(layers(config)["Dense"]["name"]))
+        text = json.dumps(nodes).replace('"dense"', json.dumps(layers(config)["Dense"]["name"]))
         relu = layers(config)["TFOpLambda"]["name"]
-        layers(config)["Dense"]["inbound_nodes"] = json.loads(named.replace("tf.nn.relu", relu))
+        layers(config)["Dense"]["inbound_nodes"] = json.loads(text.replace("tf.nn.relu", relu))
 
     with pytest.raises(ValueError, match="wanted layers that can be run one after the other"):
         load(edit)
 
 
-def test_layers_may_be_called_in_turn(tmp_path):
-    """Keras goes over the layers once for each call."""
+def test_many_layers_called_in_turn_are_loaded(tmp_path):
+    """Keras goes over all layers once for each call."""
     vae = build(*[tfkl.Dense(16), tfkl.Dense(16)] * 20)
     vae.save(tmp_path / "a.keras")
     loaded = tf_keras.models.load_model(tmp_path / "a.keras")
@@ -270,7 +272,7 @@ def test_layers_may_be_called_in_turn(tmp_path):
         {"no": "kind"},
     ],
 )
-def test_a_config_that_is_not_a_distribution(config):
+def test_a_config_of_no_distribution_is_refused(config):
     with pytest.raises(ValueError, match="config: wanted|distribution: wanted"):
         serialization.from_config(config)
 
@@ -278,7 +280,7 @@ def test_a_config_that_is_not_a_distribution(config):
 @pytest.mark.parametrize(
     "name", ["os.system", "eval", "__init_subclass__", "_set_sample_static_shape", "dtype", "", 3]
 )
-def test_names_that_are_not_of_functions(name):
+def test_names_of_no_function_are_refused(name):
     with pytest.raises(ValueError, match="function: wanted a method of"):
         serialization.function_from_name(name)
 
@@ -297,8 +299,8 @@ class _RunsCode:
 
 @pytest.mark.parametrize("name", ["DistributionLambda", "IndependentNormal"])
 @pytest.mark.parametrize("changes", [{}, {"registered_name": None}, {"module": None}])
-def test_the_layers_of_tensorflow_probability_unpickle(load, name, changes):
-    """They are registered, and so Keras allows them in safe mode."""
+def test_layers_of_tensorflow_probability_are_refused(load, name, changes):
+    """They unpickle code, and Keras allows them in safe mode because they are registered."""
     code = codecs.encode(pickle.dumps(_RunsCode()), "base64").decode("ascii")
     config = {"name": "x", "function": code, "function_type": "function", "event_shape": [2]}
     config |= {"module": None, "make_distribution_fn": code, "convert_to_tensor_fn": code}
@@ -309,8 +311,8 @@ def test_the_layers_of_tensorflow_probability_unpickle(load, name, changes):
     assert "TFPVAE_CODE_HAS_RUN" not in os.environ
 
 
-def test_pickles_are_not_opened(tmp_path, intact, monkeypatch):
-    """Neither as weights nor as a model nor as the arrays of a data set."""
+def test_pickles_are_never_opened(tmp_path, intact, monkeypatch):
+    """Neither as weights nor as a model nor as arrays of a data set."""
     calls = []
     monkeypatch.setattr(pickle, "load", lambda *a, **k: calls.append(a))
     monkeypatch.setattr(pickle, "loads", lambda *a, **k: calls.append(a))
@@ -346,8 +348,8 @@ def containers(config):
 
 def mutate(config, rng):
     """Changes one entry anywhere in a config; returns a description of the change."""
-    inside = list(containers(config))
-    inner = rng.choice([inner for inner in inside[1:] if inner])
+    nodes = list(containers(config))
+    inner = rng.choice([inner for inner in nodes[1:] if inner])
     key = rng.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
     old, kind = inner[key], rng.choice(["drop", "value", "value", "value", "other"])
     if kind == "drop":
@@ -355,8 +357,8 @@ def mutate(config, rng):
         return f"{key!r} was dropped"
     values = [None, True, -1, 0, 3, 0.5, 1e300, "", "x", "os.system", "eval", [], {}, [[[]]]]
     values += [{"class_name": "x"}, float("nan"), str(old)[:-1], [old], {"class_name": old}]
-    if kind == "other":  # of the same config
-        other = rng.choice([other for other in inside if other])
+    if kind == "other":  # an entry from elsewhere in the config
+        other = rng.choice([other for other in nodes if other])
         values = list(other.values()) if isinstance(other, dict) else other
     inner[key] = copy.deepcopy(rng.choice(values))
     return f"{key!r}: {str(old)[:50]!r} became {str(inner[key])[:50]!r}"
@@ -383,7 +385,7 @@ def test_mutated_configs_load_or_raise(load, intact):
         signal.alarm(60)  # ends a test that hangs
         try:
             vae = load(lambda config, changes=changes: changes.append(mutate(config, rng)))
-        except Exception as error:  # of any kind that has a message
+        except Exception as error:  # of any type, but with a message
             assert str(error), (changes, type(error))
             continue
         finally:

@@ -1,4 +1,4 @@
-"""Distributions as plain data, and functions by name."""
+"""Distributions are saved as plain data, and functions by name."""
 
 import json
 
@@ -60,7 +60,7 @@ def test_a_distribution_survives_json(name):
     config = serialization.to_config(original)
     restored = serialization.from_config(json.loads(json.dumps(config)))
     points = original.sample(5, seed=(1, 2))
-    # The same parameters in the same operations: not one bit may differ.
+    # The same parameters in the same operations agree bit for bit.
     np.testing.assert_array_equal(restored.log_prob(points), original.log_prob(points))
     np.testing.assert_array_equal(restored.sample(5, seed=(1, 2)), points)
     assert type(restored) is type(original)
@@ -79,7 +79,7 @@ def test_variables_are_converted_to_variables(name):
 
 
 @pytest.mark.parametrize(
-    ("build", "where"),
+    ("build", "part"),
     [
         (lambda: Unregistered([1.0, 2.0]), "Unregistered"),
         (
@@ -98,8 +98,8 @@ def test_variables_are_converted_to_variables(name):
     ],
     ids=["unregistered class", "python function", "deferred function"],
 )
-def test_the_message_names_the_part_that_cannot_be_saved_and_the_fix(build, where):
-    with pytest.raises(ValueError, match=f"{where}.*serialization.register"):
+def test_the_message_names_the_part_that_cannot_be_saved_and_the_fix(build, part):
+    with pytest.raises(ValueError, match=f"{part}.*serialization.register"):
         serialization.to_config(build())
 
 
@@ -110,7 +110,7 @@ def test_a_config_cannot_name_other_code(kind, name):
         serialization.from_config({kind: name, "parameters": {}})
 
 
-def test_functions_by_name():
+def test_functions_are_restored_by_name():
     for function in (tf.convert_to_tensor, tfd.Distribution.sample, tfd.Distribution.mean):
         name = serialization.function_to_name(function, "f")
         assert serialization.function_from_name(name) is function

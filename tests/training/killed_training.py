@@ -1,9 +1,9 @@
-"""Trainings that are killed at random moments and begun again, for `tests.training.test_resume`.
+"""Kills trainings at random moments and resumes them, for `tests.training.test_resume`.
 
 `python -m tests.training.killed_training FOLDER KILLS` trains once without interruption, and then
-KILLS times with one, each in processes of its own, forked so that TensorFlow is imported once. It
-prints a JSON line for each: how many backups it had begun when it was killed, whether it was killed
-during one, the epoch at which it resumed, and whether its weights are those of the first training.
+KILLS times with one, in forked processes so that TensorFlow is imported once. It prints one line of
+JSON per killed training: how many backups it had started, whether it was killed during one, the
+epoch at which it resumed, and whether its weights agree with those of the first training.
 """
 
 import json
@@ -23,8 +23,8 @@ import tfpvae
 EPOCHS = 25
 
 
-def train(folder: Path, tell: int) -> None:
-    """Trains, tells of each backup's beginning and end, and leaves the weights."""
+def train(folder: Path, pipe: int) -> None:
+    """Trains, writes "(" and ")" to a pipe around each backup, and saves the weights."""
     tf_keras.utils.set_random_seed(0)
     images = np.random.default_rng(0).integers(0, 256, (64, 6, 5, 1), dtype=np.uint8)
     prior = tfpvae.build_prior("mixture", latent_dim=2, num_components=3)
@@ -33,57 +33,63 @@ def train(folder: Path, tell: int) -> None:
     vae.compile(tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(0.01, 100)))
     save = tf.train.CheckpointManager.save
 
-    def told(self, *args, **kwargs):
-        os.write(tell, b"(")
-        saved = save(self, *args, **kwargs)
-        os.write(tell, b")")
-        return saved
+    def reporting_save(self, *args, **kwargs):
+        os.write(pipe, b"(")
+        path = save(self, *args, **kwargs)
+        os.write(pipe, b")")
+        return path
 
-    tf.train.CheckpointManager.save = told
+    tf.train.CheckpointManager.save = reporting_save
     backup = tf_keras.callbacks.BackupAndRestore(str(folder / "backup"))
     fitted = vae.fit(images, batch_size=10, epochs=EPOCHS, callbacks=[backup], verbose=0)
     np.savez(folder / "whole.npz", *vae.get_weights(), *vae.optimizer.variables)
-    (folder / "begun.json").write_text(json.dumps(fitted.epoch[:1]))
+    (folder / "first_epoch.json").write_text(json.dumps(fitted.epoch[:1]))
 
 
 def run(folder: Path, backups: int | None = None, delay: float = 0.0) -> str:
-    """Runs a training, killed so many seconds after it began a backup; returns what it told."""
+    """Runs a training, and kills it after a backup begins; returns what it wrote to the pipe.
+
+    Args:
+      folder: of its backups and results.
+      backups: the number of the backup after whose start it is killed; None to let it finish.
+      delay: seconds from that start to the kill.
+    """
     folder.mkdir(exist_ok=True)
-    ear, mouth = os.pipe()
+    reading_end, writing_end = os.pipe()
     child = os.fork()
     if child == 0:
-        train(folder, mouth)
+        train(folder, writing_end)
         os._exit(0)
-    os.close(mouth)
-    told = ""
-    while part := os.read(ear, 1).decode():
-        told += part
-        if told.count("(") == backups:
+    os.close(writing_end)
+    events = ""
+    while part := os.read(reading_end, 1).decode():
+        events += part
+        if events.count("(") == backups:
             time.sleep(delay)
             os.kill(child, signal.SIGKILL)
             break
-    while part := os.read(ear, 4096).decode():
-        told += part
-    os.close(ear)
+    while part := os.read(reading_end, 4096).decode():
+        events += part
+    os.close(reading_end)
     _, status = os.waitpid(child, 0)
     assert status in (0, signal.SIGKILL), status
-    return told
+    return events
 
 
 def main(folder: Path, kills: int) -> None:
     run(folder / "uninterrupted")
-    wanted = np.load(folder / "uninterrupted" / "whole.npz")
-    chance = random.Random(0)
+    expected = np.load(folder / "uninterrupted" / "whole.npz")
+    rng = random.Random(0)
     for number in range(kills):
-        here = folder / f"killed_{number}"
-        told = run(here, chance.randint(1, EPOCHS), chance.uniform(0, 0.1))
-        if not (here / "whole.npz").exists():
-            run(here)
-        found = np.load(here / "whole.npz")
-        same = [np.array_equal(found[name], wanted[name]) for name in wanted.files]
-        begun = json.loads((here / "begun.json").read_text())
-        report = {"backups": told.count("("), "in_backup": told.endswith("(")}
-        print(json.dumps(report | {"went_on_at": begun, "same": all(same)}), flush=True)
+        place = folder / f"killed_{number}"
+        events = run(place, rng.randint(1, EPOCHS), rng.uniform(0, 0.1))
+        if not (place / "whole.npz").exists():
+            run(place)
+        actual = np.load(place / "whole.npz")
+        same = [np.array_equal(actual[name], expected[name]) for name in expected.files]
+        first_epoch = json.loads((place / "first_epoch.json").read_text())
+        report = {"backups": events.count("("), "in_backup": events.endswith("(")}
+        print(json.dumps(report | {"resumed_at": first_epoch, "same": all(same)}), flush=True)
 
 
 if __name__ == "__main__":

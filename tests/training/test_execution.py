@@ -1,4 +1,4 @@
-"""Operations counted by hand, and what is run by XLA."""
+"""Counts of operations, and which networks XLA compiles."""
 
 import pytest
 import tensorflow as tf
@@ -10,8 +10,8 @@ from tfpvae.training import execution
 tfkl = tf_keras.layers
 
 
-class Own(tfkl.Layer):
-    """A layer that nothing is known of."""
+class CustomLayer(tfkl.Layer):
+    """Layer that tfpvae does not know."""
 
     def call(self, inputs):
         return tf.nn.relu(inputs)
@@ -24,37 +24,37 @@ class Own(tfkl.Layer):
         ([tfkl.Dense(7)], 6 * 8 * 2 * 7),  # at each pixel
         ([tfkl.Conv2D(5, 3)], 4 * 6 * 9 * 2 * 5),
         ([tfkl.Conv2D(5, 3, strides=2, padding="same")], 3 * 4 * 9 * 2 * 5),
-        ([tfkl.Conv2DTranspose(5, 3, strides=2)], 6 * 8 * 9 * 2 * 5),  # once an input
+        ([tfkl.Conv2DTranspose(5, 3, strides=2)], 6 * 8 * 9 * 2 * 5),  # once per input
         ([tf_keras.Sequential([tfkl.Flatten(), tfkl.Dense(3), tfkl.Dense(4)])], 96 * 3 + 3 * 4),
         ([tfkl.MaxPool2D(), tfkl.BatchNormalization()], 0),
     ],
     ids=["flat", "dense", "same", "strides", "transposed", "nested", "none"],
 )
-def test_operations_are_those_counted_by_hand(layers, multiplications):
+def test_operations_agree_with_counts_by_hand(layers, multiplications):
     network = tf_keras.Sequential([tf_keras.Input([6, 8, 2]), *layers])
     assert execution.operations(network) == 2 * multiplications
 
 
 @pytest.mark.parametrize(
-    ("layers", "wanted"),
+    ("layers", "expected"),
     [
         ([tfkl.Flatten(), tfkl.Dense(4, "relu"), tfkl.LeakyReLU()], True),
         ([tfkl.Flatten(), tfkl.Dense(4), tfkl.Dropout(0.1), tfkl.LayerNormalization()], True),
         ([tf_keras.Sequential([tfkl.Flatten(), tfkl.Dense(3)])], True),
         ([tfkl.Conv2D(2, 3)], False),
-        ([tfkl.Flatten(), tfkl.BatchNormalization()], False),  # looks at the images beside one
+        ([tfkl.Flatten(), tfkl.BatchNormalization()], False),  # depends on the other images
         ([tfkl.Flatten(), tfkl.Dense(4, activity_regularizer="l2")], False),
-        ([tfkl.Flatten(), Own()], False),
-        ([tf_keras.Sequential([tfkl.Flatten(), Own()])], False),
+        ([tfkl.Flatten(), CustomLayer()], False),
+        ([tf_keras.Sequential([tfkl.Flatten(), CustomLayer()])], False),
     ],
 )
-def test_what_is_dense(layers, wanted):
+def test_networks_of_layers_that_keep_images_apart_are_dense(layers, expected):
     network = tf_keras.Sequential([tf_keras.Input([6, 8, 2]), *layers])
-    assert execution.is_dense(network) is wanted
+    assert execution.is_dense(network) is expected
 
 
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
-def test_a_vae_is_dense_where_both_its_networks_are(architecture):
+def test_a_vae_is_dense_if_both_networks_are(architecture):
     assert execution.is_dense(tfpvae.build_vae(architecture)) is (architecture in ("dense", "deep"))
     half = tfpvae.build_vae(architecture, decoder_backbone="dense", image_shape=(49, 50, 1))
     assert execution.is_dense(half) is (architecture in ("dense", "deep"))
@@ -66,18 +66,19 @@ def a_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
-def test_xla_pays_for_dense_networks_and_on_a_gpu_for_more(architecture, request):
+def test_xla_pays_for_dense_networks_and_on_a_gpu_for_most_others(architecture, request):
     vae = tfpvae.build_vae(architecture, image_shape=(49, 50, 1))
     assert execution.xla_pays(vae) is (architecture in ("dense", "deep"))
     request.getfixturevalue("a_gpu")
-    assert execution.xla_pays(vae) is (architecture not in ("conv", "cnn"))  # which repeat pixels
+    assert execution.xla_pays(vae) is (architecture not in ("conv", "cnn"))  # which upsample
 
 
-def test_xla_does_not_pay_for_what_is_not_known_or_where_it_is_missing(a_gpu, monkeypatch):
-    network = [
-        tf_keras.Sequential([tf_keras.Input([6, 8, 2]), layer]) for layer in (Own(), tfkl.ReLU())
+def test_xla_does_not_pay_for_unknown_layers_or_where_it_is_missing(a_gpu, monkeypatch):
+    networks = [
+        tf_keras.Sequential([tf_keras.Input([6, 8, 2]), layer])
+        for layer in (CustomLayer(), tfkl.ReLU())
     ]
-    assert [execution.xla_pays(one) for one in network] == [False, True]
+    assert [execution.xla_pays(network) for network in networks] == [False, True]
     monkeypatch.setattr(execution, "has_xla", execution.has_xla.__wrapped__)
 
     def compiled(function, **options):
@@ -87,10 +88,10 @@ def test_xla_does_not_pay_for_what_is_not_known_or_where_it_is_missing(a_gpu, mo
         return called
 
     monkeypatch.setattr(tf, "function", compiled)
-    assert not execution.xla_pays(network[1])
+    assert not execution.xla_pays(networks[1])
 
 
-def test_large_steps_are_run_by_themselves_and_small_ones_by_the_dozen():
+def test_one_call_runs_one_large_step_or_many_small_ones():
     assert execution.steps_per_call(tfpvae.build_vae("flowers"), 20) == 1
     assert execution.steps_per_call(tfpvae.build_vae("dense"), 128) == 50
     many = tfpvae.build_vae("dense", objective="iwae", num_samples=50)

@@ -1,4 +1,4 @@
-"""Trainings that are interrupted end as those that are not, bit for bit."""
+"""Interrupted trainings end as uninterrupted ones do, bit for bit."""
 
 import json
 import os
@@ -24,11 +24,11 @@ WARMUP = {"kl_weight": tfpvae.schedules.LinearWarmup(7)}
 
 
 class Interruption(Exception):
-    """Somebody pulls the plug."""
+    """Stands for a power failure."""
 
 
 class InterruptEpoch(tf_keras.callbacks.Callback):
-    """Ends training in an epoch, of which there is no backup yet."""
+    """Ends training in an epoch before it is backed up."""
 
     def __init__(self, epoch=None):
         super().__init__()
@@ -51,7 +51,7 @@ class InterruptStep(tf_keras.callbacks.Callback):
             raise Interruption
 
 
-def dropped(tensor):
+def with_dropout(tensor):
     tensor = tf_keras.layers.Flatten()(tensor)
     return tf_keras.layers.Dropout(0.5, rng_type="stateful")(tensor)
 
@@ -61,10 +61,17 @@ def shuffled():
     return {"x": batches, "batch_size": None}
 
 
-def trained(folder, *, options, compiled, given, save_freq="epoch", before=(), after=()):
-    """Trains as a new process would; returns what has changed, last losses, and epochs run.
+def trained(folder, *, options, compiled, inputs, save_freq="epoch", before=(), after=()):
+    """Trains as a new process would; returns the variables, the last losses, and the epochs run.
 
-    Of the callbacks some are called before that of the backup, some after it.
+    Args:
+      folder: of the backup.
+      options: of `build_vae`.
+      compiled: of `compile`.
+      inputs: of `fit`, or a function that returns them.
+      save_freq: of the backup.
+      before: callbacks that are called before the backup.
+      after: callbacks that are called after it.
     """
     tf_keras.utils.set_random_seed(1)
     vae = tfpvae.build_vae("dense", image_shape=SHAPE, **options)
@@ -73,50 +80,50 @@ def trained(folder, *, options, compiled, given, save_freq="epoch", before=(), a
         str(folder), save_freq=save_freq, delete_checkpoint=False
     )
     callbacks = [*before, backup, *after]
-    given = given() if callable(given) else given
-    given = {"x": IMAGES, "batch_size": 4, "validation_data": IMAGES[:3]} | given
-    fitted = vae.fit(epochs=4, callbacks=callbacks, verbose=0, **given)
+    inputs = inputs() if callable(inputs) else inputs
+    inputs = {"x": IMAGES, "batch_size": 4, "validation_data": IMAGES[:3]} | inputs
+    fitted = vae.fit(epochs=4, callbacks=callbacks, verbose=0, **inputs)
     last = {name: values[-1] for name, values in fitted.history.items()}
     return [*vae.get_weights(), *(v.numpy() for v in vae.optimizer.variables)], last, fitted.epoch
 
 
 @pytest.mark.parametrize(
-    ("options", "compiled", "given"),
+    ("options", "compiled", "inputs"),
     [
         ({}, {}, {}),
         (WARMUP, {"run_eagerly": True}, {"y": IMAGES[::-1], "sample_weight": WEIGHTS}),
         ({"num_classes": 3}, {"run_eagerly": True}, SPLIT),
-        ({"encoder_backbone": dropped}, {"jit_compile": False}, {}),
+        ({"encoder_backbone": with_dropout}, {"jit_compile": False}, {}),
         ({"objective": "iwae", "num_samples": 2}, {"jit_compile": False}, shuffled),
     ],
     ids=["xla", "weighted", "conditional", "dropout", "dataset"],
 )
-def test_what_is_interrupted_ends_as_what_is_not(options, compiled, given, tmp_path):
-    arguments = {"options": options, "compiled": compiled, "given": given}
-    wanted, last, _ = trained(tmp_path / "whole", **arguments)
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(options, compiled, inputs, tmp_path):
+    arguments = {"options": options, "compiled": compiled, "inputs": inputs}
+    expected, last, _ = trained(tmp_path / "whole", **arguments)
     with pytest.raises(Interruption):
         trained(tmp_path / "backup", before=[InterruptEpoch(2)], **arguments)
-    found, last_again, run = trained(tmp_path / "backup", **arguments)
+    resumed, resumed_last, run = trained(tmp_path / "backup", **arguments)
     assert run == [2, 3]
-    assert last_again == last
-    for one, other in zip(found, wanted, strict=True):
+    assert resumed_last == last
+    for one, other in zip(resumed, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_backup_in_the_middle_of_an_epoch(tmp_path):
-    arguments = {"options": WARMUP, "compiled": {"run_eagerly": True}, "given": {}, "save_freq": 2}
-    wanted, _, _ = trained(tmp_path / "whole", **arguments)
-    for step in (4, 7, 9):  # of 3 an epoch; the backups are of steps 4, 6 and 8
+def test_a_training_resumes_in_the_middle_of_an_epoch(tmp_path):
+    arguments = {"options": WARMUP, "compiled": {"run_eagerly": True}, "inputs": {}, "save_freq": 2}
+    expected, _, _ = trained(tmp_path / "whole", **arguments)
+    for step in (4, 7, 9):  # 3 per epoch; backups at steps 4, 6 and 8
         with pytest.raises(Interruption):
             trained(tmp_path / "backup", after=[InterruptStep(step)], **arguments)
-    found, _, run = trained(tmp_path / "backup", **arguments)
+    resumed, _, run = trained(tmp_path / "backup", **arguments)
     assert run == [2, 3]
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(resumed, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_early_stopping_goes_on_counting(epoch, tmp_path):
+def test_early_stopping_resumes_its_count(epoch, tmp_path):
     def arguments(*more):
         stop = tfpvae.callbacks.EarlyStopping(
             "loss", min_delta=1e6, patience=2, restore_best_weights=True
@@ -124,24 +131,24 @@ def test_early_stopping_goes_on_counting(epoch, tmp_path):
         return {
             "options": {},
             "compiled": {"run_eagerly": True},
-            "given": {},
+            "inputs": {},
             "before": [stop, *more],
         }
 
-    wanted, _, run = trained(tmp_path / "whole", **arguments())
+    expected, _, run = trained(tmp_path / "whole", **arguments())
     assert run == [0, 1, 2]  # the first is the best
     with pytest.raises(Interruption):
         trained(tmp_path / "backup", **arguments(InterruptEpoch(epoch)))
-    found, _, run = trained(tmp_path / "backup", **arguments())
+    resumed, _, run = trained(tmp_path / "backup", **arguments())
     assert run == [*range(epoch, 3)]
-    again, _, run = trained(tmp_path / "backup", **arguments())  # it was over
+    finished, _, run = trained(tmp_path / "backup", **arguments())  # it had finished
     assert run == []
-    for one, two, other in zip(found, again, wanted, strict=True):
+    for one, two, other in zip(resumed, finished, expected, strict=True):
         np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(two, other)
 
 
-def test_fit_without_a_backup_after_one_with(tmp_path):
+def test_fit_without_a_backup_works_after_a_fit_with_one(tmp_path):
     vae = tfpvae.build_vae("dense", image_shape=SHAPE)
     vae.compile(run_eagerly=True)
     backup = tf_keras.callbacks.BackupAndRestore(str(tmp_path))
@@ -150,11 +157,11 @@ def test_fit_without_a_backup_after_one_with(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_and_begun_again(tmp_path):
-    """As many times as TFPVAE_KILLS says."""
+def test_trainings_killed_at_random_moments_resume_exactly(tmp_path):
+    """The environment variable TFPVAE_KILLS sets how many."""
     kills = int(os.environ.get("TFPVAE_KILLS", 2))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tests.training.killed_training", str(tmp_path), str(kills)],
         env=environment,
         cwd=ROOT,
@@ -162,8 +169,8 @@ def test_killed_at_random_moments_and_begun_again(tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    reports = [json.loads(line) for line in done.stdout.splitlines()]
-    print(done.stdout)
+    assert process.returncode == 0, process.stderr
+    reports = [json.loads(line) for line in process.stdout.splitlines()]
+    print(process.stdout)
     assert len(reports) == kills
     assert all(report["same"] for report in reports)

@@ -33,8 +33,8 @@ def folder(tmp_path_factory):
     )
     assert done.returncode == 0, done.stderr
     ends = json.loads((folder / "ends.json").read_text())
-    wanted = {"one": [0], "two": [0, 0], "killed": [RAISED, KILLED], "again": [0, 0]}
-    assert ends == wanted, done.stderr
+    expected = {"one": [0], "two": [0, 0], "killed": [RAISED, KILLED], "again": [0, 0]}
+    assert ends == expected, done.stderr
     return folder
 
 
@@ -72,10 +72,10 @@ def test_two_workers_train_as_one_process_with_the_whole_batch(case, left):
     """Also with a last batch that one worker has alone, in the same order, with the same losses."""
     (one, of_one), (two, of_two) = left("one_0", case), left("two_0", case)
     # float32 sums in another order; Adam divides by a root of what is small in the beginning.
-    for value, wanted in zip(two, one, strict=True):
-        np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-5)
-    for name, wanted in of_one["history"].items():
-        np.testing.assert_allclose(of_two["history"][name], wanted, rtol=1e-5, atol=1e-5)
+    for value, expected in zip(two, one, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+    for name, expected in of_one["history"].items():
+        np.testing.assert_allclose(of_two["history"][name], expected, rtol=1e-5, atol=1e-5)
     other = left("two_1", case)[1]["seen"]
     assert [mine + its for mine, its in zip(of_two["seen"], other, strict=True)] == of_one["seen"]
 
@@ -92,8 +92,8 @@ def test_a_learned_prior_and_a_warm_up_go_on_alike(left):
     of_one, of_two = left("one_0", "mixture")[1], left("two_0", "mixture")[1]
     before, after = of_two["prior"]
     assert before != after
-    for value, wanted in zip(after, of_one["prior"][1], strict=True):
-        np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-5)
+    for value, expected in zip(after, of_one["prior"][1], strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
     assert of_two["kl_weight"] == of_one["kl_weight"] == 1
 
 
@@ -115,9 +115,9 @@ def test_a_training_goes_on_after_a_worker_was_killed(folder, left):
     print(f"The other noticed after {float(noticed) - killed:.1f} s.")
     assert "task:1" in error  # it names the one that is missing
     for worker in (0, 1):
-        wanted, whole = left(f"two_{worker}", "backed_up")
-        found, rest = left(f"again_{worker}", "backed_up")
-        for one, other in zip(found, wanted, strict=True):
+        expected, whole = left(f"two_{worker}", "backed_up")
+        result, rest = left(f"again_{worker}", "backed_up")
+        for one, other in zip(result, expected, strict=True):
             np.testing.assert_array_equal(one, other)
         assert rest["epochs"] == [2, 3]  # it was killed in the middle of 2
         assert rest["history"] == {name: losses[2:] for name, losses in whole["history"].items()}

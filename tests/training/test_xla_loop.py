@@ -1,4 +1,4 @@
-"""Many steps as one program, against the same steps one after the other."""
+"""One program of many steps agrees with the same steps one after another."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tfpvae.training import input_pipeline, xla_loop
 
 
 class Sums:
-    """A step that adds up what it is shown, and how often it was traced."""
+    """A step that sums its data, and counts how often it is traced."""
 
     def __init__(self):
         self.total, self.seen = tf.Variable(0.0), tf.Variable(0.0)
@@ -17,7 +17,9 @@ class Sums:
     def step(self, batch, present):
         self.traces += 1
         present = tf.cast(present, tf.float32)
-        self.total.assign(0.5 * self.total + tf.reduce_sum(present * batch[0][:, 0]))  # in order
+        self.total.assign(
+            0.5 * self.total + tf.reduce_sum(present * batch[0][:, 0])
+        )  # depends on the order
         self.seen.assign_add(tf.reduce_sum(present))
         return tf.stack([1.0, tf.reduce_sum(present)])
 
@@ -34,23 +36,26 @@ def expected(data, sizes):
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(12, 4), (10, 4), (3, 4), (9, 1), (13, 3)])
-@pytest.mark.parametrize("most", [1, 3, 7])
-def test_it_runs_the_steps_in_their_order_and_leaves_filling_out(count, batch_size, most):
+@pytest.mark.parametrize("max_steps", [1, 3, 7])
+def test_steps_run_in_order_without_padding(count, batch_size, max_steps):
     data = np.random.default_rng(0).normal(size=(count, 2)).astype("float32")
     dataset = tf.data.Dataset.from_tensor_slices((data,)).batch(batch_size)
-    sums, steps = Sums(), tf.Variable(most)
+    sums, steps = Sums(), tf.Variable(max_steps)
     call = xla_loop.many_steps(sums.step, sums.results, 2, steps)
     iterator = iter(dataset)
     sizes = [min(batch_size, count - i) for i in range(0, count, batch_size)]
-    for done in range(0, len(sizes), most):
-        steps.assign(min(most, len(sizes) - done))
-        found = call(iterator)
-        so_far = expected(data, sizes[: done + most])
+    for done in range(0, len(sizes), max_steps):
+        steps.assign(min(max_steps, len(sizes) - done))
+        result = call(iterator)
+        so_far = expected(data, sizes[: done + max_steps])
         for name, value in so_far.items():
-            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
-        now = sizes[done : done + most]
-        assert (found["done"], found["rows"]) == (len(now), sum(now))  # the sums of this call
-    assert sums.traces == 1  # for no other number of steps, nor for a short batch
+            np.testing.assert_allclose(result[name], value, rtol=1e-5, atol=1e-6)
+        current = sizes[done : done + max_steps]
+        assert (result["done"], result["rows"]) == (
+            len(current),
+            sum(current),
+        )  # the sums of this call
+    assert sums.traces == 1  # not again for other numbers of steps or short batches
     with pytest.raises(tf.errors.OutOfRangeError):
         call(iterator)
     np.testing.assert_allclose(sums.total, so_far["total"], rtol=1e-5)
@@ -58,24 +63,26 @@ def test_it_runs_the_steps_in_their_order_and_leaves_filling_out(count, batch_si
 
 @pytest.mark.parametrize(("count", "batch_size"), [(12, 4), (10, 4), (3, 4), (9, 1), (13, 3)])
 @pytest.mark.parametrize("steps", [1, 3, 7])
-def test_runs_are_the_same_steps(count, batch_size, steps):
+def test_runs_of_batches_give_the_same_steps(count, batch_size, steps):
     data = np.random.default_rng(0).normal(size=(count, 2)).astype("float32")
     sums = Sums()
-    call = xla_loop.many_steps(sums.step, sums.results, 2, tf.Variable(1))  # the runs say how many
+    call = xla_loop.many_steps(
+        sums.step, sums.results, 2, tf.Variable(1)
+    )  # unused: runs have their own number
     sizes = [min(batch_size, count - i) for i in range(0, count, batch_size)]
     iterator = iter(input_pipeline.in_order((data,), batch_size, steps))
     for done in range(0, len(sizes), steps):
-        found = call(iterator)
+        result = call(iterator)
         for name, value in expected(data, sizes[: done + steps]).items():
-            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
-        now = sizes[done : done + steps]
-        assert (found["done"], found["rows"]) == (len(now), sum(now))
+            np.testing.assert_allclose(result[name], value, rtol=1e-5, atol=1e-6)
+        current = sizes[done : done + steps]
+        assert (result["done"], result["rows"]) == (len(current), sum(current))
     assert sums.traces == 1
     with pytest.raises(tf.errors.OutOfRangeError):
         call(iterator)
 
 
-def test_parts_that_are_none_stay_none_and_types_stay():
+def test_parts_keep_none_and_their_types():
     spec = (tf.zeros([2, 3], tf.uint8), None, tf.zeros([2, 1]))
     dataset = tf.data.Dataset.from_tensors(spec).repeat(4)
     seen = []

@@ -1,6 +1,6 @@
-"""Trains on two logical CPUs under MirroredStrategy, and on one; writes both to a file.
+"""Trains on two logical CPUs under MirroredStrategy, and on one; writes the weights of both.
 
-A program of its own, because a process can have two logical CPUs only from its start on.
+A separate program, since logical CPUs have to be set up when a process starts.
 """
 
 import sys
@@ -16,13 +16,13 @@ def train(strategy: tf.distribute.Strategy) -> dict[str, np.ndarray]:
     tf_keras.utils.set_random_seed(3)
     x = np.random.default_rng(0).uniform(size=(8, 6, 5, 1)).astype("float32")
     with strategy.scope():
-        # No draws: two replicas would draw other noise than one.
+        # Deterministic, since two replicas draw other noise than one.
         vae = tfpvae.build_vae("dense", image_shape=(6, 5, 1), posterior="deterministic")
         vae.compile(tf_keras.optimizers.SGD(0.01))
     stop = tfpvae.callbacks.EarlyStopping("loss", patience=5)  # counts the optimizer's steps
     history = vae.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0, callbacks=[stop]).history
-    found = {f"weight {i}": weight for i, weight in enumerate(vae.get_weights())}
-    return found | {"loss": np.array(history["loss"])}
+    values = {f"weight {i}": weight for i, weight in enumerate(vae.get_weights())}
+    return values | {"loss": np.array(history["loss"])}
 
 
 if __name__ == "__main__":

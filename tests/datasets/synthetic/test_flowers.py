@@ -27,9 +27,9 @@ def test_species_are_balanced(flowers):
 
 
 def test_same_seed_gives_same_flowers(flowers):
-    again = draw_flowers(36)
-    np.testing.assert_array_equal(again.images, flowers.images)
-    np.testing.assert_array_equal(again.labels, flowers.labels)
+    repeated = draw_flowers(36)
+    np.testing.assert_array_equal(repeated.images, flowers.images)
+    np.testing.assert_array_equal(repeated.labels, flowers.labels)
 
 
 def test_other_seed_gives_other_flowers(flowers):

@@ -14,7 +14,7 @@ from tfpvae.datasets.synthetic.plants import (
 
 
 @pytest.mark.parametrize("width, base, tip", [(0.2, 0.4, 0.4), (1.3, 0.6, 0.3), (0.3, 0.75, 1.0)])
-def test_petal_outlines_are_symmetric_and_as_wide_as_asked(width, base, tip):
+def test_petal_outlines_are_symmetric_and_of_the_given_width(width, base, tip):
     outline = petal_outline(width, base, tip)
     mirrored = outline[::-1] * [1, -1]
     np.testing.assert_allclose(np.roll(mirrored, 1, axis=0), outline, atol=1e-12)

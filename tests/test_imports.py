@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfpvae import _optional
+from tfpvae import _imports
 
 WITHOUT = """
 import sys
@@ -40,12 +40,12 @@ def test_an_import_without_a_dependency_says_the_fix(module, package):
     assert f'python -m pip install "{package}' in last
 
 
-@pytest.mark.parametrize("module", _optional._PACKAGES)
+@pytest.mark.parametrize("module", _imports._PACKAGES)
 def test_the_command_asks_for_the_versions_that_tfpvae_does(module, monkeypatch):
-    package = _optional._PACKAGES[module]
-    wanted = [f"other-{package}>9", f'{package}>=1.5,<2; python_version >= "3.10"']
-    monkeypatch.setattr("importlib.metadata.requires", lambda _: wanted)
-    assert f'pip install "{package}>=1.5,<2"' in _optional.message(module)
+    package = _imports._PACKAGES[module]
+    expected = [f"other-{package}>9", f'{package}>=1.5,<2; python_version >= "3.10"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: expected)
+    assert f'pip install "{package}>=1.5,<2"' in _imports.message(module)
 
 
 def test_a_checkout_that_is_not_installed_names_the_package_alone(monkeypatch):
@@ -53,9 +53,9 @@ def test_a_checkout_that_is_not_installed_names_the_package_alone(monkeypatch):
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("importlib.metadata.requires", requires)
-    assert 'pip install "tensorflow"' in _optional.message("tensorflow")
+    assert 'pip install "tensorflow"' in _imports.message("tensorflow")
 
 
 @pytest.mark.parametrize("module", ["tfpvae.nothing", "tensorflow.nothing", "pandas", None])
 def test_of_any_other_module_it_says_nothing(module):
-    assert _optional.message(module) is None
+    assert _imports.message(module) is None
