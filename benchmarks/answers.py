@@ -45,7 +45,7 @@ print(*np.diff(times))
 
 
 def calls_of(vae: tfpvae.VAE, images: np.ndarray) -> dict[str, tuple[int, float, Callable]]:
-    """Returns, for each method, the number of images, the operations per image, and the call."""
+    """Returns the number of images, the operations per image and the call of each method."""
     encoder, decoder = operations(vae.encoder), operations(vae.decoder)
     few = images[: len(images) // DRAWS]
 

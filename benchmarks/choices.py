@@ -5,7 +5,7 @@
 Dynamically binarized MNIST, 784-200-200-50 and back, tanh, the decoder's last bias at the logit of
 the training mean, Adam 1e-3, batches of 100 (the network of Burda, Grosse and Salakhutdinov 2016,
 section 5). The last 5,000 of the 60,000 training images are not used. -ELBO and the
-importance-weighted NLL are means over binarized test images, in nats. Choices whose resultss are in
+importance-weighted NLL are means over binarized test images, in nats. Choices whose results are in
 the output are not run again.
 """
 
@@ -85,7 +85,7 @@ def run(options: dict, data: Path, args: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    """Runs the choices without resultss, and writes after each."""
+    """Runs the choices without results, and writes after each."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
