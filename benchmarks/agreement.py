@@ -1,14 +1,13 @@
-"""Compares what training learns with the defaults and in bfloat16 with what the slow way learns.
+"""Compares training with the defaults and in bfloat16 with training step by step.
 
     python benchmarks/agreement.py                    # drawn digits and flowers
     python benchmarks/agreement.py --data MNIST       # a folder of MNIST's IDX files
     python benchmarks/agreement.py --networks flowers --epochs 20 --ways defaults bfloat16
 
-For each network and seed the same start is trained on the same images three ways: with the
-defaults, step by step without XLA, and in bfloat16. The losses of the first epoch tell whether the
-fast way learns what the slow one does; -ELBO of images that were not trained on, after all epochs
-and computed in float32, whether the short numbers cost anything. How far two seeds lie apart is the
-noise that either is to be seen against.
+For each network and seed, the same start values are trained on the same images in three ways: with
+the defaults, step by step without XLA, and in bfloat16. The losses of the first epoch show whether
+the fast way learns what the slow one does. -ELBO of test images after all epochs, computed in
+float32, shows whether bfloat16 costs anything. The differences between seeds are the noise of both.
 """
 
 import argparse
@@ -28,12 +27,12 @@ WAYS = {
     "step by step": {"jit_compile": False, "steps_per_execution": 1},
     "bfloat16": {},
 }
-NETWORKS = {"dense": (128, 3), "conv": (128, 3), "flowers": (20, 5)}  # images a step, epochs
-HELD_OUT = 5  # one of so many
+NETWORKS = {"dense": (128, 3), "conv": (128, 3), "flowers": (20, 5)}  # batch size, epochs
+TEST_FRACTION = 5  # one image in five
 
 
 def images_of(network: str, data: Path | None) -> np.ndarray:
-    """Returns what a network is trained on and scored with."""
+    """Returns the images that a network is trained and scored on."""
     if network == "flowers":
         return datasets.draw_flowers(500, seed=0).images
     if data:
@@ -42,9 +41,9 @@ def images_of(network: str, data: Path | None) -> np.ndarray:
 
 
 def learn(network: str, way: str, seed: int, images: np.ndarray, epochs: int) -> dict[str, float]:
-    """Returns the loss of the first epoch, and -ELBO of what was held out: nats an image."""
+    """Returns the loss of the first epoch and -ELBO of the test images, in nats per image."""
     batch_size = NETWORKS[network][0]
-    training, test = images[len(images) // HELD_OUT :], images[: len(images) // HELD_OUT]
+    training, test = images[len(images) // TEST_FRACTION :], images[: len(images) // TEST_FRACTION]
     tf_keras.utils.set_random_seed(seed)
     vae = tfpvae.build_vae(network, precision="bfloat16" if way == "bfloat16" else "float32")
     vae.compile(**WAYS[way])
@@ -58,20 +57,20 @@ def learn(network: str, way: str, seed: int, images: np.ndarray, epochs: int) ->
 
 
 def main() -> None:
-    """Prints what each way learnt of each seed, and how far the ways lie apart."""
+    """Prints the scores of each way and seed, and how far the ways are apart."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--epochs", type=int, help="in place of a network's own 3 or 5")
+    parser.add_argument("--epochs", type=int, help="default: 3 or 5, by the network")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", type=Path, help="folder of MNIST's IDX files")
     parser.add_argument("--output", type=Path, help="JSON")
     args = parser.parse_args()
-    result: dict = {}
+    scores: dict = {}
     for network in args.networks:
         images = images_of(network, args.data)
-        result[network] = {
+        scores[network] = {
             way: [
                 learn(network, way, seed, images, args.epochs or NETWORKS[network][1])
                 for seed in args.seeds
@@ -81,15 +80,15 @@ def main() -> None:
         for number in ("loss", "negative_elbo"):
             values = {
                 way: np.array([run[number] for run in runs])
-                for way, runs in result[network].items()
+                for way, runs in scores[network].items()
             }
             print(f"{network}, {number}")
-            for way, batch in values.items():
-                away = (batch / values[args.ways[0]] - 1).mean()
-                each = " ".join(f"{value:10.1f}" for value in batch)
-                print(f"  {way:14}{each}   {away:+.2%} of {args.ways[0]}", flush=True)
+            for way, numbers in values.items():
+                difference = (numbers / values[args.ways[0]] - 1).mean()
+                each = " ".join(f"{value:10.1f}" for value in numbers)
+                print(f"  {way:14}{each}   {difference:+.2%} of {args.ways[0]}", flush=True)
         if args.output:
-            args.output.write_text(json.dumps(result, indent=2) + "\n")
+            args.output.write_text(json.dumps(scores, indent=2) + "\n")
 
 
 if __name__ == "__main__":

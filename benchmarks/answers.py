@@ -1,14 +1,14 @@
-"""Times what a trained VAE answers, beside the machine's matrix products.
+"""Times the methods of a trained VAE, relative to the machine's matrix products.
 
     python benchmarks/answers.py
 
-Images a second of 10,000: encoded, reconstructed, sampled, and scored by `log_likelihood` with 100
-draws each. "of the products" is that rate over the one at which this machine, in the same round,
-multiplies matrices of 2,048 columns as often as the answer's networks have operations, counted; the
-median of the rounds. A convolution reaches less of it than a dense layer does.
+Images per second, of 10,000: encoded, reconstructed, sampled, and scored by `log_likelihood` with
+100 draws each. "of the products" compares the rate with the limit that the operations of the
+networks and the speed of matrix products of 2,048 columns, measured in the same round, would allow;
+it is the median over rounds. Convolutions reach less of it than dense layers.
 
-And what a process waits for: `import tfpvae` after TensorFlow, TensorFlow Probability and tf_keras
-are there, `load_model` of a SavedModel, and the first answer of it, which is traced.
+Also the times that a new process waits: for `import tfpvae` after its three dependencies, for
+`load_model` of a SavedModel, and for its first reconstruction, which is traced.
 """
 
 import argparse
@@ -23,13 +23,12 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
+from networks import operations
 from throughput import product_rate
 
 import tfpvae
-from tfpvae.training import execution
 
 IMAGES, DRAWS, ROUNDS = 10_000, 100, 5
-SLICE = 1000  # images that the encoder is given at a time, so that they fit into memory
 START = """
 import os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -45,16 +44,13 @@ print(*np.diff(times))
 """
 
 
-def answers(vae: tfpvae.VAE, images: np.ndarray) -> dict[str, tuple[int, float, Callable]]:
-    """Returns, of each answer, how many images it is of, its operations an image, and itself."""
-    encoder, decoder = (execution.operations(network) for network in (vae.encoder, vae.decoder))
+def calls_of(vae: tfpvae.VAE, images: np.ndarray) -> dict[str, tuple[int, float, Callable]]:
+    """Returns the number of images, the operations per image and the call of each method."""
+    encoder, decoder = operations(vae.encoder), operations(vae.decoder)
     few = images[: len(images) // DRAWS]
 
-    def encode():
-        return [vae.encoder(images[i : i + SLICE]).mean() for i in range(0, len(images), SLICE)]
-
     return {
-        "encode": (len(images), encoder, encode),
+        "encode": (len(images), encoder, lambda: vae.encode(images)),
         "reconstruct": (len(images), encoder + decoder, lambda: vae.reconstruct(images)),
         "sample": (len(images), decoder, lambda: vae.sample(len(images), seed=0)),
         f"log_likelihood, {DRAWS} draws": (
@@ -66,27 +62,27 @@ def answers(vae: tfpvae.VAE, images: np.ndarray) -> dict[str, tuple[int, float, 
 
 
 def rates(architecture: str, count: int) -> dict[str, dict]:
-    """Returns images a second of each answer, and which part that is of the products' rate."""
+    """Returns images per second of each method, and their ratio to the limit of the products."""
     vae = tfpvae.build_vae(architecture)
     vae.compile()
     images = np.random.default_rng(0).random((count, *vae.image_shape), np.float32)
-    result: dict = {}
-    for name, (number, operations, answer) in answers(vae, images).items():
-        answer()  # traces
+    results: dict = {}
+    for name, (number, per_image, call) in calls_of(vae, images).items():
+        call()  # traces
         measured = []
         for _ in range(ROUNDS):
-            limit = product_rate() / operations
+            limit = product_rate() / per_image
             start = time.perf_counter()
-            answer()
+            call()
             rate = number / (time.perf_counter() - start)
             measured.append((rate, rate / limit))
         per_second, share = np.median(measured, axis=0)
-        result[name] = {"images_per_second": per_second, "of_the_products": share}
-    return result
+        results[name] = {"images_per_second": per_second, "of_the_products": share}
+    return results
 
 
 def start_seconds(architecture: str) -> dict[str, float]:
-    """Returns what a new process waits for: medians of some."""
+    """Returns the seconds that a new process waits, medians over processes."""
     vae = tfpvae.build_vae(architecture)
     vae.compile()
     with tempfile.TemporaryDirectory() as folder:
@@ -98,28 +94,29 @@ def start_seconds(architecture: str) -> dict[str, float]:
             for _ in range(ROUNDS)
         ]
     times = np.median([[float(x) for x in run.stdout.split()] for run in runs], axis=0)
-    return dict(zip(("import", "load", "first answer"), times.tolist(), strict=True))
+    return dict(zip(("import", "load", "first reconstruction"), times.tolist(), strict=True))
 
 
 def main() -> None:
-    """Prints a table a network, and writes all numbers if told where."""
+    """Prints a table per network, and writes all numbers if --output is set."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--networks", nargs="+", default=["dense", "conv", "flowers"])
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--output", type=Path, help="JSON")
     args = parser.parse_args()
-    result: dict = {}
+    results: dict = {}
     for network in args.networks:
-        result[network] = {"answers": rates(network, args.images), "start": start_seconds(network)}
+        measured = rates(network, args.images), start_seconds(network)
+        results[network] = dict(zip(("answers", "start"), measured, strict=True))
         print(network)
-        for name, one in result[network]["answers"].items():
-            rate, share = one["images_per_second"], one["of_the_products"]
+        for name, numbers in results[network]["answers"].items():
+            rate, share = numbers["images_per_second"], numbers["of_the_products"]
             print(f"  {name:28}{rate:10.0f} images/s{share:8.0%} of the products")
-        for name, seconds in result[network]["start"].items():
+        for name, seconds in results[network]["start"].items():
             print(f"  {name:28}{seconds:10.2f} s", flush=True)
     if args.output:
-        args.output.write_text(json.dumps(result, indent=2) + "\n")
+        args.output.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
     python benchmarks/choices.py --data MNIST_FOLDER --epochs 20 --output choices.json
 
-Dynamically binarised MNIST, 784-200-200-50 and back, tanh, the decoder's last bias at the logit of
+Dynamically binarized MNIST, 784-200-200-50 and back, tanh, the decoder's last bias at the logit of
 the training mean, Adam 1e-3, batches of 100 (the network of Burda, Grosse and Salakhutdinov 2016,
-section 5). Of the 60,000 training images the last 5,000 are left alone. -ELBO and the
-importance-weighted NLL are means over binarised test images, nats. What is in the output already is
-not run again.
+section 5). The last 5,000 of the 60,000 training images are not used. -ELBO and the
+importance-weighted NLL are means over binarized test images, in nats. Choices whose results are in
+the output are not run again.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def run(options: dict, data: Path, args: argparse.Namespace) -> dict:
     """Returns the scores of one choice on the test images."""
     training, test = datasets.load_mnist("mnist", source=data)
     images = training.images[:55_000]
-    binarised = datasets.binarize(test.images, seed=args.seed)[: args.test_images]
+    binarized = datasets.binarize(test.images, seed=args.seed)[: args.test_images]
     vae = build(options, images, args.seed)
     vae.compile(tf_keras.optimizers.Adam(1e-3))
     batches = datasets.batches(
@@ -73,8 +73,8 @@ def run(options: dict, data: Path, args: argparse.Namespace) -> dict:
     start = time.perf_counter()
     vae.fit(batches, epochs=args.epochs, verbose=2 if args.verbose else 0)
     seconds = time.perf_counter() - start
-    elbo = vae.elbo(binarised, 10, seed=args.seed).numpy()
-    bound = vae.log_likelihood(binarised, args.test_samples, seed=args.seed).numpy()
+    elbo = vae.elbo(binarized, 10, seed=args.seed).numpy()
+    bound = vae.log_likelihood(binarized, args.test_samples, seed=args.seed).numpy()
     return {
         "negative_elbo": float(-elbo.mean()),
         "nll": float(-bound.mean()),
@@ -85,7 +85,7 @@ def run(options: dict, data: Path, args: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    """Runs what is missing, and writes after each."""
+    """Runs the choices without results, and writes after each."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -100,17 +100,17 @@ def main() -> None:
     args = parser.parse_args()
     settings = {k: v for k, v in vars(args).items() if k not in ("only", "verbose", "output")}
     settings = {name: str(value) for name, value in settings.items()}
-    result = json.loads(args.output.read_text()) if args.output.exists() else {}
-    if result and result["settings"] != settings:
-        parser.error(f"--output: wanted a file of the same settings, got {result['settings']}")
+    results = json.loads(args.output.read_text()) if args.output.exists() else {}
+    if results and results["settings"] != settings:
+        parser.error(f"--output: wanted a file of the same settings, got {results['settings']}")
     versions = {m.__name__: m.__version__ for m in (tf, tf_keras, tfp, tfpvae)}
-    result |= {"settings": settings, "versions": {"python": platform.python_version(), **versions}}
+    results |= {"settings": settings, "versions": {"python": platform.python_version(), **versions}}
     for name in args.only:
-        if name in result.get("choices", {}):
+        if name in results.get("choices", {}):
             continue
-        result.setdefault("choices", {})[name] = run(CHOICES[name], args.data, args)
-        args.output.write_text(json.dumps(result, indent=2) + "\n")
-        print(name, result["choices"][name], flush=True)
+        results.setdefault("choices", {})[name] = run(CHOICES[name], args.data, args)
+        args.output.write_text(json.dumps(results, indent=2) + "\n")
+        print(name, results["choices"][name], flush=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""Sizes, errors and times of LiteRT's encoders and decoders, beside TensorFlow's own.
+"""Measures sizes, errors and times of encoders and decoders in LiteRT, relative to TensorFlow.
 
     pip install ai-edge-litert
     python benchmarks/devices.py                       # prints a Markdown table
     python benchmarks/devices.py --models dense conv
 
-Each model is trained for a few epochs on drawn digits, or on drawn flowers, saved, and converted
-from its SavedModel: for one image at a time as it is, with weights of float16, with weights of
-int8, and with all arithmetic in int8, whose ranges 100 training images tell; and as it is for any
-batch size. The errors are those of the means, over 100 images that the model has not seen, to what
-TensorFlow answers: of latents in standard deviations of the posterior, of pixels in parts of their
-range, [0, 1]. The times are the least of many calls with an image alone, on as many threads as
-there are cores.
+Each model is trained for a few epochs on drawn digits or flowers, saved, and converted from its
+SavedModel: for one image at a time in float32, with float16 weights, with int8 weights, and with
+all arithmetic in int8, calibrated on 100 training images; and in float32 for any batch size. The
+errors are differences between the means of LiteRT and TensorFlow over 100 unseen images: of latents
+in standard deviations of the posterior, of pixels in their range [0, 1]. The times are the shortest
+of many calls with one image, on as many threads as there are cores.
 """
 
 import argparse
@@ -30,7 +29,7 @@ from ai_edge_litert.interpreter import Interpreter
 import tfpvae
 from tfpvae import datasets
 
-# Options of build_vae, and what is learnt from: drawn pictures, batch size, epochs.
+# Options of build_vae, the function that draws pictures, their number, batch size, epochs.
 MODELS = {
     "dense": ({}, datasets.draw_digits, 4800, 50, 10),
     "conv": ({}, datasets.draw_digits, 4800, 50, 10),
@@ -41,12 +40,12 @@ MODELS = {
 }
 ANY_BATCH = "float32, any batch size"
 KINDS = ("float32", "float16 weights", "int8 weights", "int8", ANY_BATCH)
-UNSEEN, KNOWN = 100, 100
-SECONDS = 3  # the longest that one time is taken
+UNSEEN, CALIBRATION = 100, 100
+SECONDS = 3  # limit of each timing
 
 
 def trained(name: str, folder: str) -> tuple[np.ndarray, np.ndarray]:
-    """Saves a model into the folder, and returns training and unseen images, float32."""
+    """Trains and saves a model; returns the training and the unseen images, float32."""
     options, draw, count, batch_size, epochs = MODELS[name]
     images = draw(count + UNSEEN).images
     training, unseen = images[:count], images[count:]
@@ -60,79 +59,79 @@ def trained(name: str, folder: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def converter(folder: str, name: str, kind: str) -> tf.lite.TFLiteConverter:
-    """Returns the converter of a signature, for one image unless for any number of them."""
+    """Returns the converter of a signature, for one image or for any batch size."""
     if kind == ANY_BATCH:
         return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name])
     model = tf.saved_model.load(folder)
     signature = model.signatures[name]
     ((argument, spec),) = signature.structured_input_signature[1].items()
     spec = tf.TensorSpec([1, *spec.shape[1:]], spec.dtype, argument)
-    one = tf.function(lambda **inputs: signature(**inputs))
-    one = one.get_concrete_function(**{argument: spec})
-    return tf.lite.TFLiteConverter.from_concrete_functions([one], model)
+    function = tf.function(lambda **inputs: signature(**inputs))
+    function = function.get_concrete_function(**{argument: spec})
+    return tf.lite.TFLiteConverter.from_concrete_functions([function], model)
 
 
-def converted(folder: str, signature: str, kind: str, names: dict[str, np.ndarray]) -> bytes:
-    """Returns the file of one signature; `known` are inputs as they will come."""
+def converted(folder: str, signature: str, kind: str, typical: dict[str, np.ndarray]) -> bytes:
+    """Returns the LiteRT file of a signature; `typical` inputs calibrate its ranges."""
     converting = converter(folder, signature, kind)
     if not kind.startswith("float32"):
         converting.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16 weights":
         converting.target_spec.supported_types = [tf.float16]
     if kind == "int8":
-        ((name, values),) = names.items()
-        converting.representative_dataset = lambda: ({name: one[None]} for one in values)
+        ((name, values),) = typical.items()
+        converting.representative_dataset = lambda: ({name: value[None]} for value in values)
     with warnings.catch_warnings():
-        # To see the ranges TensorFlow takes its own, deprecated interpreter.
+        # For the ranges TensorFlow uses its own interpreter, which is deprecated.
         warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter")
         return converting.convert()
 
 
-def milliseconds(answer: Callable, inputs: dict[str, np.ndarray]) -> str:
-    """Returns the least time of up to 100 calls: whatever else runs can only add to it."""
+def milliseconds(call: Callable, inputs: dict[str, np.ndarray]) -> str:
+    """Returns the shortest time of up to 100 calls: other processes can only add to it."""
     times: list[float] = []
     while len(times) < 100 and sum(times) < SECONDS:
         start = time.perf_counter()
-        answer(**inputs)
+        call(**inputs)
         times.append(time.perf_counter() - start)
     return f"{1000 * min(times):.2f}"
 
 
-def halves(encode: Callable, names: np.ndarray, unseen: np.ndarray) -> dict[str, tuple]:
-    """Returns each signature's argument, inputs as they will come, those to compare, and a unit."""
-    codes = [encode(images=tf.constant(images)) for images in (names, unseen)]
+def inputs_of(encode: Callable, typical: np.ndarray, unseen: np.ndarray) -> dict[str, tuple]:
+    """Returns the argument of each signature, typical and unseen inputs, and the unit of errors."""
+    codes = [encode(images=tf.constant(images)) for images in (typical, unseen)]
     return {
-        "encode": ("images", names, unseen, codes[1]["stddev"].numpy()),
+        "encode": ("images", typical, unseen, codes[1]["stddev"].numpy()),
         "decode": ("latents", *(code["mean"].numpy() for code in codes), 1),
     }
 
 
 def rows(name: str, folder: str) -> Iterator[list[str]]:
-    """Yields the cells of a model's lines of the table."""
-    names, unseen = trained(name, folder)
+    """Yields the cells of each line of a model in the table."""
+    training, unseen = trained(name, folder)
     signatures = tf.saved_model.load(folder).signatures
-    for signature, half in halves(signatures["encode"], names[:KNOWN], unseen).items():
-        argument, batch, values, unit = half
+    inputs = inputs_of(signatures["encode"], training[:CALIBRATION], unseen)
+    for signature, (argument, typical, values, unit) in inputs.items():
 
         def plain(signature=signature, **inputs):
             inputs = {key: tf.constant(value) for key, value in inputs.items()}
             return {key: value.numpy() for key, value in signatures[signature](**inputs).items()}
 
-        want, one = plain(**{argument: values})["mean"], {argument: values[:1]}
-        yield [name, signature, "TensorFlow", "", "", "", milliseconds(plain, one)]
+        expected, first = plain(**{argument: values})["mean"], {argument: values[:1]}
+        yield [name, signature, "TensorFlow", "", "", "", milliseconds(plain, first)]
         for kind in KINDS:
-            file = converted(folder, signature, kind, {argument: batch})
+            file = converted(folder, signature, kind, {argument: typical})
             interpreter = Interpreter(model_content=file, num_threads=os.cpu_count())
-            answer = interpreter.get_signature_runner()
-            result = [answer(**{argument: value[None]})["mean"] for value in values]
-            error = (np.concatenate(result) - want) / unit
+            runner = interpreter.get_signature_runner()
+            means = [runner(**{argument: value[None]})["mean"] for value in values]
+            error = (np.concatenate(means) - expected) / unit
             errors = [f"{np.abs(error).max():.1g}", f"{np.sqrt(np.mean(error**2)):.1g}"]
             size = f"{len(file) / 1000:,.0f}"
-            yield [name, signature, kind, size, *errors, milliseconds(answer, one)]
+            yield [name, signature, kind, size, *errors, milliseconds(runner, first)]
 
 
 def main() -> None:
-    """Prints the table, line by line as it is measured."""
+    """Prints the table line by line."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=[*MODELS])

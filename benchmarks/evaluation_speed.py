@@ -1,15 +1,14 @@
-"""Times the log likelihood of a dense VAE beside the matrix products that its decoder is made of.
+"""Times the log likelihood of a dense VAE, relative to the matrix products of its decoder.
 
     python benchmarks/evaluation_speed.py            # 40 images x 5,000 draws, several times
     python benchmarks/evaluation_speed.py --full     # 10,000 images x 5,000 draws, once
 
-784-200-200-50 and back, tanh, Bernoulli (Burda, Grosse and Salakhutdinov 2016, section 5): a draw
-of an image takes 2 (50 * 200 + 200 * 200 + 200 * 784) = 413,600 floating-point operations of the
-decoder, and 10,000 images x 5,000 draws 2.1e13. Products of those very shapes, and products of
-square matrices with as many operations, are timed in turns with the evaluation, so that whatever
-else the machine does meets all alike. --full takes the products of every hundredth of the images
-after those images. Peak memory is what the evaluation adds to that of the process with its model
-and images.
+784-200-200-50 and back, tanh, Bernoulli (Burda, Grosse and Salakhutdinov 2016, section 5): one draw
+of one image takes 2 (50 * 200 + 200 * 200 + 200 * 784) = 413,600 floating-point operations of the
+decoder, and 10,000 images x 5,000 draws 2.1e13. Products of the same shapes, and products of square
+matrices with as many operations, are timed in turns with the evaluation, so that other load on the
+machine affects all of them. With --full they are timed after every hundredth of the images. Peak
+memory is what the evaluation adds to that of the process with its model and images.
 """
 
 import argparse
@@ -35,7 +34,7 @@ ROWS, SIDE = 2500, 2048
 
 
 def build() -> tfpvae.VAE:
-    """Returns the VAE, with its start values."""
+    """Returns the untrained VAE."""
     tanh = [tf_keras.layers.Dense(200, "tanh") for _ in range(4)]
     return tfpvae.build_vae(
         "dense",
@@ -46,7 +45,7 @@ def build() -> tfpvae.VAE:
 
 
 def decoder_products() -> Callable[[int], None]:
-    """Returns what multiplies rows [n, 50] by the decoder's three kernels."""
+    """Returns a function that multiplies rows [n, 50] by the three kernels of the decoder."""
     kernels = [tf.random.normal(shape) for shape in itertools.pairwise(SIZES)]
     rows = tf.random.normal([ROWS, SIZES[0]])
 
@@ -65,7 +64,7 @@ def decoder_products() -> Callable[[int], None]:
 
 
 def square_products() -> Callable[[int], None]:
-    """Returns what multiplies square matrices, as many operations as draws would take."""
+    """Returns a function that multiplies square matrices, with the operations of so many draws."""
     square = tf.random.normal([SIDE, SIDE])
     once = tf.function(lambda: tf.matmul(square, square)[0, 0])
 
@@ -77,7 +76,7 @@ def square_products() -> Callable[[int], None]:
 
 
 def seconds(action: Callable[[], object]) -> tuple[float, float]:
-    """Returns the time on the clock and that of the processors."""
+    """Returns the elapsed time and the processor time of a call."""
     clock, processors = time.perf_counter(), time.process_time()
     action()
     return time.perf_counter() - clock, time.process_time() - processors
@@ -113,14 +112,14 @@ def main() -> None:
         for name, action in actions.items():
             times[name].append(seconds(partial(action, draws)))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    result: dict = {
+    results: dict = {
         "images": len(images),
         "draws": args.draws,
         "memory_mib": (after - before) / 1024,
     }
     for name, values in times.items():
         clock, processors = np.transpose(values)
-        result[name] = {
+        results[name] = {
             "seconds": clock.sum(),
             "processor_seconds": processors.sum(),
             "fastest": clock.min(),
@@ -128,14 +127,14 @@ def main() -> None:
         }
     for name in actions:
         ratios = [e[0] / p[0] for e, p in zip(times["evaluation"], times[name], strict=True)]
-        result[f"evaluation_over_{name}"] = {
-            "of_sums": result["evaluation"]["seconds"] / result[name]["seconds"],
+        results[f"evaluation_over_{name}"] = {
+            "of_sums": results["evaluation"]["seconds"] / results[name]["seconds"],
             "median": float(np.median(ratios)),
-            "of_fastest": result["evaluation"]["fastest"] / result[name]["fastest"],
-            "of_processors": result["evaluation"]["processor_seconds"]
-            / result[name]["processor_seconds"],
+            "of_fastest": results["evaluation"]["fastest"] / results[name]["fastest"],
+            "of_processors": results["evaluation"]["processor_seconds"]
+            / results[name]["processor_seconds"],
         }
-    text = json.dumps(result, indent=2)
+    text = json.dumps(results, indent=2)
     print(text)
     if args.output:
         args.output.write_text(text + "\n")

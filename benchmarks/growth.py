@@ -1,9 +1,9 @@
-"""Times training as one thing grows: the batch, the latent space, the image, the samples.
+"""Times training as one quantity grows: batch, latent space, image, or samples.
 
     python benchmarks/growth.py
 
-Images a second of `vae.compile(); vae.fit(images)`, the second epoch of one, and beside them the
-operations of the matrix products and convolutions of an image, forward and backward, counted.
+Images per second of `vae.compile(); vae.fit(images)` after the first epochs, and the operations of
+the matrix products and convolutions per image, forward and backward.
 """
 
 import argparse
@@ -15,11 +15,12 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tf_keras
+from networks import operations
 
 import tfpvae
-from tfpvae.training import execution
 
-SECONDS = 2.0  # about, of an epoch
+SECONDS = 2.0  # about, per epoch
+FIRST_STEPS = 8
 PLAIN = {"architecture": "dense", "batch_size": 128}
 IWAE = {"objective": "iwae"}
 GROWING = {
@@ -41,7 +42,7 @@ GROWING = {
 
 
 def rate(batch_size: int, **options) -> dict:
-    """Returns images a second, and the operations of an image."""
+    """Returns images per second, and the operations per image."""
     vae = tfpvae.build_vae(**options)
     vae.compile()
     rng = np.random.default_rng(0)
@@ -52,36 +53,36 @@ def rate(batch_size: int, **options) -> dict:
         vae.fit(images, batch_size=batch_size, verbose=0)
         return time.perf_counter() - start
 
-    steps = execution.steps_per_call(vae, batch_size)
-    count = 4 * steps * batch_size
+    count = FIRST_STEPS * batch_size
     seconds(count)  # traces and compiles
-    count = batch_size * max(steps, round(SECONDS * count / seconds(count) / batch_size))
-    both = execution.operations(vae.encoder) + vae.num_samples * execution.operations(vae.decoder)
-    return {"images_per_second": count / seconds(count), "operations": 3 * both}
+    for _ in range(2):  # the second epoch may compile again, for more steps per call
+        count = batch_size * max(1, round(SECONDS * count / seconds(count) / batch_size))
+    forward = operations(vae.encoder) + vae.num_samples * operations(vae.decoder)
+    return {"images_per_second": count / seconds(count), "operations": 3 * forward}
 
 
 def main() -> None:
-    """Prints a table for each thing that grows, and writes them if told where."""
+    """Prints a table per quantity, and writes them if --output is set."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--output", type=Path, help="JSON")
     args = parser.parse_args()
-    result: dict = {}
-    for thing, settings in GROWING.items():
-        print(thing)
-        result[thing] = []
+    results: dict = {}
+    for quantity, settings in GROWING.items():
+        print(quantity)
+        results[quantity] = []
         for options in settings:
             tf_keras.backend.clear_session()
-            here = options | rate(**options)
-            result[thing].append(here)
-            value = here.get(thing.split(",")[0], here.get("image_shape"))
+            row = options | rate(**options)
+            results[quantity].append(row)
+            value = row.get(quantity.split(",")[0], row.get("image_shape"))
             print(
-                f"  {value!s:>14}{here['images_per_second']:10.0f} images/s"
-                f"{here['operations'] / 1e6:10.1f} Mflop an image",
+                f"  {value!s:>14}{row['images_per_second']:10.0f} images/s"
+                f"{row['operations'] / 1e6:10.1f} Mflop per image",
                 flush=True,
             )
     if args.output:
-        args.output.write_text(json.dumps(result, indent=2, default=str) + "\n")
+        args.output.write_text(json.dumps(results, indent=2, default=str) + "\n")
 
 
 if __name__ == "__main__":

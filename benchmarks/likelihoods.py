@@ -3,10 +3,10 @@
     python benchmarks/likelihoods.py --data PHOTOGRAPHS --output likelihoods
 
 The settings are those of examples/flowers.py with latent_dim 32 in batches of 4: Adam 5e-4 falling
-as a cosine, the encoder held for three of five epochs. Densities are trained on dequantized pixels.
-Scores are means over the test pictures. likelihoods.json has them, and reconstructions.png and
-samples.png show the same pictures and latents for all. What is in the output already is not run
-again.
+as a cosine, the encoder frozen for three of five epochs. Densities are trained on dequantized
+pixels. Scores are means over the test pictures. likelihoods.json has them, and reconstructions.png
+and samples.png show the same pictures and latents for all. Likelihoods whose results are in the
+output are not run again.
 """
 
 import argparse
@@ -54,12 +54,12 @@ def run(vae: tfpvae.VAE, images: list[np.ndarray], args: argparse.Namespace) -> 
     def rate(epoch):
         return args.learning_rate * (1 + math.cos(math.pi * epoch / args.epochs)) / 2
 
-    saved = max(1, 3 * args.epochs // 5)
+    frozen = max(1, 3 * args.epochs // 5)
     schedule = tf_keras.callbacks.LearningRateScheduler(rate)
     nlls = []
     start = time.perf_counter()
-    for first, last in ((0, saved), (saved, args.epochs)):
-        vae.encoder.trainable = last > saved
+    for first, last in ((0, frozen), (frozen, args.epochs)):
+        vae.encoder.trainable = last > frozen
         vae.compile(tf_keras.optimizers.Adam(args.learning_rate))
         history = vae.fit(
             training,
@@ -79,20 +79,20 @@ def run(vae: tfpvae.VAE, images: list[np.ndarray], args: argparse.Namespace) -> 
         few = test[: args.scored_images]
         bits = vae.bits_per_dim(few, args.scored_draws, seed=args.seed)
         scores["bits_per_dim"] = float(np.mean(bits))
-    except ValueError as error:  # of a Bernoulli it means nothing
+    except ValueError as error:  # undefined for a Bernoulli
         scores["bits_per_dim"] = None
         print(error)
     return {"test": scores, "val_nll": nlls, "seconds": seconds}
 
 
 def draw(vae: tfpvae.VAE, test: np.ndarray, folder: Path, name: str, seed: int) -> None:
-    """Keeps what the figures show of one VAE."""
-    shown = {"reconstructions": vae.reconstruct(test[:10]), "samples": vae.sample(10, seed=seed)}
-    np.savez(folder / f"{name}.npz", **{key: np.asarray(part) for key, part in shown.items()})
+    """Saves the reconstructions and samples of one VAE for the figures."""
+    images = {"reconstructions": vae.reconstruct(test[:10]), "samples": vae.sample(10, seed=seed)}
+    np.savez(folder / f"{name}.npz", **{key: np.asarray(part) for key, part in images.items()})
 
 
 def main() -> None:
-    """Runs what is missing, writes after each, and draws all that is there."""
+    """Runs the likelihoods without results, writes after each, and draws all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
-    parser.add_argument("--most", type=int, help="pictures to take; default: all")
+    parser.add_argument("--most", type=int, help="pictures per part; default: all")
     parser.add_argument("--scored-images", type=int, default=20)
     parser.add_argument("--scored-draws", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -115,21 +115,21 @@ def main() -> None:
         datasets.load_pictures(part, image_shape=SHAPE, on_error="skip").images for part in paths
     ]
     path = args.output / "likelihoods.json"
-    result = json.loads(path.read_text()) if path.exists() else {"likelihoods": {}}
+    results = json.loads(path.read_text()) if path.exists() else {"likelihoods": {}}
     versions = {module.__name__: module.__version__ for module in (tf, tf_keras, tfp, tfpvae)}
-    result["versions"] = {"python": platform.python_version(), **versions}
-    result["settings"] = {key: str(value) for key, value in vars(args).items() if key != "only"}
+    results["versions"] = {"python": platform.python_version(), **versions}
+    results["settings"] = {key: str(value) for key, value in vars(args).items() if key != "only"}
     for name in args.only:
-        if name not in result["likelihoods"]:
+        if name not in results["likelihoods"]:
             vae = build(LIKELIHOODS[name], images[0], args)
-            result["likelihoods"][name] = run(vae, images, args)
+            results["likelihoods"][name] = run(vae, images, args)
             draw(vae, images[2], args.output, name, args.seed)
-            path.write_text(json.dumps(result, indent=2) + "\n")
-        print(name, result["likelihoods"][name]["test"], flush=True)
-    kept = {name: np.load(args.output / f"{name}.npz") for name in result["likelihoods"]}
-    copies = {name: arrays["reconstructions"] for name, arrays in kept.items()}
+            path.write_text(json.dumps(results, indent=2) + "\n")
+        print(name, results["likelihoods"][name]["test"], flush=True)
+    saved = {name: np.load(args.output / f"{name}.npz") for name in results["likelihoods"]}
+    copies = {name: arrays["reconstructions"] for name, arrays in saved.items()}
     figures.reconstructions(images[2][:10], copies).savefig(args.output / "reconstructions.png")
-    samples = np.concatenate([arrays["samples"] for arrays in kept.values()])
+    samples = np.concatenate([arrays["samples"] for arrays in saved.values()])
     figures.mosaic(samples, columns=10).savefig(args.output / "samples.png")
 
 

@@ -1,15 +1,15 @@
-"""Times the training of the same networks by tfpvae and by others, side by side.
+"""Times the training of the same networks by tfpvae and by other libraries.
 
     python benchmarks/throughput.py                                  # all networks, drawn pictures
     python benchmarks/throughput.py --networks dense --data MNIST    # a folder of MNIST's IDX files
 
-Every contestant is a process of its own that waits while another trains; in each round all train
-one epoch in turn, the first of which is not counted. Ratios are those of one round, and what is
-printed is their median and range. Losses stand beside the rates, so that nobody wins by computing
-less. What is not installed is named.
+Each contestant is a process that waits while another trains; in each round all train one epoch in
+turn, and the first round is not counted. Ratios are taken within a round, and their median and
+range are printed. Losses are printed too, since a contestant could be fast by computing less.
+Libraries that are not installed are named.
 
 The limit is the rate at which this machine multiplies two matrices of 2,048 columns, measured in
-the same rounds, over the operations of the network's matrix products and convolutions, counted.
+the same rounds, over the operations of the matrix products and convolutions of the network.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 SIDE = 2048
-# Images a step, images in all (drawn ones, or as many of the real), draws an image.
+# Batch size, number of images, draws per image.
 NETWORKS = {
     "dense": (128, 60000, 1),
     "deep": (128, 60000, 1),
@@ -55,7 +55,7 @@ CONTESTANTS = {
 LIBRARY = {"tfp": "tensorflow_probability", "keras": "tf_keras"}
 
 
-def takes_part(peer: str, variant: str, network: str) -> bool:
+def can_train(peer: str, variant: str, network: str) -> bool:
     """Returns whether a contestant trains a network."""
     is_dense = network in ("dense", "deep", "iwae")
     if is_dense and ("bfloat16" in variant or variant == "channels_last"):
@@ -69,14 +69,13 @@ def takes_part(peer: str, variant: str, network: str) -> bool:
     return True
 
 
-def described(network: str, folder: Path, data: Path | None) -> dict:
-    """Returns the task of a network, its images written to the folder."""
+def describe(network: str, folder: Path, data: Path | None) -> dict:
+    """Returns the task and the operations of a network; writes its images to the folder."""
     import tf_keras
+    from networks import layers_of, operations
 
     import tfpvae
     from tfpvae import datasets
-    from tfpvae.networks import structure
-    from tfpvae.training import execution
 
     batch_size, count, num_samples = NETWORKS[network]
     options: dict = {}
@@ -99,14 +98,14 @@ def described(network: str, folder: Path, data: Path | None) -> dict:
         images = np.resize(datasets.draw_digits(2000, seed=0).images, (count, 28, 28, 1))
     path = folder / f"{network}.npy"
     np.save(path, images)
-    encoder, decoder = structure.layers_of(vae.encoder), structure.layers_of(vae.decoder)
+    encoder, decoder = list(layers_of(vae.encoder)), list(layers_of(vae.decoder))
     tril = any("TriL" in type(layer).__name__ for layer in encoder)
-    both = execution.operations(vae.encoder) + num_samples * execution.operations(vae.decoder)
+    forward = operations(vae.encoder) + num_samples * operations(vae.decoder)
     return {
-        "operations": 3 * both,
+        "operations": 3 * forward,
         "task": {
             "network": network,
-            "encoder": _plain(encoder)[:-1],  # the head's own Dense is the contestants' affair
+            "encoder": _plain(encoder)[:-1],  # without the Dense of the head, which contestants add
             "decoder": _plain(decoder),
             "posterior": "multivariate_normal_tril" if tril else "independent_normal",
             "latent_dim": vae.decoder.input_shape[-1],
@@ -119,28 +118,25 @@ def described(network: str, folder: Path, data: Path | None) -> dict:
 
 
 def _plain(layers) -> list:
-    """Returns what Keras' own layers of a network are, up to the flattening before its head."""
+    """Describes the layers of a network that Keras has too, up to the Flatten before its head."""
     import tf_keras
 
-    own = [x for x in layers if not isinstance(x, tf_keras.layers.InputLayer)]
-    own = [x for x in own if type(x).__module__.startswith(("tf_keras", "tfpvae.amended"))]
-    result = [(type(x).__name__, _config(x), list(x.output_shape[1:])) for x in own]
-    while result and result[-1][0] == "Flatten":
-        result.pop()
-    return result
+    own = [x for x in layers if hasattr(tf_keras.layers, type(x).__name__)]
+    own = [x for x in own if not isinstance(x, tf_keras.layers.InputLayer)]
+    described = [(type(x).__name__, _config(x), list(x.output_shape[1:])) for x in own]
+    while described and described[-1][0] == "Flatten":
+        described.pop()
+    return described
 
 
 def _config(layer) -> dict:
-    """Returns the config without what is another in another model: its name and precision.
-
-    Nor is tfpvae's leaky rectifier in it, but Keras' of that name.
-    """
+    """Returns the config of a layer without name and precision, with activations by name."""
     config = {k: v for k, v in layer.get_config().items() if k not in ("name", "dtype")}
     return config | ({"activation": layer.activation.__name__} if "activation" in config else {})
 
 
 class Contestant:
-    """A process that trains an epoch when it is told to."""
+    """Process that trains one epoch per request."""
 
     def __init__(self, peer: str, task: Path):
         environment = os.environ | {
@@ -157,15 +153,15 @@ class Contestant:
         )
 
     def epoch(self) -> tuple[float, float]:
-        """Returns seconds and loss."""
+        """Trains one epoch; returns its seconds and loss."""
         try:
             self.process.stdin.write("epoch\n")
             self.process.stdin.flush()
             line = next(line for line in self.process.stdout if line.startswith("{"))
         except (StopIteration, BrokenPipeError):
             raise RuntimeError(self.process.stderr.read()[-2000:]) from None
-        result = json.loads(line)
-        return result["seconds"], result["loss"]
+        reply = json.loads(line)
+        return reply["seconds"], reply["loss"]
 
     def stop(self) -> None:
         """Ends the process."""
@@ -174,7 +170,7 @@ class Contestant:
 
 
 def work(peer: str, path: str) -> None:
-    """Is a contestant: trains an epoch for each line that comes in."""
+    """Trains one epoch for each line of standard input."""
     from peers.task import Task
 
     trainer = importlib.import_module(f"peers.by_{peer}").Trainer(Task.read(path))
@@ -185,33 +181,33 @@ def work(peer: str, path: str) -> None:
 
 
 def product_rate() -> float:
-    """Returns the operations a second of a matrix product here."""
+    """Returns the operations per second of a matrix product on this machine."""
     import tensorflow as tf
 
     square = tf.random.normal([SIDE, SIDE])
     start = time.perf_counter()
     for _ in range(8):
-        result = tf.matmul(square, square)
-    result.numpy()
+        product = tf.matmul(square, square)
+    product.numpy()
     return 8 * 2 * SIDE**3 / (time.perf_counter() - start)
 
 
-def run(network: str, expected: list[str], rounds: int, data: Path | None) -> dict:
-    """Returns the rates of all contestants in all rounds, and what stands beside them."""
-    result: dict = {"missing": [], "failed": {}, "rates": {}, "losses": {}, "limits": []}
+def run(network: str, contestants: list[str], rounds: int, data: Path | None) -> dict:
+    """Returns rates and losses of all contestants in all rounds, and the limits."""
+    results: dict = {"missing": [], "failed": {}, "rates": {}, "losses": {}, "limits": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        described_ = described(network, folder, data)
-        task, operations = described_["task"], described_["operations"]
+        description = describe(network, folder, data)
+        task, operations = description["task"], description["operations"]
         count = len(np.load(task["images"], mmap_mode="r"))
-        result |= {"images": count, "batch_size": task["batch_size"], "operations": operations}
+        results |= {"images": count, "batch_size": task["batch_size"], "operations": operations}
         processes = {}
-        for contestant in expected:
+        for contestant in contestants:
             peer, variant = CONTESTANTS[contestant]
-            if not takes_part(peer, variant, network):
+            if not can_train(peer, variant, network):
                 continue
             if importlib.util.find_spec(LIBRARY.get(peer, peer)) is None:
-                result["missing"].append(contestant)
+                results["missing"].append(contestant)
                 continue
             path = folder / f"{contestant}.json"
             path.write_text(json.dumps(task | {"variant": variant}, default=int))
@@ -219,42 +215,42 @@ def run(network: str, expected: list[str], rounds: int, data: Path | None) -> di
             try:
                 processes[contestant].epoch()  # traces and compiles
             except RuntimeError as error:
-                result["failed"][contestant] = str(error)
+                results["failed"][contestant] = str(error)
                 processes.pop(contestant).stop()
         for _ in range(rounds):
-            result["limits"].append(product_rate() / operations)
+            results["limits"].append(product_rate() / operations)
             for contestant, process in processes.items():
                 seconds, loss = process.epoch()
-                result["rates"].setdefault(contestant, []).append(count / seconds)
-                result["losses"].setdefault(contestant, []).append(loss)
+                results["rates"].setdefault(contestant, []).append(count / seconds)
+                results["losses"].setdefault(contestant, []).append(loss)
         for process in processes.values():
             process.stop()
-    return result
+    return results
 
 
-def table(network: str, result: dict) -> str:
-    """Returns what was found, for people."""
+def table(network: str, results: dict) -> str:
+    """Returns the results of a network as text."""
     lines = [
-        f"{network}: {result['images']} images, {result['batch_size']} a step, "
-        f"{result['operations'] / 1e6:.1f} Mflop an image",
+        f"{network}: {results['images']} images, {results['batch_size']} per step, "
+        f"{results['operations'] / 1e6:.1f} Mflop per image",
         f"  {'':28}{'images/s':>10}{'tfpvae is':>11}{'range':>15}{'of limit':>10}{'loss':>10}",
     ]
-    rates = {name: np.array(values) for name, values in result["rates"].items()}
+    rates = {name: np.array(values) for name, values in results["rates"].items()}
     for name, values in rates.items():
         low = "tfpvae bfloat16" if "bfloat16" in name else "tfpvae"
         ratio = rates[low] / values
-        share = np.median(values / np.array(result["limits"]))
+        share = np.median(values / np.array(results["limits"]))
         lines.append(
             f"  {name:28}{np.median(values):10.0f}{np.median(ratio):10.2f}x"
-            f"{ratio.min():8.2f}-{ratio.max():.2f}{share:10.0%}{result['losses'][name][-1]:10.1f}"
+            f"{ratio.min():8.2f}-{ratio.max():.2f}{share:10.0%}{results['losses'][name][-1]:10.1f}"
         )
-    lines += [f"  {name}: not installed" for name in result["missing"]]
-    lines += [f"  {name}: failed\n{text}" for name, text in result["failed"].items()]
+    lines += [f"  {name}: not installed" for name in results["missing"]]
+    lines += [f"  {name}: failed\n{text}" for name, text in results["failed"].items()]
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Prints a table a network, and writes all numbers."""
+    """Prints a table per network, and writes all numbers if --output is set."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))

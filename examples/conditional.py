@@ -6,8 +6,8 @@ Without options it draws its own digits and takes about two minutes on two proce
     python examples/conditional.py --data mnist --epochs 10 --batch-size 100
 
 The results are history.csv, figures, model/ (a SavedModel) and summary.json (settings and scores).
-In classes.png each row is a class, and each column one z: what z has of a digit that its class has
-not, slant and weight for instance. In styles.png the z of each picture is decoded as every class.
+In classes.png each row is a class and each column one z, which encodes what the class does not,
+such as slant and weight. In styles.png the z of each picture is decoded as every class.
 """
 
 from pathlib import Path
@@ -52,7 +52,7 @@ def main():
 
 
 def accuracy(vae, test, args):
-    """Returns how often the class under which a picture has the highest ELBO is its own."""
+    """Returns the share of pictures whose ELBO is highest under their own class."""
     import numpy as np
 
     few = slice(CLASSIFIED)
@@ -60,26 +60,25 @@ def accuracy(vae, test, args):
         vae.elbo(test.images[few], 10, seed=args.seed, labels=label)
         for label in range(vae.num_classes)
     ]
-    result = float(np.mean(np.argmax(bounds, axis=0) == test.labels[few]))
-    print(f"The class of the highest ELBO is the right one for {result:.1%} of the pictures.")
-    return result
+    share = float(np.mean(np.argmax(bounds, axis=0) == test.labels[few]))
+    print(f"The class of the highest ELBO is the right one for {share:.1%} of the pictures.")
+    return share
 
 
 def figures(vae, test, history, args):
-    """Returns the figures by name; None for that of samples where there is no prior."""
+    """Returns the figures by name; None for samples of a model without a prior."""
     import numpy as np
 
     from tfpvae import figures
 
     one_each = np.unique(test.labels, return_index=True)[1]
     images, labels = test.images[one_each], test.labels[one_each]
+    latents = vae.encode(images, labels=labels)
     rows = {
-        f"as {test.class_names[label]}": vae.decoder(
-            [vae.encoder([images / np.float32(255), labels]).mean(), np.full(len(images), label)]
-        ).mean()
+        f"as {test.class_names[label]}": vae.decode(latents, labels=label).numpy()
         for label in range(vae.num_classes)
     }
-    result = {
+    drawings = {
         "history": figures.history(history),
         "reconstructions": figures.reconstructions(
             images, vae.reconstruct(images, labels=labels).numpy()
@@ -89,8 +88,8 @@ def figures(vae, test, history, args):
     }
     if vae.prior is not None:
         samples = [vae.sample(SAMPLES, args.seed, labels=c) for c in range(vae.num_classes)]
-        result["classes"] = figures.traversal(np.stack(samples), names=test.class_names)
-    return result
+        drawings["classes"] = figures.traversal(np.stack(samples), names=test.class_names)
+    return drawings
 
 
 if __name__ == "__main__":

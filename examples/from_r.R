@@ -1,10 +1,10 @@
-# Variational autoencoders from R: drawn digits in two latent dimensions, drawn flowers in colour.
+# Variational autoencoders from R: drawn digits in two latent dimensions, drawn flowers in color.
 #
 #   Rscript examples/from_r.R [FOLDER] [--smoke]
 #
-# FOLDER, runs/from_r unless it is named, gets four figures, drawn by R, and two models. In the end
-# another R loads them, and has to give the same reconstructions. RETICULATE_PYTHON names the Python
-# that tfpvae is installed for; --smoke is a trial of few pictures.
+# Writes four figures, drawn by R, and two models to FOLDER, by default runs/from_r. In the end another
+# R loads the models, and has to give the same reconstructions. RETICULATE_PYTHON names the Python
+# that tfpvae is installed for; --smoke is a run of seconds on few pictures.
 
 library(reticulate)
 tfpvae <- import("tfpvae")
@@ -16,10 +16,10 @@ folder <- c(grep("^--", arguments, value = TRUE, invert = TRUE), "runs/from_r")[
 
 # --- Training on R's arrays: doubles in [0, 1], [N, H, W, C]; whole numbers with an L ------------
 
-# `count` pictures to learn from, and as many again by ten that the VAE never sees.
+# `count` pictures to train on, and a tenth as many that the VAE never sees.
 draw <- function(drawer, count) {
   drawn <- drawer(as.integer(count * 1.1), seed = 0L)
-  images <- drawn$images / 255 # R has them as whole numbers from 0 to 255
+  images <- drawn$images / 255 # in R whole numbers from 0 to 255
   is_seen <- seq_len(dim(images)[1]) <= count
   list(
     seen = images[is_seen, , , , drop = FALSE],
@@ -29,9 +29,9 @@ draw <- function(drawer, count) {
   )
 }
 
-# Each phase has so many epochs at a rate; arguments of build_vae are in `...`.
-phase <- function(epochs, rate, is_encoder_held = FALSE) {
-  list(epochs = if (is_smoke) 1L else epochs, rate = rate, is_encoder_held = is_encoder_held)
+# Each phase has epochs and a learning rate; `...` are arguments of build_vae.
+phase <- function(epochs, rate, is_encoder_frozen = FALSE) {
+  list(epochs = if (is_smoke) 1L else epochs, rate = rate, is_encoder_frozen = is_encoder_frozen)
 }
 
 train <- function(pictures, architecture, phases, batch_size, ...) {
@@ -44,14 +44,14 @@ train <- function(pictures, architecture, phases, batch_size, ...) {
   )
   losses <- NULL
   for (phase in phases) {
-    vae$encoder$trainable <- !phase$is_encoder_held
+    vae$encoder$trainable <- !phase$is_encoder_frozen
     vae$compile(tf_keras$optimizers$Adam(phase$rate))
     history <- vae$fit(
       pictures$seen,
       validation_data = pictures$unseen,
       batch_size = batch_size, epochs = phase$epochs, verbose = 2L
     )
-    losses <- rbind(losses, as.data.frame(history$history)) # a row an epoch
+    losses <- rbind(losses, as.data.frame(history$history)) # one row per epoch
   }
   list(vae = vae, losses = losses)
 }
@@ -59,7 +59,7 @@ train <- function(pictures, architecture, phases, batch_size, ...) {
 # --- Figures by R ---------------------------------------------------------------------------------
 
 # R draws the first row of a matrix at the top, as images [N, H, W, C] have it. It drops axes of
-# length 1, so that a grey image is a matrix already.
+# length 1, so that a gray image is a matrix already.
 draw_rows <- function(file, ...) {
   rows <- list(...)
   shown <- dim(rows[[1]])[1]
@@ -78,7 +78,7 @@ draw_rows <- function(file, ...) {
   invisible(dev.off())
 }
 
-# A row a VAE: nll and kl, which are of different size; dashes for pictures it has not seen.
+# One row per VAE with nll and kl, which have different scales; dashes for unseen pictures.
 draw_history <- function(file, trained) {
   png(file, width = 800, height = 300 * length(trained))
   par(mfrow = c(length(trained), 2), mar = c(4, 4, 2, 1))
@@ -89,7 +89,7 @@ draw_history <- function(file, trained) {
       matplot(
         lines,
         type = "o", pch = 20, lty = 1:2, col = c("steelblue", "tomato"), lwd = 2,
-        xlab = "epoch", ylab = "nats an image", main = paste0(name, ": ", term)
+        xlab = "epoch", ylab = "nats per image", main = paste0(name, ": ", term)
       )
       if (term == "nll") {
         names <- c("seen", "unseen")
@@ -101,15 +101,15 @@ draw_history <- function(file, trained) {
 }
 
 draw_plane <- function(file, latents, classes) {
-  colours <- palette.colors(nlevels(classes), "Tableau 10")
+  colors <- palette.colors(nlevels(classes), "Tableau 10")
   png(file, width = 640, height = 560)
   par(mar = c(4, 4, 1, 5), las = 1)
   plot(
     latents,
-    col = colours[classes], pch = 19, cex = 0.6, asp = 1,
+    col = colors[classes], pch = 19, cex = 0.6, asp = 1,
     xlab = expression(z[1]), ylab = expression(z[2])
   )
-  legend("right", levels(classes), col = colours, pch = 19, inset = -0.13, bty = "n", xpd = TRUE)
+  legend("right", levels(classes), col = colors, pch = 19, inset = -0.13, bty = "n", xpd = TRUE)
   invisible(dev.off())
 }
 
@@ -144,15 +144,15 @@ dir.create(folder, recursive = TRUE, showWarnings = FALSE)
 
 pictures <- draw(tfpvae$datasets$draw_digits, if (is_smoke) 80L else 4000L)
 digits <- train(pictures, "dense", list(phase(20L, 2e-3)), 100L, latent_dim = 2L)
-latents <- digits$vae$encoder(pictures$seen)$mean()$numpy()
+latents <- digits$vae$encode(pictures$seen)$numpy()
 draw_plane(file.path(folder, "plane.png"), latents, pictures$classes[seq_len(nrow(latents))])
 keep("digits", digits$vae, pictures$unseen[1:8, , , , drop = FALSE])
 
 pictures <- draw(tfpvae$datasets$draw_flowers, if (is_smoke) 80L else 600L)
 flowers <- train(
   pictures, "flowers",
-  # The encoder starts at principal components, and the decoder at first learns alone.
-  list(phase(3L, 5e-4, is_encoder_held = TRUE), phase(5L, 2e-4)),
+  # The encoder starts at principal components, and the decoder trains alone at first.
+  list(phase(3L, 5e-4, is_encoder_frozen = TRUE), phase(5L, 2e-4)),
   if (is_smoke) 40L else 8L,
   start_images = pictures$seen
 )

@@ -5,9 +5,9 @@ Without options it draws digits as its pictures and takes about two minutes on t
     python examples/kmnist.py
     python examples/kmnist.py --data kuzushiji_mnist --source-settings
 
-The results of each size of z lie in a folder of its own: history.csv, figures, mosaics/ (samples
-as training went on), model/ (a SavedModel) and summary.json (settings and scores). comparison.png
-shows the reconstructions of all sizes side by side.
+The results of each size of z are in a folder: history.csv, figures, mosaics/ (samples during
+training), model/ (a SavedModel) and summary.json (settings and scores). comparison.png shows the
+reconstructions of all sizes side by side.
 """
 
 import argparse
@@ -83,17 +83,17 @@ def run(data, args, parser):
 
 
 def mosaics(folder, every, last):
-    """Returns the figure of all mosaics up to a step, of which an earlier process drew some."""
+    """Returns the figure of all mosaics up to a step, including those of an interrupted run."""
     import numpy as np
     from PIL import Image
 
     from tfpvae import figures
 
     steps = range(every, last + 1, every)
-    drawn = np.stack([np.asarray(Image.open(folder / f"step_{step:06d}.png")) for step in steps])
-    # Each is one picture already, [H, W].
+    images = np.stack([np.asarray(Image.open(folder / f"step_{step:06d}.png")) for step in steps])
+    # Each mosaic is one gray picture, [H, W].
     return figures.mosaics(
-        drawn[:, np.newaxis, ..., np.newaxis], labels=[f"step {s}" for s in steps]
+        images[:, np.newaxis, ..., np.newaxis], labels=[f"step {s}" for s in steps]
     )
 
 

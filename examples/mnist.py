@@ -15,7 +15,7 @@ from pathlib import Path
 import _digits
 import _training
 
-# What each system is, and how its tutorial trained it.
+# The options of each system, and the settings of its tutorial.
 SYSTEMS = {
     "dense-a": {"architecture": "dense", "grid": (15, 4.0)},
     "dense-b": {"architecture": "dense", "grid": (3, 4.0)},
@@ -45,7 +45,7 @@ DEFAULTS = {
 
 
 def settings(args):
-    """Returns the defaults of the system that was asked for."""
+    """Returns the defaults of the selected system."""
     source = SOURCES[args.system] if args.source_settings else {}
     return {"output": Path("runs") / args.system, **SYSTEMS[args.system], **source}
 

@@ -1,4 +1,4 @@
-"""The picture of the rooms in docs/architecture.md is that of the code: read, not imported."""
+"""The table of rooms in docs/architecture.md agrees with the imports of the code."""
 
 import ast
 import importlib
@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
 
 
 def table(heading: str) -> list[list[str]]:
-    """Returns the cells of a table's rows, without its head."""
+    """Returns the cells of the rows of a table, without its head."""
     lines = PAGE.partition(heading)[2].partition("\n|")[2].partition("\n\n")[0].splitlines()[2:]
     return [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in lines]
 
@@ -23,9 +23,9 @@ def names(cell: str) -> set[str]:
     return {name.rstrip("/") for name in re.findall(r"`([\w/.]+)`", cell)}
 
 
-PICTURE = {
-    name: (what, looks_down)
-    for room, what, looks_down in table("downwards:")
+TABLE = {
+    name: (contents, imports)
+    for room, contents, imports in table("downwards:")
     for name in names(room)
 }
 
@@ -36,35 +36,35 @@ def modules(room: str) -> list[Path]:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """Returns the rooms of tfpvae that a module imports, wherever in it."""
-    result = set()
+    """Returns the rooms of tfpvae that a module imports, also inside functions."""
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            result |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module == "tfpvae":
-            result |= {f"tfpvae.{alias.name}" for alias in node.names}
+            names |= {f"tfpvae.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            result.add(node.module)
-    return {name.split(".")[1] for name in result if name.startswith("tfpvae.")}
+            names.add(node.module)
+    return {name.split(".")[1] for name in names if name.startswith("tfpvae.")}
 
 
-def test_every_room_is_in_the_picture_and_nothing_else_is():
-    there = {p.stem if p.suffix else p.name for p in ROOMS.iterdir() if p.name != "py.typed"}
-    assert set(PICTURE) == there - {"__pycache__", "__main__"}
+def test_the_table_has_every_room_and_no_others():
+    rooms = {p.stem if p.suffix else p.name for p in ROOMS.iterdir() if p.name != "py.typed"}
+    assert set(TABLE) == rooms - {"__pycache__", "__main__"}
 
 
-@pytest.mark.parametrize("room", sorted(set(PICTURE) - {"__init__", "_environment"}))
-def test_a_room_looks_down_only_on_those_that_the_picture_says(room):
-    below = names(PICTURE[room][1].partition("(")[0])
-    seen = set().union(*map(rooms_imported, modules(room))) - {room}
-    assert seen == below
-    order = [*PICTURE]
-    assert [name for name in seen if order.index(name) < order.index(room)] == []
+@pytest.mark.parametrize("room", sorted(set(TABLE) - {"__init__", "_environment"}))
+def test_a_room_imports_only_the_lower_rooms_of_the_table(room):
+    expected = names(TABLE[room][1].partition("(")[0])
+    imported = set().union(*map(rooms_imported, modules(room))) - {room}
+    assert imported == expected
+    order = [*TABLE]
+    assert [name for name in imported if order.index(name) < order.index(room)] == []
 
 
-@pytest.mark.parametrize("room", [name for name in PICTURE if (ROOMS / name).is_dir()])
-def test_a_room_of_several_modules_names_each(room):
-    assert {path.stem for path in modules(room)} - {"__init__"} <= names(PICTURE[room][0])
+@pytest.mark.parametrize("room", [name for name in TABLE if (ROOMS / name).is_dir()])
+def test_the_table_names_every_module_of_a_room(room):
+    assert {path.stem for path in modules(room)} - {"__init__"} <= names(TABLE[room][0])
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,26 @@ def test_a_room_of_several_modules_names_each(room):
         }
     ),
 )
-def test_what_is_said_to_be_written_by_hand_is_there(name):
+def test_everything_listed_as_written_by_hand_exists(name):
     parts = name.split(".")
     for i in range(len(parts), 0, -1):
         try:
-            result = importlib.import_module(".".join(["tfpvae", *parts[:i]]))
+            value = importlib.import_module(".".join(["tfpvae", *parts[:i]]))
         except ModuleNotFoundError:
             continue
         for part in parts[i:]:
-            result = getattr(result, part)
+            value = getattr(value, part)
         return
     getattr(tfpvae, name)
+
+
+PROGRAMS = sorted(
+    path
+    for folder in ("benchmarks", "examples", "notebooks")
+    for path in (ROOMS.parent / folder).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_programs_import_public_names_only(path):
+    assert rooms_imported(path) <= set(tfpvae.__all__)

@@ -1,4 +1,4 @@
-"""The benchmarks on a handful of drawn images: every row runs, goes on, and keeps what it did."""
+"""Benchmarks on a few drawn images: every row runs, resumes, and keeps its results."""
 
 import importlib
 import json
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
+import tfpvae
 from tfpvae.datasets import draw_digits
+from tfpvae.training import execution
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 RUNS = {
@@ -27,9 +30,9 @@ def module(name):
     sys.path.insert(0, str(BENCHMARKS))
     yield importlib.import_module(name)
     sys.path.remove(str(BENCHMARKS))
-    for made in set(sys.modules) - before:
-        if BENCHMARKS in Path(getattr(sys.modules[made], "__file__", None) or "/").parents:
-            del sys.modules[made]
+    for new in set(sys.modules) - before:
+        if BENCHMARKS in Path(getattr(sys.modules[new], "__file__", None) or "/").parents:
+            del sys.modules[new]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +45,14 @@ def throughput():
     yield from module("throughput")
 
 
+@pytest.fixture
+def networks():
+    yield from module("networks")
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder of MNIST's four IDX files, with 600 training images: as many as pseudo-inputs."""
+    """Returns a folder of four IDX files; 600 training images are enough for the pseudo-inputs."""
     folder = tmp_path_factory.mktemp("idx")
     rng = np.random.default_rng(0)
     for part, number in (("train", 600), ("t10k", 24)):
@@ -63,7 +71,7 @@ def run(reproduce, data, work, row, *more):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", RUNS)
-def test_every_row_runs_and_writes_what_it_did(reproduce, data, tmp_path, capsys, row):
+def test_every_row_runs_and_writes_its_results(reproduce, data, tmp_path, capsys, row):
     assert [*reproduce.ROWS[row].RUNS] == RUNS[row]
     results = run(reproduce, data, tmp_path, row, "--only", RUNS[row][-1])
     (name,) = results
@@ -77,14 +85,14 @@ def test_every_row_runs_and_writes_what_it_did(reproduce, data, tmp_path, capsys
     assert reproduce.ROWS[row].PUBLISHED in capsys.readouterr().out
 
 
-def test_a_run_goes_on_from_its_last_epoch_and_is_not_run_again(reproduce, data, tmp_path, capsys):
+def test_a_run_resumes_after_its_last_epoch_and_is_not_repeated(reproduce, data, tmp_path, capsys):
     first = run(reproduce, data, tmp_path, "A")["dense"]
     log = tmp_path / "A_seed0_smoke" / "dense" / "log.json"
     (epoch,) = json.loads(log.read_text())
     longer = run(reproduce, data, tmp_path, "A", "--epochs", "2")["dense"]
     assert json.loads(log.read_text())[0] == epoch
     assert longer["scores"]["epochs"] == 2
-    assert longer["scores"]["steps"] == 2 * first["scores"]["steps"]  # the optimizer went on too
+    assert longer["scores"]["steps"] == 2 * first["scores"]["steps"]  # the optimizer resumed too
     assert longer["scores"]["negative_elbo_1"] == first["scores"]["negative_elbo_1"]
     assert longer["scores"]["negative_elbo_2"] < first["scores"]["negative_elbo_1"]
     capsys.readouterr()
@@ -92,7 +100,7 @@ def test_a_run_goes_on_from_its_last_epoch_and_is_not_run_again(reproduce, data,
     assert "epoch 2 " not in capsys.readouterr().out
 
 
-def test_an_epoch_that_was_logged_and_not_saved_is_done_again(reproduce, data, tmp_path):
+def test_an_epoch_that_was_logged_but_not_backed_up_is_repeated(reproduce, data, tmp_path):
     run(reproduce, data, tmp_path, "A")
     log = tmp_path / "A_seed0_smoke" / "dense" / "log.json"
     lines = json.loads(log.read_text())
@@ -101,70 +109,70 @@ def test_an_epoch_that_was_logged_and_not_saved_is_done_again(reproduce, data, t
     assert scores["epochs"] == 2 and scores["training_seconds"] < 1e9
 
 
-def test_scoring_goes_on_where_it_was_stopped(reproduce, tmp_path, monkeypatch):
+def test_scoring_resumes_where_it_stopped(reproduce, tmp_path, monkeypatch):
     scoring = sys.modules["rows.scoring"]
     monkeypatch.setattr(scoring, "IMAGES_A_TIME", 4)
     images, calls = np.arange(10.0), []
 
     class Vae:
-        def log_likelihood(self, batch, num_samples, seed):
-            if len(calls) == 2 and len(batch) == 2:
+        def log_likelihood(self, images, num_samples, seed):
+            if len(calls) == 2 and len(images) == 2:
                 calls.append("stopped")
                 raise KeyboardInterrupt
             calls.append(seed)
-            return -batch
+            return -images
 
-        def elbo(self, batch, num_samples, seed):
-            return -batch - 1
+        def elbo(self, images, num_samples, seed):
+            return -images - 1
 
     task = reproduce.Task(tmp_path, tmp_path, 7, 1, 5, 10, True)
     with pytest.raises(KeyboardInterrupt):
         scoring.elbo_and_nll(Vae(), images, task)
-    result = scoring.elbo_and_nll(Vae(), images, task)
+    scores = scoring.elbo_and_nll(Vae(), images, task)
     assert calls == [7, 11, "stopped", 15]
-    assert result["nll"] == 4.5 and result["negative_elbo"] == 5.5
-    # The deviation of 0..9 is sqrt(99 / 12).
-    assert result["nll_standard_error"] == pytest.approx(np.sqrt(99 / 12 / 10), rel=1e-6)
+    assert scores["nll"] == 4.5 and scores["negative_elbo"] == 5.5
+    # The standard deviation of 0..9 is sqrt(99 / 12).
+    assert scores["nll_standard_error"] == pytest.approx(np.sqrt(99 / 12 / 10), rel=1e-6)
 
 
-def test_the_learning_rate_of_row_c_is_burdas(reproduce):
+def test_the_learning_rate_of_row_c_follows_burda(reproduce):
     expected = [1e-3 * 10 ** (-i / 7) for i in range(8) for _ in range(3**i)]
     assert len(expected) == 3280
-    result = [reproduce.c.learning_rate(epoch) for epoch in range(len(expected))]
-    np.testing.assert_allclose(result, expected, rtol=1e-12)
+    rates = [reproduce.c.learning_rate(epoch) for epoch in range(len(expected))]
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
-def test_active_units_are_those_whose_means_vary(reproduce):
+def test_active_units_have_means_that_vary(reproduce):
     scoring = sys.modules["rows.scoring"]
 
-    class Means:
-        def __init__(self, images):
-            # Variances of uniform pixels, 1/12, times 1, 1/4 and 1/100: above 0.01 are two.
-            self.values = images.reshape(len(images), -1)[:, :3] * np.array([1, 0.5, 0.1])
+    class Vae:
+        def encode(self, images):
+            # Variances of uniform pixels, 1/12, times 1, 1/4 and 1/100: two are above 0.01.
+            return tf.constant(images.reshape(len(images), -1)[:, :3] * np.array([1, 0.5, 0.1]))
 
-        def mean(self):
-            return self
-
-        def numpy(self):
-            return self.values
-
-    vae = type("VAE", (), {"encoder": staticmethod(Means)})
     images = np.random.default_rng(0).uniform(size=(2500, 2, 2, 1))
-    assert scoring.active_units(vae, images) == 2
+    assert scoring.active_units(Vae(), images) == 2
 
 
-def test_an_unknown_run_is_told(reproduce, data, tmp_path, capsys):
+def test_an_unknown_run_is_named(reproduce, data, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(reproduce, data, tmp_path, "C", "--only", "k7")
     assert "--only: wanted some of k1, k5, k50, got k7." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("network", ["conv", "cnn", "kmnist", "flowers"])
-def test_the_plain_recipe_is_given_nothing_of_tfpvae(throughput, monkeypatch, tmp_path, network):
+def test_other_libraries_get_layers_of_keras_only(throughput, monkeypatch, tmp_path, network):
     monkeypatch.setitem(throughput.NETWORKS, network, (2, 2, 1))
-    task = throughput.described(network, tmp_path, None)["task"]
+    task = throughput.describe(network, tmp_path, None)["task"]
     for name, config, _ in task["encoder"] + task["decoder"]:
         layer = getattr(tf_keras.layers, name).from_config(config)
         assert type(layer).__module__.startswith("tf_keras.")
         activation = getattr(layer, "activation", tf_keras.activations.linear)
         assert activation.__module__.startswith(("tf_keras.", "tensorflow."))
+
+
+@pytest.mark.parametrize("architecture", tfpvae.list_architectures())
+def test_operations_agree_with_those_of_the_package(networks, architecture):
+    vae = tfpvae.build_vae(architecture)
+    for network in (vae.encoder, vae.decoder):
+        assert networks.operations(network) == execution.operations(network) > 0

@@ -1,4 +1,4 @@
-"""A VAE's signatures in LiteRT and in ONNX Runtime answer as the model does."""
+"""The signatures of a VAE give the same results in LiteRT and in ONNX Runtime."""
 
 import importlib
 import os
@@ -23,12 +23,12 @@ MODELS = {
     "flowers": {"image_shape": FLOWERS, "posterior": "multivariate_normal_tril"},
 }
 SIGNATURES = ("encode", "decode")
-TOLERANCE = 1e-4  # what is promised; sums of float32 in another order differ by a hundredth of it
+TOLERANCE = 1e-4  # as documented; float32 sums in another order differ by a hundredth of it
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def model(request, tmp_path_factory):
-    """A trained VAE, the folder that it was saved to, and questions for each signature."""
+    """Returns a trained VAE, the folder it is saved in, and inputs of each signature."""
     options = MODELS[request.param]
     draw = datasets.draw_flowers if request.param == "flowers" else datasets.draw_digits
     images = draw(8, image_shape=options["image_shape"]).images / np.float32(255)
@@ -41,46 +41,46 @@ def model(request, tmp_path_factory):
     return vae, folder, {"encode": images[:5], "decode": latents.astype(np.float32)}
 
 
-def expected(vae, signature: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    """The model's own answers."""
+def outputs_of(vae, signature: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the outputs of the model itself."""
     if signature == "decode":
         return {"mean": vae.decoder(values).mean().numpy()}
     posterior = vae.encoder(values)
-    answers = {"mean": posterior.mean(), "stddev": posterior.stddev()}
+    outputs = {"mean": posterior.mean(), "stddev": posterior.stddev()}
     if "scale_tril" in posterior.parameters:
-        answers["scale_tril"] = posterior.scale_tril
-    return {name: value.numpy() for name, value in answers.items()}
+        outputs["scale_tril"] = posterior.scale_tril
+    return {name: value.numpy() for name, value in outputs.items()}
 
 
-def assert_same(result: dict[str, np.ndarray], want: dict[str, np.ndarray]) -> None:
-    assert sorted(result) == sorted(want)
-    for name, value in want.items():
-        np.testing.assert_allclose(result[name], value, rtol=0, atol=TOLERANCE, err_msg=name)
+def assert_same(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert sorted(actual) == sorted(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, rtol=0, atol=TOLERANCE, err_msg=name)
 
 
-def test_litert_agrees(model):
+def test_litert_agrees_with_the_model(model):
     litert = pytest.importorskip("ai_edge_litert.interpreter")
-    vae, folder, questions = model
+    vae, folder, inputs = model
     keys = list(SIGNATURES)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=keys)
     interpreter = litert.Interpreter(model_content=converter.convert())
-    for signature, values in questions.items():
+    for signature, values in inputs.items():
         runner = interpreter.get_signature_runner(signature)
         (argument,) = runner.get_input_details()
-        for batch in (1, 5):
-            result = runner(**{argument: values[:batch]})
-            assert_same(result, expected(vae, signature, values[:batch]))
+        for size in (1, 5):
+            result = runner(**{argument: values[:size]})
+            assert_same(result, outputs_of(vae, signature, values[:size]))
 
 
-# Whatever a converter of others warns of is not ours to mend.
+# Warnings of the converter are not ours.
 @pytest.mark.filterwarnings("default")
-def test_onnx_agrees_by_the_commands_of_the_page(model, monkeypatch):
+def test_onnx_agrees_with_the_model_after_the_commands_of_the_page(model, monkeypatch):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
-    vae, folder, questions = model
+    vae, folder, inputs = model
     monkeypatch.chdir(folder.parent)
     commands = re.findall(r"^    python (-m tf2onnx.*)$", PAGE.read_text(), re.MULTILINE)
-    for command, (signature, values) in zip(commands, questions.items(), strict=True):
+    for command, (signature, values) in zip(commands, inputs.items(), strict=True):
         _, name, *arguments = shlex.split(command)
         assert signature in arguments
         monkeypatch.setattr(sys, "argv", [name, *arguments])
@@ -88,14 +88,14 @@ def test_onnx_agrees_by_the_commands_of_the_page(model, monkeypatch):
         session = runtime.InferenceSession(arguments[-1])
         names = [output.name for output in session.get_outputs()]
         (argument,) = session.get_inputs()
-        for batch in (1, 5):
-            result = session.run(names, {argument.name: values[:batch]})
-            want = expected(vae, signature, values[:batch])
-            assert_same(dict(zip(names, result, strict=True)), want)
+        for size in (1, 5):
+            result = session.run(names, {argument.name: values[:size]})
+            expected = outputs_of(vae, signature, values[:size])
+            assert_same(dict(zip(names, result, strict=True)), expected)
 
 
 @pytest.mark.skipif(
-    not os.environ.get("TFPVAE_EVERY_COMBINATION"), reason="a minute; three models run always"
+    not os.environ.get("TFPVAE_EVERY_COMBINATION"), reason="takes a minute; three models always run"
 )
 @pytest.mark.parametrize(
     ("signature", "choice"),
@@ -114,4 +114,4 @@ def test_every_choice_converts(signature, choice):
     runner = litert.Interpreter(model_content=file).get_signature_runner()
     ((argument, details),) = runner.get_input_details().items()
     values = np.random.default_rng(0).random((3, *details["shape"][1:]), np.float32)
-    assert_same(runner(**{argument: values}), expected(vae, signature, values))
+    assert_same(runner(**{argument: values}), outputs_of(vae, signature, values))

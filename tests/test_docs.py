@@ -1,4 +1,4 @@
-"""The docs as a site: every page in the menu, every public name in the API, nothing fetched."""
+"""The site: every page is in the menu, every public name in the API, and nothing is fetched."""
 
 import importlib
 import re
@@ -17,14 +17,14 @@ from tfpvae.priors import PRIORS
 ROOT = Path(__file__).parents[1]
 SETTINGS = (ROOT / "mkdocs.yml").read_text()
 API = "\n".join(path.read_text() for path in sorted(ROOT.glob("docs/api/*.md")))
-# Whose page lists what is in `__all__`, or what has no underscore.
+# Modules whose API pages list their `__all__`, or all names without an underscore.
 WHOLE = ("callbacks", "datasets", "evaluation", "figures", "saving", "schedules")
 
 
-def test_every_page_is_in_the_menu_and_nothing_else_is():
-    named = re.findall(r"[\w/]+\.md$", SETTINGS.partition("\nnav:\n")[2], re.MULTILINE)
-    there = [path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")]
-    assert sorted(named) == sorted(there)
+def test_the_menu_has_every_page_and_no_others():
+    listed = re.findall(r"[\w/]+\.md$", SETTINGS.partition("\nnav:\n")[2], re.MULTILINE)
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")]
+    assert sorted(listed) == sorted(pages)
 
 
 def test_menu_names_equal_page_headings():
@@ -38,15 +38,15 @@ def test_menu_names_equal_page_headings():
         assert text.startswith(f"# {name}\n"), page
 
 
-@pytest.mark.parametrize("room", WHOLE)
-def test_a_room_of_the_api_is_shown_whole(room):
-    assert f"::: tfpvae.{room}\n" in API
+@pytest.mark.parametrize("module", WHOLE)
+def test_a_public_module_is_in_the_api(module):
+    assert f"::: tfpvae.{module}\n" in API
 
 
 @pytest.mark.parametrize("name", [n for n in tfpvae.__all__ if n not in (*WHOLE, "layers")])
 def test_every_public_name_is_in_the_api(name):
-    result = getattr(tfpvae, name)
-    expected = f"::: tfpvae.{name}\n" if callable(result) else f"::: tfpvae.{name}."
+    value = getattr(tfpvae, name)
+    expected = f"::: tfpvae.{name}\n" if callable(value) else f"::: tfpvae.{name}."
     assert expected in API
 
 
@@ -87,16 +87,16 @@ def test_the_site_builds_without_a_warning_and_fetches_nothing(tmp_path):
     for name in ("mkdocs.yml", "README.md", "CHANGELOG.md"):
         shutil.copy(ROOT / name, tmp_path)
     command = [sys.executable, "-m", "zensical", "build", "--strict"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
     pages = list(tmp_path.glob("build/site/**/*.html"))
-    assert len(pages) > len(list(ROOT.glob("docs/**/*.md")))  # and the page of what is not there
-    fetched = r"<(?:script|img|iframe)[^>]* src=\"(?:https?:)?//|<link[^>]* href=\"(?:https?:)?//"
-    assert [page.name for page in pages if re.search(fetched, page.read_text())] == []
+    assert len(pages) > len(list(ROOT.glob("docs/**/*.md")))  # and the page of error 404
+    fetching = r"<(?:script|img|iframe)[^>]* src=\"(?:https?:)?//|<link[^>]* href=\"(?:https?:)?//"
+    assert [page.name for page in pages if re.search(fetching, page.read_text())] == []
     links = [
         (page, link)
         for page in pages
-        if page.name != "404.html"  # which a server shows, and so links from the root
+        if page.name != "404.html"  # whose links start at the root of a server
         for link in re.findall(r'href="([^"#?]+)', page.read_text())
         if "://" not in link
     ]

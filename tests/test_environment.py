@@ -1,4 +1,4 @@
-"""What `python -m tfpvae` prints."""
+"""The report that `python -m tfpvae` prints."""
 
 import runpy
 
@@ -21,7 +21,7 @@ from tfpvae import _environment
         ("", "not known: no flags in /proc/cpuinfo"),
     ],
 )
-def test_the_flags_of_a_processor_say_what_it_has_for_bfloat16(cpuinfo, expected):
+def test_bfloat16_support_follows_from_the_flags_of_the_processor(cpuinfo, expected):
     assert _environment.bfloat16_support(cpuinfo) == expected
 
 
@@ -32,7 +32,7 @@ def test_the_report_has_what_a_bug_report_needs(monkeypatch, capsys):
     printed = capsys.readouterr().out
     for expected in (tfpvae.__version__, "tensorflow-probability", "CPU:0", "XLA_FLAGS"):
         assert expected in printed
-    assert "hidden" not in printed  # nobody pastes what is nobody's business
+    assert "hidden" not in printed  # private variables are not printed
     table = printed.splitlines()[-2:]
     assert [line.split()[0] for line in table] == ["matrix", "convolution"]
     for line in table:
@@ -40,8 +40,8 @@ def test_the_report_has_what_a_bug_report_needs(monkeypatch, capsys):
         assert len(ratios) == 3 and min(ratios) > 0
 
 
-def test_a_ratio_is_that_of_the_times(monkeypatch):
-    # Each column takes the seconds of its own clock: plain 4, XLA 2, bfloat16 8, both 1.
+def test_speed_ratios_are_ratios_of_times(monkeypatch):
+    # Seconds of each column: plain 4, XLA 2, bfloat16 8, both 1.
     names = ["plain", "XLA", "bfloat16", "bfloat16, XLA"]
     monkeypatch.setattr(_environment, "_step", lambda *_: lambda: 0.0)
     seconds = dict(zip(names, [4.0, 2.0, 8.0, 1.0], strict=True))
@@ -51,7 +51,7 @@ def test_a_ratio_is_that_of_the_times(monkeypatch):
     assert _environment.speed_ratios()["convolution"] == expected
 
 
-def test_what_fails_here_is_named_in_the_place_of_its_ratio(monkeypatch):
+def test_an_error_replaces_the_ratio_of_what_fails(monkeypatch):
     def step(function, arrays, dtype, jit_compile):
         if jit_compile:
             raise NotImplementedError("no XLA for this device")

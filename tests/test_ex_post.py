@@ -1,4 +1,4 @@
-"""A prior fitted after training: against the marginal it should be, and on held-out images."""
+"""A prior fitted after training, against the exact marginal and on test images."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ SHAPE = (4, 4, 1)
 
 
 def clusters(count: int, seed: int) -> np.ndarray:
-    """Images whose brightness is in two groups, so that q(z) is no normal."""
+    """Returns dark and bright images, so that q(z) is not normal."""
     rng = np.random.default_rng(seed)
     bright = np.where(rng.uniform(size=(count, 1, 1, 1)) < 0.5, 0.1, 0.9)
     return np.clip(bright + 0.05 * rng.normal(size=(count, *SHAPE)), 0, 1).astype("float32")
@@ -31,8 +31,8 @@ def trained():
     return vae
 
 
-def bent(count: int, seed: int) -> np.ndarray:
-    """Numbers [count, 8] of which two directions follow a parabola."""
+def on_a_parabola(count: int, seed: int) -> np.ndarray:
+    """Returns data [count, 8] along a parabola in two directions."""
     rng = np.random.default_rng(seed)
     t = rng.normal(size=count)
     factors = np.stack([t, (t**2 - 1) / 2**0.5 + 0.2 * rng.normal(size=count)], axis=1)
@@ -41,7 +41,7 @@ def bent(count: int, seed: int) -> np.ndarray:
 
 
 def gain(before, after, images) -> float:
-    """What the log likelihood of images gains, less three standard errors."""
+    """Returns the mean gain in log likelihood, less three standard errors."""
     gains = after.log_likelihood(images, 200, seed=0) - before.log_likelihood(images, 200, seed=0)
     return np.mean(gains) - 3 * np.std(gains) / np.sqrt(len(gains))
 
@@ -50,29 +50,29 @@ def marginal_kl(vae, images) -> float:
     return evaluation.aggregate_posterior(vae, images, 2000, seed=0).marginal_kl[0]
 
 
-def test_a_mixture_learns_groups_and_lowers_the_marginal_kl(trained):
-    held_out, weights = clusters(200, 1), trained.get_weights()
+def test_a_fitted_mixture_learns_clusters_and_lowers_the_marginal_kl(trained):
+    unseen, weights = clusters(200, 1), trained.get_weights()
     fitted = ex_post.fit_prior(trained, clusters(512, 0), epochs=5, num_components=4)
     for before, after in zip(weights, trained.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
-    assert gain(trained, fitted, held_out) > 0.3
-    assert marginal_kl(fitted, held_out) < marginal_kl(trained, held_out) - 0.3
+    assert gain(trained, fitted, unseen) > 0.3
+    assert marginal_kl(fitted, unseen) < marginal_kl(trained, unseen) - 0.3
     assert fitted.encoder is trained.encoder and fitted.decoder is trained.decoder
     assert trained.prior is not fitted.prior
 
 
-def test_a_flow_learns_a_curve_and_lowers_the_marginal_kl():
-    data = bent(1000, 0)
+def test_a_fitted_flow_learns_a_curve_and_lowers_the_marginal_kl():
+    data = on_a_parabola(1000, 0)
     vae, _, _ = linear_gaussian(data, "tril", rotation=np.eye(2))
-    held_out = as_images(bent(300, 1))
+    unseen = as_images(on_a_parabola(300, 1))
     fitted = ex_post.fit_prior(vae, as_images(data), "flow", epochs=20, learning_rate=0.01)
-    assert gain(vae, fitted, held_out) > 0.3
-    assert marginal_kl(fitted, held_out) < marginal_kl(vae, held_out) - 0.3
+    assert gain(vae, fitted, unseen) > 0.3
+    assert marginal_kl(fitted, unseen) < marginal_kl(vae, unseen) - 0.3
 
 
 @pytest.mark.parametrize("kind", ["normal", "flow"])
-def test_a_prior_that_was_wrong_is_put_right(kind):
-    """Of probabilistic PCA the latents follow N(0, I), with which log p(x) is a Gaussian's."""
+def test_fitting_corrects_a_wrong_prior(kind):
+    """The latents of probabilistic PCA follow N(0, I), with which log p(x) is Gaussian."""
     x = linear.images(400)
     right = linear.vae()
     wrong_prior = tfpvae.build_prior("normal", latent_dim=3)
@@ -81,11 +81,11 @@ def test_a_prior_that_was_wrong_is_put_right(kind):
     truth = linear.log_likelihood(x).mean()
     assert np.mean(wrong.log_likelihood(x, 200, seed=0)) < truth - 0.5
     fitted = ex_post.fit_prior(wrong, x, kind, epochs=60, learning_rate=0.02)
-    # It may even be above, since the prior is fitted to these images.
+    # Possibly above, since the prior is fitted to these images.
     assert -0.05 < np.mean(fitted.log_likelihood(x, 200, seed=0)) - truth < 0.3
 
 
-def test_a_normal_is_that_of_the_moments_of_the_draws(trained):
+def test_a_fitted_normal_has_the_moments_of_the_draws(trained):
     x = clusters(512, 0)
     fitted = ex_post.fit_prior(trained, x, "normal", epochs=60, learning_rate=0.01, batch_size=512)
     posterior = trained.encoder(x)
@@ -95,7 +95,7 @@ def test_a_normal_is_that_of_the_moments_of_the_draws(trained):
     np.testing.assert_allclose(fitted.prior.stddev(), expected, rtol=0.1)
 
 
-def test_a_mixture_begins_where_expectation_maximisation_ends(trained):
+def test_a_mixture_starts_from_expectation_maximization(trained):
     x = clusters(512, 0)
     fitted = ex_post.fit_prior(trained, x, epochs=0, num_components=2)
     weights = fitted.prior.mixture_distribution.probs_parameter().numpy()
@@ -110,11 +110,11 @@ def test_a_mixture_begins_where_expectation_maximisation_ends(trained):
 
 @pytest.mark.parametrize("written_as", ["fitted.keras", "fitted"])
 @pytest.mark.parametrize("kind", ["mixture", "flow"])
-def test_it_is_saved_whole_and_seeded(kind, written_as, tmp_path):
+def test_a_fitted_vae_is_reproducible_and_saved(kind, written_as, tmp_path):
     vae, x = small_vae(), pictures(40)
-    fitted, again = (ex_post.fit_prior(vae, x, kind, epochs=1, seed=3) for _ in range(2))
+    fitted, repeated = (ex_post.fit_prior(vae, x, kind, epochs=1, seed=3) for _ in range(2))
     scores = fitted.log_likelihood(x, 20, seed=0)
-    np.testing.assert_allclose(again.log_likelihood(x, 20, seed=0), scores, rtol=1e-5)
+    np.testing.assert_allclose(repeated.log_likelihood(x, 20, seed=0), scores, rtol=1e-5)
     assert not np.allclose(vae.log_likelihood(x, 20, seed=0), scores, rtol=1e-4)
     fitted.compile()
     fitted.save(tmp_path / written_as)
@@ -136,7 +136,7 @@ def test_it_is_saved_whole_and_seeded(kind, written_as, tmp_path):
     ],
     ids=str,
 )
-def test_whatever_the_vae_was_it_has_a_new_prior_and_its_settings(options):
+def test_any_vae_gets_a_new_prior_and_keeps_its_settings(options):
     vae = small_vae(**options)
     fitted = ex_post.fit_prior(vae, pictures(20), epochs=1)
     assert fitted.kl_method == "monte_carlo" and vae.prior is not fitted.prior
@@ -144,7 +144,7 @@ def test_whatever_the_vae_was_it_has_a_new_prior_and_its_settings(options):
         assert getattr(fitted, name) == getattr(vae, name)
 
 
-def test_what_cannot_be_fitted_is_refused():
+def test_a_prior_that_cannot_be_fitted_is_refused():
     with pytest.raises(ValueError, match="fit_prior: wanted a VAE with a prior"):
         ex_post.fit_prior(small_vae(posterior="deterministic"), pictures())
     with pytest.raises(ValueError, match="kind: wanted one of 'flow', 'mixture', 'normal'"):

@@ -1,12 +1,12 @@
-"""What a newcomer meets first and cannot be helped by a type: the message says the fix.
+"""Typical first mistakes: the message says the fix.
 
-Missing packages are in `test_missing.py`, missing data in `test_bad_input.py` and `datasets/`,
+Missing packages are in `test_optional.py`, missing data in `test_bad_input.py` and `datasets/`,
 backbones of Keras 3 in `test_builders.py`.
 """
 
 import re
 
-import keras  # Keras 3, which comes along with tensorflow; here only to be refused
+import keras  # Keras 3, which TensorFlow installs; here only to be refused
 import numpy as np
 import pytest
 import tf_keras
@@ -28,34 +28,36 @@ def fitted(**arguments):
 
 
 @pytest.mark.parametrize(
-    ("argument", "of_keras_3", "inputs"),
+    ("argument", "build", "use"),
     [
-        ("optimizer", keras.optimizers.Adam, lambda it: built().compile(it)),
-        ("metrics", keras.metrics.MeanSquaredError, lambda it: built().compile(metrics=[it])),
+        ("optimizer", keras.optimizers.Adam, lambda x: built().compile(x)),
+        ("metrics", keras.metrics.MeanSquaredError, lambda x: built().compile(metrics=[x])),
         (
             "weighted_metrics",
             keras.metrics.MeanSquaredError,
-            lambda it: built().compile(weighted_metrics=[it]),
+            lambda x: built().compile(weighted_metrics=[x]),
         ),
-        ("callbacks", keras.callbacks.TerminateOnNaN, lambda it: fitted(callbacks=[it])),
-        ("callbacks", keras.callbacks.TerminateOnNaN, lambda it: fitted(callbacks=it)),
+        ("callbacks", keras.callbacks.TerminateOnNaN, lambda x: fitted(callbacks=[x])),
+        ("callbacks", keras.callbacks.TerminateOnNaN, lambda x: fitted(callbacks=x)),
         (
             "kl_weight",
             lambda: keras.optimizers.schedules.CosineDecay(1.0, 9),
-            lambda it: built(kl_weight=it),
+            lambda x: built(kl_weight=x),
         ),
-        ("inputs", lambda: keras.Input([4]), lambda it: tfpvae.layers.IndependentNormal(2)(it)),
-        ("encoder", keras.Sequential, lambda it: tfpvae.VAE(it, built().decoder)),
+        ("inputs", lambda: keras.Input([4]), lambda x: tfpvae.layers.IndependentNormal(2)(x)),
+        ("encoder", keras.Sequential, lambda x: tfpvae.VAE(x, built().decoder)),
     ],
 )
-def test_an_object_of_keras_3_is_refused_by_name(argument, of_keras_3, inputs):
-    it = of_keras_3()
-    expected = rf"^{argument}: .*Keras 3 object {type(it).__name__} \(from keras\..*import tf_keras"
+def test_an_object_of_keras_3_is_refused_by_name(argument, build, use):
+    keras_3 = build()
+    expected = (
+        rf"^{argument}: .*Keras 3 object {type(keras_3).__name__} \(from keras\..*import tf_keras"
+    )
     with pytest.raises(TypeError, match=expected):
-        inputs(it)
+        use(keras_3)
 
 
-def test_the_same_objects_of_tf_keras_are_taken():
+def test_the_same_objects_of_tf_keras_are_accepted():
     vae = built(kl_weight=LinearWarmup(1))
     mean_square = tf_keras.metrics.MeanSquaredError()
     vae.compile(tf_keras.optimizers.Adam(), metrics=[mean_square, "mae"], run_eagerly=True)
@@ -64,7 +66,7 @@ def test_the_same_objects_of_tf_keras_are_taken():
 
 
 @pytest.mark.parametrize("method", ["fit", "evaluate"])
-def test_a_vae_that_is_not_compiled_says_what_to_call_first(method):
+def test_a_vae_that_is_not_compiled_says_to_compile_it(method):
     expected = f"{method}: wanted a compiled VAE, got none; vae.compile() first."
     with pytest.raises(RuntimeError, match=re.escape(expected)):
         getattr(built(), method)(IMAGES)

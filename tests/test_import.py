@@ -1,4 +1,4 @@
-"""What `import tfpvae` brings along beyond the three packages that it stands on."""
+"""`import tfpvae` imports no packages beyond its dependencies."""
 
 import subprocess
 import sys
@@ -12,9 +12,9 @@ print(*{name.split(".")[0] for name in set(sys.modules) - before})
 """
 
 
-def test_the_import_brings_no_extra():
-    done = subprocess.run(
+def test_import_tfpvae_imports_no_extra_package():
+    process = subprocess.run(
         [sys.executable, "-c", IMPORTING], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert set(done.stdout.split()) - sys.stdlib_module_names <= {"tfpvae", "PIL"}
+    assert process.returncode == 0, process.stderr
+    assert set(process.stdout.split()) - sys.stdlib_module_names <= {"tfpvae", "PIL"}

@@ -1,4 +1,4 @@
-"""An import that fails for want of a dependency says the command that helps."""
+"""The error of an import without a dependency says the command that installs it."""
 
 import os
 import subprocess
@@ -23,32 +23,32 @@ import tfpvae
 """
 
 
-# Of those that are imported before TensorFlow is, so that the test takes no time.
+# Modules that are imported before TensorFlow, so that the test is fast.
 @pytest.mark.parametrize(
     ("module", "package"), [("tensorflow", "tensorflow"), ("tf_keras", "tf-keras")]
 )
 def test_an_import_without_a_dependency_says_the_fix(module, package):
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", WITHOUT, module],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         text=True,
         check=False,
     )
-    last = done.stderr.splitlines()[-1]
+    last = process.stderr.splitlines()[-1]
     assert last.startswith(f"ImportError: {module}: wanted it installed, got none.")
     assert f'python -m pip install "{package}' in last
 
 
 @pytest.mark.parametrize("module", _imports._PACKAGES)
-def test_the_command_asks_for_the_versions_that_tfpvae_does(module, monkeypatch):
+def test_the_command_has_the_versions_that_tfpvae_requires(module, monkeypatch):
     package = _imports._PACKAGES[module]
-    expected = [f"other-{package}>9", f'{package}>=1.5,<2; python_version >= "3.10"']
-    monkeypatch.setattr("importlib.metadata.requires", lambda _: expected)
+    requirements = [f"other-{package}>9", f'{package}>=1.5,<2; python_version >= "3.10"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: requirements)
     assert f'pip install "{package}>=1.5,<2"' in _imports.message(module)
 
 
-def test_a_checkout_that_is_not_installed_names_the_package_alone(monkeypatch):
+def test_a_checkout_that_is_not_installed_names_the_package_without_versions(monkeypatch):
     def requires(name):
         raise PackageNotFoundError(name)
 
@@ -57,5 +57,5 @@ def test_a_checkout_that_is_not_installed_names_the_package_alone(monkeypatch):
 
 
 @pytest.mark.parametrize("module", ["tfpvae.nothing", "tensorflow.nothing", "pandas", None])
-def test_of_any_other_module_it_says_nothing(module):
+def test_other_modules_have_no_message(module):
     assert _imports.message(module) is None

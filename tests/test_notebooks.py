@@ -1,4 +1,4 @@
-"""The notebooks: each is what its source gives, has no outputs, and runs; so does its source."""
+"""Each notebook agrees with its source, has no outputs, and runs, as does its source."""
 
 import json
 import os
@@ -22,14 +22,16 @@ SETTINGS = r"^PICTURES, EPOCHS = \d+, \d+$"
 
 
 def short(text: str, name: str) -> str:
-    """The same with few pictures and one epoch."""
-    result, count = re.subn(SETTINGS, f"PICTURES, EPOCHS = {PICTURES[name]}, 1", text, flags=re.M)
+    """Returns the text of a notebook with few pictures and one epoch."""
+    shortened, count = re.subn(
+        SETTINGS, f"PICTURES, EPOCHS = {PICTURES[name]}, 1", text, flags=re.M
+    )
     assert count == 1
-    return result
+    return shortened
 
 
 def percent(cell: dict) -> Iterator[str]:
-    """The lines of a cell as they stand in a source."""
+    """Yields the lines of a cell as in a source."""
     lines = "".join(cell["source"]).split("\n")
     if cell["cell_type"] == "markdown":
         yield "# %% [markdown]"
@@ -57,18 +59,18 @@ def test_a_notebook_has_the_cells_of_its_source_and_no_outputs(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_what_jupytext_makes_of_its_source(path):
-    jupytext = pytest.importorskip("jupytext", reason="wants pip install '.[dev]'")
-    made = jupytext.writes(jupytext.read(path.with_suffix(".py")), fmt="ipynb")
-    made, kept = json.loads(made), json.loads(path.read_text())
-    for cell in [*made["cells"], *kept["cells"]]:
+def test_a_notebook_agrees_with_jupytext(path):
+    jupytext = pytest.importorskip("jupytext", reason="requires pip install '.[dev]'")
+    text = jupytext.writes(jupytext.read(path.with_suffix(".py")), fmt="ipynb")
+    expected, actual = json.loads(text), json.loads(path.read_text())
+    for cell in [*expected["cells"], *actual["cells"]]:
         del cell["id"]  # which is random
-    assert made == kept
+    assert actual == expected
 
 
 @pytest.fixture
 def eagerly() -> Iterator[None]:
-    """Leaves graphs out, which take longer to make than so few steps to run."""
+    """Runs functions without graphs, which take longer to trace than a few steps to run."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -86,7 +88,7 @@ def test_a_source_runs(path, tmp_path, monkeypatch, eagerly):
     assert all(np.isfinite(result["log_likelihood"]["mean"]) for result in reports.values())
     if path.stem == "likelihoods":
         assert [row[-1] == "none" for row in names["rows"][1:]] == [True] + 4 * [False]
-    # What the text has of Python, for data of one's own.
+    # The Python in its text, for custom data.
     write_pictures(tmp_path / "my_pictures", size=(50, 36))
     (tmp_path / "mnist_files").mkdir()
     for part in ("train", "t10k"):
@@ -104,7 +106,7 @@ def test_a_source_runs(path, tmp_path, monkeypatch, eagerly):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_in_jupyter(path, tmp_path, monkeypatch):
-    reason = "wants pip install '.[dev]'"
+    reason = "requires pip install '.[dev]'"
     nbformat = pytest.importorskip("nbformat", reason=reason)
     nbclient = pytest.importorskip("nbclient", reason=reason)
     pytest.importorskip("ipykernel", reason=reason)
@@ -114,7 +116,7 @@ def test_a_notebook_runs_in_jupyter(path, tmp_path, monkeypatch):
     code[0].source = short(code[0].source, path.stem)
     resources = {"metadata": {"path": tmp_path}}
     nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
-    shown = [cell for cell in code if cell.source.split("\n")[-1].startswith("figures.")]
-    assert len(shown) > 3
-    for cell in shown:
+    drawing = [cell for cell in code if cell.source.split("\n")[-1].startswith("figures.")]
+    assert len(drawing) > 3
+    for cell in drawing:
         assert any("image/png" in output.get("data", {}) for output in cell.outputs)

@@ -1,4 +1,4 @@
-"""The Python of README and docs runs as it stands there, a page's blocks one after the other."""
+"""The Python of README and docs runs unchanged, the blocks of a page one after another."""
 
 import os
 import re
@@ -16,8 +16,8 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 )
 PYTHON = r"```python\n(.*?)```"
-# Those that a test of their own runs.
-ALONE = (
+# Pages with their own tests.
+OWN_TEST = (
     "README.md",
     "docs/choices.md",
     "docs/evaluation.md",
@@ -25,7 +25,7 @@ ALONE = (
     "docs/own_pictures.md",
 )
 
-# What a page needs beside the package; without it the page is skipped.
+# Packages that a page requires; without them it is skipped.
 NEEDS = {"docs/howto/devices.md": "ai_edge_litert", "docs/howto/serving.md": "litserve"}
 
 
@@ -34,19 +34,19 @@ def blocks_of(page: str) -> list[str]:
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    """An empty folder, in which the test runs."""
+def folder(tmp_path, monkeypatch) -> Path:
+    """Runs the test in an empty folder, and returns it."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def run(page: str, *, epochs: int | None = None) -> None:
-    """Runs a page in this process, where TensorFlow is imported already."""
+    """Runs a page in this process, where TensorFlow is already imported."""
     text = (ROOT / page).read_text()
-    if epochs:  # in the place of as many as the page says
+    if epochs:  # instead of the page's number
         text = re.sub(r"epochs=\d+", f"epochs={epochs}", text)
     parts = re.split(PYTHON, text, flags=re.DOTALL)
-    # What is no Python leaves its lines behind, so that an error names the line of the page.
+    # Other text becomes empty lines, so that an error names the line of the page.
     parts = ["\n" + part if i % 2 else "\n" * part.count("\n") for i, part in enumerate(parts)]
     exec(compile("".join(parts), ROOT / page, "exec"), {"__name__": "page"})
 
@@ -60,7 +60,7 @@ def write_pictures(folder: Path, *, size: tuple[int, int], mode: str = "RGB") ->
 @pytest.mark.slow
 def test_the_readme_runs(tmp_path):
     write_pictures(tmp_path / "pictures", size=(80, 80))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "\n".join(blocks_of("README.md"))],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -68,8 +68,8 @@ def test_the_readme_runs(tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    printed = done.stdout
+    assert process.returncode == 0, process.stderr
+    printed = process.stdout
     for name in ("reconstructions.png", "samples.png"):
         Image.open(tmp_path / name).verify()
     plain, ours = re.findall(r"KL ([\d.]+), in the loss ([\d.]+)", printed)
@@ -79,59 +79,63 @@ def test_the_readme_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_data_set_of_ones_own_takes_under_forty_lines(here, capsys):
+def test_custom_pictures_take_under_forty_lines(folder, capsys):
     (block,) = blocks_of("docs/own_pictures.md")
     assert len(block.splitlines()) < 40
-    write_pictures(here / "grey_pictures", size=(36, 50), mode="L")
+    write_pictures(folder / "grey_pictures", size=(36, 50), mode="L")
     run("docs/own_pictures.md", epochs=6)
     assert "'nll'" in capsys.readouterr().out
-    made = {path.name for path in (here / "results").iterdir()}
-    assert made == {"mosaics", "history.png", "reconstructions.png", "samples.png", "model"}
-    # Early stopping waits for five epochs, so that this one is there in any case.
-    Image.open(here / "results" / "mosaics" / "epoch_0005.png").verify()
+    results = {path.name for path in (folder / "results").iterdir()}
+    assert results == {"mosaics", "history.png", "reconstructions.png", "samples.png", "model"}
+    # Early stopping waits for five epochs, so that this mosaic is always there.
+    Image.open(folder / "results" / "mosaics" / "epoch_0005.png").verify()
 
 
 @pytest.mark.slow
-def test_the_page_on_choices_runs(here, capsys):
+def test_the_page_on_choices_runs(folder, capsys):
     run("docs/choices.md")
     printed = capsys.readouterr().out
     (bits,) = re.findall(r"^monte_carlo ([\d.]+)$", printed, re.MULTILINE)
     assert 7 < float(bits) < 9  # noise has 8, which nothing can compress
-    assert (here / "chosen").is_dir()
+    assert (folder / "chosen").is_dir()
     assert re.search(r"^most likely: \[\d \d \d\]$", printed, re.MULTILINE)
 
 
 @pytest.mark.slow
-def test_the_page_on_evaluation_runs(here, capsys):
+def test_the_page_on_evaluation_runs(folder, capsys):
     run("docs/evaluation.md")
     printed = capsys.readouterr().out
     curve = [float(bound) for bound in re.findall(r"^L_\d+: (-[\d.]+)", printed, re.MULTILINE)]
     assert len(curve) == 4 and curve == sorted(curve)
     assert "active units" in printed and "of 8" in printed
     low, high = map(float, re.findall(r"between (-[\d.]+) and (-[\d.]+)", printed)[0])
-    assert low < high + 1  # of four images either is half a nat off, and the gap may be less
-    assert re.search(r"gain: [\d.]+ nats", printed)  # no minus
-    assert (here / "with_fitted_prior").is_dir()
-    Image.open(here / "units.png").verify()
+    assert (
+        low < high + 1
+    )  # for four images both have errors of half a nat, and the gap may be smaller
+    assert re.search(r"gain: [\d.]+ nats", printed)  # positive
+    assert (folder / "with_fitted_prior").is_dir()
+    Image.open(folder / "units.png").verify()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in ALONE and blocks_of(page)])
-def test_every_other_page_runs(page, here):
-    """What its text claims it asserts itself."""
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page not in OWN_TEST and blocks_of(page)]
+)
+def test_every_other_page_runs(page, folder):
+    """A page asserts the claims of its text itself."""
     if page in NEEDS:
         pytest.importorskip(NEEDS[page])
     run(page)
 
 
-def test_the_readme_has_the_two_commands_on_a_line_each():
+def test_the_readme_has_each_of_its_two_commands_on_one_line():
     lines = [line.strip() for line in (ROOT / "README.md").read_text().splitlines()]
     assert sum("examples/flowers.py" in line and "pip install" in line for line in lines) == 1
     assert sum("-m pytest" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_file_that_a_page_links_to_is_there(page):
+def test_every_file_that_a_page_links_to_exists(page):
     text = re.sub("```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
     missing = [

@@ -1,4 +1,4 @@
-"""The real MNIST and flowers, where they are at hand."""
+"""Training on the real MNIST, where it is available."""
 
 import pytest
 import tf_keras
@@ -14,6 +14,6 @@ def test_dense_on_raw_mnist_reaches_the_published_bound(real_data):
     vae = tfpvae.build_vae("dense")
     vae.compile(tf_keras.optimizers.RMSprop(1e-3), jit_compile=True)
     vae.fit(training.images, batch_size=100, epochs=10, verbose=0)
-    result = vae.evaluate(test.images, batch_size=500, verbose=0, return_dict=True)
-    assert result["loss"] == pytest.approx(result["nll"] + result["kl"], rel=1e-5)
-    assert result["loss"] <= 159.9
+    scores = vae.evaluate(test.images, batch_size=500, verbose=0, return_dict=True)
+    assert scores["loss"] == pytest.approx(scores["nll"] + scores["kl"], rel=1e-5)
+    assert scores["loss"] <= 159.9

@@ -1,4 +1,4 @@
-"""What a release is made of: one version, and files that hold what they should."""
+"""A release: one version number, and complete files."""
 
 import os
 import re
@@ -15,7 +15,7 @@ import tfpvae
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_version_stands_in_one_place():
+def test_the_version_is_in_one_file_only():
     number = re.escape(tfpvae.__version__)
     settings = [
         ROOT / name for name in ("setup.cfg", "pyproject.toml", "CITATION.cff", "mkdocs.yml")
@@ -28,7 +28,7 @@ def test_the_version_stands_in_one_place():
     assert "version = attr: tfpvae.__version__" in (ROOT / "setup.cfg").read_text()
 
 
-def test_a_python_that_pip_is_not_to_take_is_told_which_are(monkeypatch):
+def test_an_unsupported_python_is_told_the_supported_ones(monkeypatch):
     low, high = re.findall(r"\((3, \d+)\)", (ROOT / "setup.py").read_text())
     expected = f"python_requires = >={low},<{high}".replace(", ", ".")
     assert expected in (ROOT / "setup.cfg").read_text()
@@ -38,20 +38,20 @@ def test_a_python_that_pip_is_not_to_take_is_told_which_are(monkeypatch):
         runpy.run_path(str(ROOT / "setup.py"))
 
 
-def test_the_changelog_has_this_version_or_what_comes_next():
+def test_the_changelog_has_this_version_or_unreleased_changes():
     text = (ROOT / "CHANGELOG.md").read_text()
     assert "## Unreleased" in text or f"## {tfpvae.__version__}" in text
 
 
 @pytest.fixture
 def dist() -> Path:
-    """Where `python -m build` has written; TFPVAE_DIST names it."""
+    """Returns the folder with the output of `python -m build`, which TFPVAE_DIST names."""
     if "TFPVAE_DIST" not in os.environ:
         pytest.skip("no built files: TFPVAE_DIST names their folder")
     return Path(os.environ["TFPVAE_DIST"])
 
 
-def test_the_wheel_holds_the_package_typed_and_nothing_else(dist):
+def test_the_wheel_has_the_typed_package_and_nothing_else(dist):
     (wheel,) = dist.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "tfpvae/py.typed" in names
@@ -60,7 +60,7 @@ def test_the_wheel_holds_the_package_typed_and_nothing_else(dist):
     assert sources <= set(names)
 
 
-def test_the_sdist_holds_what_git_does(dist):
+def test_the_sdist_has_all_files_of_the_repository(dist):
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}

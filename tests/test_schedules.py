@@ -1,4 +1,4 @@
-"""The KL's weight over the steps: its values, in a VAE, and through saving."""
+"""KL weights over the steps: their values, in a VAE, and after saving."""
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ def vae_with(kl_weight) -> tfpvae.VAE:
     return vae
 
 
-def expected(warmup, step: int) -> float:
-    """The same by whole numbers."""
+def weight_at(warmup, step: int) -> float:
+    """Returns the weight at a step, by hand."""
     if isinstance(warmup, LinearWarmup):
         return warmup.weight * min(step, warmup.num_steps) / warmup.num_steps
     if step >= warmup.num_steps * warmup.num_cycles:
@@ -30,10 +30,10 @@ def expected(warmup, step: int) -> float:
 
 
 @pytest.mark.parametrize("warmup", WARMUPS)
-def test_weights_rise_and_stay(warmup):
+def test_weights_rise_and_then_stay(warmup):
     steps = range(30)
-    result = [float(warmup(tf.constant(step, tf.int64))) for step in steps]
-    np.testing.assert_allclose(result, [expected(warmup, step) for step in steps], atol=1e-6)
+    weights = [float(warmup(tf.constant(step, tf.int64))) for step in steps]
+    np.testing.assert_allclose(weights, [weight_at(warmup, step) for step in steps], atol=1e-6)
     after = [float(warmup(step)) for step in range(warmup.warmup_steps, 30)]
     np.testing.assert_allclose(after, warmup.weight)
     assert float(warmup(warmup.warmup_steps - 1)) < warmup.weight
@@ -44,29 +44,29 @@ def test_a_vae_follows_its_schedule(warmup):
     vae = vae_with(warmup)
     history = vae.fit(IMAGES, batch_size=8, epochs=20, verbose=0).history
     losses, nlls, kls = (np.array(history[name]) for name in ("loss", "nll", "kl"))
-    weights = [expected(warmup, step) for step in range(20)]  # an epoch is one step here
+    weights = [weight_at(warmup, step) for step in range(20)]  # an epoch is one step here
     np.testing.assert_allclose(losses, nlls + weights * kls, rtol=1e-5)
     np.testing.assert_allclose(history["elbo"], -nlls - kls, rtol=1e-5)  # without the weight
-    assert float(vae.kl_weight) == pytest.approx(expected(warmup, 20))
+    assert float(vae.kl_weight) == pytest.approx(weight_at(warmup, 20))
 
 
 @pytest.mark.parametrize("warmup", WARMUPS)
 @pytest.mark.parametrize("written_as", ["a.keras", "folder"])
-def test_a_schedule_is_saved_with_the_model_and_goes_on(tmp_path, warmup, written_as):
+def test_a_schedule_is_saved_with_the_model_and_continues(tmp_path, warmup, written_as):
     vae = vae_with(warmup)
     with pytest.warns(UserWarning, match="kl_weight: training ended at step 4, before .* step "):
         vae.fit(IMAGES, batch_size=8, epochs=4, verbose=0)
     vae.save(tmp_path / written_as)
     loaded = tf_keras.models.load_model(tmp_path / written_as)
-    assert float(loaded.kl_weight) == pytest.approx(expected(warmup, 4))
+    assert float(loaded.kl_weight) == pytest.approx(weight_at(warmup, 4))
     assert loaded.warmup_steps == warmup.warmup_steps
-    result = loaded.evaluate(IMAGES, verbose=0, return_dict=True)
-    assert result["loss"] == pytest.approx(
-        result["nll"] + expected(warmup, 4) * result["kl"], rel=1e-5
+    scores = loaded.evaluate(IMAGES, verbose=0, return_dict=True)
+    assert scores["loss"] == pytest.approx(
+        scores["nll"] + weight_at(warmup, 4) * scores["kl"], rel=1e-5
     )
 
 
-def test_keras_own_schedules_are_weights_too(tmp_path):
+def test_schedules_of_keras_are_weights_too(tmp_path):
     vae = vae_with(tf_keras.optimizers.schedules.PolynomialDecay(1.0, 4, end_learning_rate=0.5))
     vae.fit(IMAGES, batch_size=8, epochs=2, verbose=0)
     assert float(vae.kl_weight) == pytest.approx(0.75)
@@ -74,7 +74,7 @@ def test_keras_own_schedules_are_weights_too(tmp_path):
     assert float(tf_keras.models.load_model(tmp_path / "a.keras").kl_weight) == pytest.approx(0.75)
 
 
-def test_outside_a_vae_a_layer_has_the_last_weight():
+def test_outside_a_vae_a_layer_has_the_final_weight():
     encoder = vae_with(LinearWarmup(10, 0.5)).encoder
     posterior = encoder(IMAGES)
     term = encoder.layers[-1].activity_regularizer

@@ -1,4 +1,4 @@
-"""JAX: the whole epoch in one scan. Dense networks alone."""
+"""JAX: the whole epoch in one scan, dense networks only."""
 
 import itertools
 import math
@@ -14,8 +14,8 @@ ACTIVATIONS = {"linear": lambda x: x, "relu": jax.nn.relu, "tanh": jnp.tanh}
 
 
 def _networks(task: Task):
-    """Returns, for encoder and decoder, the widths and the activations of their layers."""
-    result, width = [], math.prod(task.image_shape)
+    """Returns the widths and activations of the layers of encoder and decoder."""
+    networks, width = [], math.prod(task.image_shape)
     for layers, last in ((task.encoder, task.parameters), (task.decoder, None)):
         widths, activations = [width], []
         for name, config, output in layers:
@@ -25,13 +25,13 @@ def _networks(task: Task):
         if last:
             widths.append(last)
             activations.append("linear")
-        result.append((widths, activations))
+        networks.append((widths, activations))
         width = task.latent_dim
-    return result
+    return networks
 
 
 class Trainer:
-    """Weights in lists, optax, lax.scan."""
+    """Trainer with weights in lists, optax and lax.scan."""
 
     def __init__(self, task: Task):
         self.task = task
@@ -71,9 +71,9 @@ class Trainer:
 
         def step(carry, rows):
             weights, state, images, key = carry
-            key, now = jax.random.split(key)
+            key, step_key = jax.random.split(key)
             x = images[rows].astype(jnp.float32) / 255
-            value, gradient = jax.value_and_grad(loss)(weights, x, now)
+            value, gradient = jax.value_and_grad(loss)(weights, x, step_key)
             updates, state = self.optimizer.update(gradient, state, weights)
             return (optax.apply_updates(weights, updates), state, images, key), value
 
@@ -84,12 +84,13 @@ class Trainer:
         return epoch
 
     def epoch(self) -> float:
-        """Returns the loss of one epoch, but for the images of a short batch."""
+        """Returns the loss of one epoch, without the images of a last short batch."""
         count = len(self.images) // self.task.batch_size * self.task.batch_size
         order = self.rng.permutation(len(self.images))[:count].reshape(-1, self.task.batch_size)
         key = jax.random.PRNGKey(self.rng.integers(2**31))
-        result = self.scan(self.weights, self.state, self.images, jnp.asarray(order), key)
-        self.weights, self.state, loss = result
+        self.weights, self.state, loss = self.scan(
+            self.weights, self.state, self.images, jnp.asarray(order), key
+        )
         return float(loss)
 
 

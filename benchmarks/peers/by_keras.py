@@ -1,4 +1,4 @@
-"""A train_step written by hand for tf_keras, with all that speeds it up there."""
+"""tf_keras: a train_step written by hand, with the options that make it fast."""
 
 import math
 
@@ -10,7 +10,7 @@ from peers.task import LEARNING_RATE, SCALE_FLOOR, SCALE_START, Task
 
 
 class Model(tf_keras.Model):
-    """Two networks of numbers, and the loss spelt out."""
+    """VAE as two networks with its loss written out."""
 
     def __init__(self, task: Task):
         super().__init__()
@@ -63,7 +63,7 @@ def _lower_triangle(params, size):
 
 
 class Trainer:
-    """XLA and many steps a call for dense networks, and Keras' own way for the others."""
+    """Trainer with XLA and many steps per call for dense networks, Keras' loop for others."""
 
     def __init__(self, task: Task):
         tf_keras.utils.set_random_seed(0)

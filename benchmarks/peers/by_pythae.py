@@ -1,4 +1,4 @@
-"""pythae: its VAE and its trainer, with networks of the same sizes. Dense networks alone."""
+"""pythae: its VAE and its trainer, with networks of the same sizes, dense networks only."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ from peers.task import LEARNING_RATE, Task
 
 
 class Encoder(BaseEncoder):
-    """The layers of the task, and two heads, as pythae asks for."""
+    """The layers of the task and two heads, as pythae requires."""
 
     def __init__(self, task: Task):
         super().__init__()
@@ -34,7 +34,7 @@ class Encoder(BaseEncoder):
 
 
 class Decoder(BaseDecoder):
-    """The layers of the task and a sigmoid, as pythae asks for."""
+    """The layers of the task and a sigmoid, as pythae requires."""
 
     def __init__(self, task: Task):
         super().__init__()
@@ -46,7 +46,7 @@ class Decoder(BaseDecoder):
 
 
 class Images(torch.utils.data.Dataset):
-    """Float images, one at a time, as pythae's own data sets are."""
+    """Float images one at a time, like the data sets of pythae."""
 
     def __init__(self, images):
         self.images = images
@@ -59,7 +59,7 @@ class Images(torch.utils.data.Dataset):
 
 
 class Trainer:
-    """A run of one epoch of pythae's trainer at a time."""
+    """Runs the trainer of pythae for one epoch at a time."""
 
     def __init__(self, task: Task):
         torch.manual_seed(0)

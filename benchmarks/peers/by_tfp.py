@@ -1,8 +1,8 @@
-"""The recipe of the tutorials: tfp.layers, a negative log likelihood, and fit on float images.
+"""TensorFlow Probability as in tutorials: tfp.layers, negative log likelihood, float images.
 
-Without a variant it is given what serves it best, a cached pipeline and the exact KL. "tutorial" is
-the pipeline and the sampled KL of TensorFlow Probability's own tutorial, "Variational Autoencoders
-with TensorFlow Probability Layers", and "arrays" is `fit(images, images)`.
+Without a variant it has its fastest options, a cached pipeline and the exact KL. "tutorial" is the
+pipeline and the sampled KL of TensorFlow Probability's own tutorial, "Variational Autoencoders with
+TensorFlow Probability Layers", and "arrays" is `fit(images, images)`.
 """
 
 import tensorflow as tf
@@ -23,12 +23,12 @@ class Trainer:
         self.task = task
         size, shape = task.latent_dim, task.image_shape
         prior = tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
-        # Half, because that stack counts the term twice.
+        # Half the weight, because tfp.layers add the term twice.
         is_exact = task.variant != "tutorial"
         kl = tfpl.KLDivergenceRegularizer(prior, use_exact_kl=is_exact, weight=0.5)
         is_tril = task.posterior == "multivariate_normal_tril"
         if not is_tril:
-            # No closed form is registered for what tfpl.IndependentNormal makes.
+            # tfpl.IndependentNormal returns an Independent, whose closed form needs another.
             kl = tfpl.KLDivergenceRegularizer(
                 tfd.Independent(tfd.Normal(tf.zeros(size), 1.0), 1),
                 use_exact_kl=is_exact,
@@ -48,7 +48,7 @@ class Trainer:
         self.vae.compile(optimizer, loss=lambda x, p: -p.log_prob(x))
         images = task.load()
 
-        def prepared(image):
+        def prepare(image):
             image = tf.cast(image, tf.float32) / 255
             return image, image
 
@@ -56,7 +56,7 @@ class Trainer:
             floats = images.astype("float32") / 255
             self.fit_arguments = {"x": floats, "y": floats, "batch_size": task.batch_size}
             return
-        batches = tf.data.Dataset.from_tensor_slices(images).map(prepared)
+        batches = tf.data.Dataset.from_tensor_slices(images).map(prepare)
         if task.variant == "tutorial":
             batches = batches.batch(task.batch_size).prefetch(tf.data.AUTOTUNE).shuffle(10_000)
         else:

@@ -1,4 +1,4 @@
-"""vae.compile(); vae.fit(images), and nothing else."""
+"""tfpvae: vae.compile() and vae.fit(images)."""
 
 import tf_keras
 
@@ -7,7 +7,7 @@ from peers.task import LEARNING_RATE, Task
 
 
 class Trainer:
-    """A VAE of `build_vae`, by its name, or of the layers that the task says."""
+    """Trainer of a named architecture, or of the layers of the task."""
 
     def __init__(self, task: Task):
         tf_keras.utils.set_random_seed(0)
@@ -38,7 +38,7 @@ class Trainer:
 
 
 def _backbone(layers):
-    """Layers that are made where `build_vae` calls them, with the precision that holds there."""
+    """Returns a backbone whose layers are built by `build_vae`, with its precision."""
     return lambda tensor: _applied(layers, tensor)
 
 

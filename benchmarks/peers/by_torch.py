@@ -1,4 +1,4 @@
-"""PyTorch: a loop over batches; eager, channels last, compiled, in bfloat16."""
+"""PyTorch: a loop over batches; eager, channels last, compiled, or in bfloat16."""
 
 import math
 
@@ -17,7 +17,7 @@ ACTIVATIONS = {
 
 
 def _padding(config, size):
-    """Returns what Keras' "same" adds to each side, of sides that the strides divide or not."""
+    """Returns the padding of Keras' "same" on each side."""
     pads = []
     for side, kernel, stride in zip(size, config["kernel_size"], config["strides"], strict=True):
         total = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
@@ -25,7 +25,7 @@ def _padding(config, size):
     return pads
 
 
-class Shaped(nn.Module):
+class Reshape(nn.Module):
     """Reshapes all but the first axis."""
 
     def __init__(self, *shape):
@@ -36,20 +36,20 @@ class Shaped(nn.Module):
         return x.reshape(-1, *self.shape)
 
 
-class Cropped(nn.Module):
-    """Takes rows and columns off the edges."""
+class Crop(nn.Module):
+    """Removes rows and columns at the edges."""
 
     def __init__(self, cropping):
         super().__init__()
-        self.cut = cropping
+        self.cropping = cropping
 
     def forward(self, x):
-        (top, bottom), (left, right) = self.cut
+        (top, bottom), (left, right) = self.cropping
         return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
 
 
 def translated(layers, shape):
-    """Returns the modules of Keras' layers, of an input [H, W, C] or [D], and what they give."""
+    """Returns modules for Keras' layers on inputs [H, W, C] or [D], and the output shape."""
     modules = []
     for name, config, output in layers:
         size, channels, out = shape[:-1], shape[-1], output[-1]
@@ -58,7 +58,7 @@ def translated(layers, shape):
         elif name == "Flatten":
             modules.append(nn.Flatten())
         elif name == "Reshape":
-            modules.append(Shaped(out, *output[:-1]))
+            modules.append(Reshape(out, *output[:-1]))
         elif name == "Dropout":
             modules.append(nn.Dropout(config["rate"]))
         elif name == "LeakyReLU":
@@ -68,7 +68,7 @@ def translated(layers, shape):
         elif name == "ZeroPadding2D":
             modules.append(nn.ZeroPad2d(1))
         elif name == "Cropping2D":
-            modules.append(Cropped(config["cropping"]))
+            modules.append(Crop(config["cropping"]))
         elif name == "UpSampling2D":
             modules.append(nn.Upsample(scale_factor=2))
         elif name == "MaxPooling2D":
@@ -92,7 +92,7 @@ def translated(layers, shape):
 
 
 class Vae(nn.Module):
-    """Two networks of numbers; called on images, it gives the loss."""
+    """VAE as two networks; returns the loss of images."""
 
     def __init__(self, task: Task):
         super().__init__()
@@ -134,15 +134,15 @@ class Vae(nn.Module):
 
 
 class Trainer:
-    """variant: of "channels_last", "compiled", "bfloat16" some."""
+    """Trainer; the variant names any of "channels_last", "compiled" and "bfloat16"."""
 
     def __init__(self, task: Task):
         torch.manual_seed(0)
         self.task = task
         images = torch.from_numpy(task.load()).permute(0, 3, 1, 2).contiguous()
         self.vae = Vae(task)
-        self.last = "channels_last" in task.variant
-        if self.last:
+        self.channels_last = "channels_last" in task.variant
+        if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
             self.vae = self.vae.to(memory_format=torch.channels_last)
         self.images = images
@@ -155,7 +155,7 @@ class Trainer:
         order = torch.randperm(len(self.images))
         for batch in order.split(self.task.batch_size):
             x = self.images[batch].float() / 255
-            if self.last:
+            if self.channels_last:
                 x = x.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16, enabled=low):
                 loss = self.loss(x)

@@ -1,4 +1,4 @@
-"""What every contestant is given, in no library's own words."""
+"""The task of all contestants, as plain data."""
 
 import json
 import math
@@ -12,18 +12,18 @@ SCALE_FLOOR, SCALE_START = 1e-5, math.log(math.e - 1)  # softplus(SCALE_START) =
 
 
 class Task(NamedTuple):
-    """A network and what it is trained on.
+    """Network and training data.
 
     Attributes:
       network: its name in `throughput`.
       encoder, decoder: their layers, one (class name of Keras, config, output shape) each.
       posterior: "independent_normal" or "multivariate_normal_tril".
       latent_dim: D.
-      batch_size: images a step.
-      num_samples: draws an image; more than one make the objective the importance-weighted bound.
+      batch_size: images per step.
+      num_samples: draws per image; more than one select the importance-weighted bound.
       image_shape: (H, W, C).
       images: path of an .npy, uint8 [N, H, W, C].
-      variant: what the contestant is to do differently from its plainest way.
+      variant: options of the contestant; "" for none.
     """
 
     network: str
@@ -48,11 +48,11 @@ class Task(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """How many numbers q(z|x) takes."""
+        """Number of parameters of q(z|x)."""
         dim = self.latent_dim
         return dim + (dim if self.posterior == "independent_normal" else dim * (dim + 1) // 2)
 
     @property
     def is_dense(self) -> bool:
-        """Whether it is free of convolutions."""
+        """Whether the networks have no convolutions."""
         return not any("Conv" in name for name, *_ in [*self.encoder, *self.decoder])

@@ -1,7 +1,7 @@
-"""Row A: the plain VAE of the tutorials, on grey pixels scored with the Bernoulli cross-entropy.
+"""Row A: the plain VAE of the tutorials, on gray pixels scored with the Bernoulli cross-entropy.
 
-784-256-2 and back, relu, pixels x / 255 as they are, RMSprop 1e-3 (rho 0.9), batches of 100, one
-draw of z, 50 epochs over the 60,000 training images. No density, so not to be compared with other
+784-256-2 and back, relu, pixels x / 255, RMSprop 1e-3 (rho 0.9), batches of 100, one draw of z, 50
+epochs over the 60,000 training images. The score is no density, and cannot be compared with other
 rows.
 """
 
@@ -32,13 +32,13 @@ def run(name: str, task: Task) -> dict:
         elbo = vae.elbo(images, task.test_samples, seed=task.seed)
         return {"test_negative_elbo": -np.mean(elbo)}
 
-    took = train(
+    numbers = train(
         vae,
         tf_keras.optimizers.RMSprop(1e-3, rho=0.9),
         lambda seed: datasets.batches(training.images, batch_size=100, shuffle=True, seed=seed),
         task,
         score,
     )
-    scored = [line for line in took.pop("log") if "test_negative_elbo" in line]
+    scored = [line for line in numbers.pop("log") if "test_negative_elbo" in line]
     elbos = {f"negative_elbo_{line['epoch']}": line["test_negative_elbo"] for line in scored}
-    return elbos | took
+    return elbos | numbers

@@ -1,6 +1,6 @@
 """Row C: importance-weighted autoencoders of one stochastic layer, k = 1, 5 and 50.
 
-Burda, Grosse and Salakhutdinov 2016, section 5 and table 1: dynamically binarised MNIST,
+Burda, Grosse and Salakhutdinov 2016, section 5 and table 1: dynamically binarized MNIST,
 784-200-200-50 and back, tanh, the decoder's last bias at the logit of the training mean, batches of
 20, Adam (beta1 0.99, epsilon 1e-4) at 1e-3 * 10^(-i/7) for 3^i epochs, i = 0..7 (3,280 epochs in
 all), 5,000 importance samples at test.
@@ -34,7 +34,7 @@ def learning_rate(epoch: int) -> float:
 
 
 def build(num_samples: int, pixel_mean: np.ndarray, seed: int) -> tfpvae.VAE:
-    """Returns the network of the paper, trained on the bound of so many draws."""
+    """Returns the network of the paper, to be trained on the bound of num_samples draws."""
     tf_keras.utils.set_random_seed(seed)
     tanh = [tf_keras.layers.Dense(200, "tanh") for _ in range(4)]
     return tfpvae.build_vae(
@@ -57,16 +57,16 @@ def run(name: str, task: Task) -> dict:
     def batches(seed):
         return datasets.batches(
             images, batch_size=BATCH_SIZE, binarization="dynamic", shuffle=True, seed=seed
-        ).take(len(images) // BATCH_SIZE)  # of one shape all
+        ).take(len(images) // BATCH_SIZE)  # without the last short batch
 
-    took = train(
+    numbers = train(
         vae,
         tf_keras.optimizers.Adam(1e-3, beta_1=0.99, epsilon=1e-4),
         batches,
         task,
         callbacks=[tf_keras.callbacks.LearningRateScheduler(learning_rate)],
     )
-    del took["log"]
-    binarised = datasets.binarize(test.images, seed=task.seed)
-    active = active_units(vae, binarised)
-    return elbo_and_nll(vae, binarised, task) | {"active_units": active} | took
+    del numbers["log"]
+    binarized = datasets.binarize(test.images, seed=task.seed)
+    active = active_units(vae, binarized)
+    return elbo_and_nll(vae, binarized, task) | {"active_units": active} | numbers

@@ -1,6 +1,6 @@
 """Row D: a VampPrior of 500 pseudo-inputs beside the standard normal prior.
 
-Tomczak and Welling 2018, section 5: statically binarised MNIST, the first 50,000 images to train on
+Tomczak and Welling 2018, section 5: statically binarized MNIST, the first 50,000 images to train on
 and the last 10,000 to choose among epochs, gated dense 784-300-300-40 and back, Adam 5e-4, batches
 of 100, a KL warm-up of 100 epochs, early stopping after 50 epochs that are no better. Here the
 warm-up takes a quarter of the epochs where these are fewer than 400, the scale of q(z|x) is a
@@ -24,7 +24,7 @@ WARM_UP = 100  # epochs
 
 
 def gated(inputs, units: int):
-    """Returns a dense layer of inputs times its gates, another one's sigmoid."""
+    """Applies a gated dense layer: a dense layer times the sigmoid of another."""
     dense = tf_keras.layers.Dense(units)(inputs)
     return dense * tf_keras.layers.Dense(units, "sigmoid")(inputs)
 
@@ -52,25 +52,25 @@ def build(prior: str, images, steps: int, seed: int) -> tfpvae.VAE:
 def run(name: str, task: Task) -> dict:
     """Returns -ELBO and NLL of the test images with one prior."""
     training, test = datasets.load_mnist("mnist", source=task.data)
-    binarised = datasets.binarize(training.images, seed=task.seed)
-    kept = len(binarised) * 5 // 6
+    binarized = datasets.binarize(training.images, seed=task.seed)
+    num_training = len(binarized) * 5 // 6
     warm_up = min(WARM_UP, max(1, task.epochs // 4))
-    vae = build(name, binarised[:kept], warm_up * (kept // BATCH_SIZE), task.seed)
-    took = train(
+    vae = build(name, binarized[:num_training], warm_up * (num_training // BATCH_SIZE), task.seed)
+    numbers = train(
         vae,
         tf_keras.optimizers.Adam(5e-4),
         lambda seed: datasets.batches(
-            binarised[:kept], batch_size=BATCH_SIZE, shuffle=True, seed=seed
+            binarized[:num_training], batch_size=BATCH_SIZE, shuffle=True, seed=seed
         ),
         task,
         callbacks=[
             best_weights(task),
             callbacks.EarlyStopping(monitor="val_elbo", mode="max", patience=50),
         ],
-        validation_data=datasets.batches(binarised[kept:], batch_size=1000),
+        validation_data=datasets.batches(binarized[num_training:], batch_size=1000),
     )
     vae.load_weights(task.folder / "best").expect_partial()
-    best = max(took.pop("log"), key=lambda line: line["val_elbo"])["epoch"]
+    best = max(numbers.pop("log"), key=lambda line: line["val_elbo"])["epoch"]
     scores = elbo_and_nll(vae, datasets.binarize(test.images, seed=task.seed), task)
     shortened = {"warm_up_epochs": warm_up, "best_epoch": best, "kl_method": vae.kl_method}
-    return scores | took | shortened
+    return scores | numbers | shortened

@@ -1,8 +1,8 @@
-"""Row E: a continuous Bernoulli beside a Bernoulli that is scored as one.
+"""Row E: a continuous Bernoulli, and a Bernoulli that is scored as a continuous one.
 
 Loaiza-Ganem and Cunningham 2019, section 5: pixels (x + u) / 256, 784-500-500-20 and back, relu,
 Adam 1e-3, batches of 50, 100 importance samples. A VAE trained with the Bernoulli cross-entropy is
-scored as a continuous Bernoulli of the same logits. A density on [0, 1]: higher is better.
+scored as a continuous Bernoulli with the same logits. A density on [0, 1]: higher is better.
 """
 
 import numpy as np
@@ -42,19 +42,21 @@ def with_noise(images: np.ndarray, seed: int) -> tf.data.Dataset:
 
 
 def run(name: str, task: Task) -> dict:
-    """Returns ELBO and importance-weighted log likelihood after one of the trainings."""
+    """Returns ELBO and importance-weighted log likelihood after training with one likelihood."""
     training, test = datasets.load_mnist("mnist", source=task.data)
     images = training.images[: len(training.images) * 11 // 12]
     rng = np.random.default_rng(task.seed)
     pixels = ((test.images + rng.uniform(size=test.images.shape)) / 256).astype("float32")
     pixels = pixels[: task.test_images]
     vae = build(name, task.seed)
-    took = train(vae, tf_keras.optimizers.Adam(1e-3), lambda seed: with_noise(images, seed), task)
-    del took["log"]
+    numbers = train(
+        vae, tf_keras.optimizers.Adam(1e-3), lambda seed: with_noise(images, seed), task
+    )
+    del numbers["log"]
     scored = build("continuous_bernoulli", task.seed)
     scored.set_weights(vae.get_weights())
     bound = scored.log_likelihood(pixels, task.test_samples, seed=task.seed)
     return {
         "elbo": float(np.mean(scored.elbo(pixels, 10, seed=task.seed))),
         "log_likelihood": float(np.mean(bound)),
-    } | took
+    } | numbers

@@ -1,4 +1,4 @@
-"""Scores of a trained VAE on test images, in nats an image."""
+"""Scores of a trained VAE on test images, in nats per image."""
 
 import time
 
@@ -7,7 +7,7 @@ import numpy as np
 import tfpvae
 from rows.training import Task
 
-IMAGES_A_TIME = 500  # so that one sees it go on
+IMAGES_A_TIME = 500  # per line of progress
 ACTIVE = 0.01  # least variance of a posterior mean over images, Burda et al. 2016
 
 
@@ -24,10 +24,10 @@ def elbo_and_nll(vae: tfpvae.VAE, images: np.ndarray, task: Task) -> dict:
 
 
 def _log_likelihoods(vae: tfpvae.VAE, images: np.ndarray, task: Task) -> tuple[np.ndarray, float]:
-    """Returns log p(x) of each image and the seconds it took, from where a stopped run came to."""
+    """Returns log p(x) of each image and the seconds; resumes an interrupted run."""
     path = task.folder / f"log_likelihoods_{task.epochs}_epochs_{task.test_samples}_samples.npz"
-    kept = np.load(path) if path.exists() else {"values": np.zeros(0, "float32"), "seconds": 0.0}
-    values, seconds = kept["values"], float(kept["seconds"])
+    saved = np.load(path) if path.exists() else {"values": np.zeros(0, "float32"), "seconds": 0.0}
+    values, seconds = saved["values"], float(saved["seconds"])
     for i in range(len(values), len(images), IMAGES_A_TIME):
         start = time.perf_counter()
         batch = images[i : i + IMAGES_A_TIME]
@@ -43,5 +43,4 @@ def _log_likelihoods(vae: tfpvae.VAE, images: np.ndarray, task: Task) -> tuple[n
 
 def active_units(vae: tfpvae.VAE, images: np.ndarray) -> int:
     """Returns how many latent dimensions have Var over images of E[z|x] above 0.01."""
-    means = [vae.encoder(images[i : i + 1000]).mean().numpy() for i in range(0, len(images), 1000)]
-    return int(np.sum(np.concatenate(means).var(axis=0) > ACTIVE))
+    return int(np.sum(vae.encode(images).numpy().var(axis=0) > ACTIVE))

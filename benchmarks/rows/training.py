@@ -1,4 +1,4 @@
-"""Training that goes on where it was stopped."""
+"""Training that can be interrupted and resumed."""
 
 import json
 import time
@@ -13,7 +13,7 @@ import tfpvae
 
 
 class Task(NamedTuple):
-    """What one run is given: where its files are, and how much it is to do."""
+    """Folder, data and length of one run."""
 
     folder: Path
     data: Path
@@ -25,7 +25,7 @@ class Task(NamedTuple):
 
 
 class Log(tf_keras.callbacks.Callback):
-    """Prints a line an epoch and keeps it, with its seconds and more, in log.json."""
+    """Callback that prints a line per epoch and writes it to log.json, with its seconds."""
 
     def __init__(self, folder: Path, score: Callable[[int], dict] | None = None):
         super().__init__()
@@ -34,12 +34,12 @@ class Log(tf_keras.callbacks.Callback):
         self.score = score
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Forgets an epoch that was not saved, and so is done again."""
+        """Removes an epoch that was not backed up, and so is repeated."""
         self.epochs = self.epochs[:epoch]
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Writes what Keras reports of the epoch, and its seconds."""
+        """Writes the metrics and the seconds of the epoch."""
         seconds = time.perf_counter() - self.start
         scores = {"seconds": seconds, **(logs or {})}
         scores |= self.score(epoch + 1) if self.score else {}
@@ -59,25 +59,25 @@ def train(
     callbacks: list[tf_keras.callbacks.Callback] = (),
     **options: Any,
 ) -> dict:
-    """Trains up to `task.epochs`, from the last epoch that is in `task.folder`.
+    """Trains up to `task.epochs`, from the last epoch in `task.folder`.
 
     Args:
-      vae: to train.
-      optimizer: new; its state is restored with the weights.
-      batches: seed -> the training batches. A run that is resumed gets a seed of its own, and so
-        goes on with other draws than one that was never stopped.
-      task: what to do.
-      score: epoch -> scores to be written with it.
-      callbacks: more of them.
+      vae: the model.
+      optimizer: a new one; its state is restored with the weights.
+      batches: seed -> training batches. A resumed run has another seed, and so other draws than an
+        uninterrupted one.
+      task: the folder and the number of epochs.
+      score: epoch -> scores to log with it.
+      callbacks: more callbacks.
       **options: of `VAE.fit`.
 
     Returns:
-      How long it took: epochs, their seconds (and their median), steps; and the log.
+      Epochs, steps, seconds, the median of the seconds per epoch, and the log.
     """
     log = Log(task.folder, score)
     vae.compile(optimizer, jit_compile=False if task.smoke else None)
     backup = tf_keras.callbacks.BackupAndRestore(task.folder / "backup", delete_checkpoint=False)
-    # Keras saves after all others have seen the epoch, so that none misses it.
+    # The backup last, so that no other callback misses the epoch.
     callbacks = [*callbacks, log, backup]
     seed = task.seed + 1000 * len(log.epochs)
     vae.fit(batches(seed), epochs=task.epochs, callbacks=callbacks, verbose=0, **options)
@@ -92,7 +92,7 @@ def train(
 
 
 def best_weights(task: Task, monitor: str = "val_elbo") -> tf_keras.callbacks.ModelCheckpoint:
-    """Returns what keeps the weights of the best epoch on validation images."""
+    """Returns a callback that saves the weights of the best epoch on validation images."""
     path = task.folder / "log.json"
     past = [line[monitor] for line in json.loads(path.read_text())] if path.exists() else []
     return tf_keras.callbacks.ModelCheckpoint(

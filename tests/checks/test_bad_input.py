@@ -104,7 +104,7 @@ def test_a_file_that_only_looks_like_a_picture_is_named(tmp_path, spoil):
     assert [Path(path).name for path in pictures.paths] == ["a.png"]
 
 
-def test_a_folder_that_links_to_itself_is_load_error(tmp_path):
+def test_a_folder_that_links_to_itself_is_refused(tmp_path):
     (tmp_path / "x").symlink_to(tmp_path / "y")
     (tmp_path / "y").symlink_to(tmp_path / "x")
     with pytest.raises(FileNotFoundError, match=r"folder: wanted a folder .* not found"):
@@ -187,7 +187,7 @@ def test_pictures_with_odd_names_are_loaded_and_named(tmp_path, name):
 # Archives.
 
 
-def test_an_npz_with_paths_outside_its_folder_is_load_error(tmp_path):
+def test_an_npz_with_paths_outside_its_folder_is_refused(tmp_path):
     inside = tmp_path / "inside"
     inside.mkdir()
     with zipfile.ZipFile(inside / "mnist.npz", "w") as archive:

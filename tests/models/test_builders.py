@@ -120,7 +120,7 @@ def custom_decoder():
 
 
 @pytest.mark.parametrize("kind", ["model", "callable", "built model"])
-def test_a_custom_backbone(kind):
+def test_a_custom_backbone_replaces_a_named_one(kind):
     encoder, decoder = custom_encoder(), custom_decoder()
     if kind == "built model":
         encoder.build((None, 8, 8, 1))

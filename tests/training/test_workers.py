@@ -1,7 +1,4 @@
-"""Two workers, as on two machines, train as one process does.
-
-`tests.training.two_workers` runs them.
-"""
+"""Two workers, as on two machines, train as one process does; `two_workers` runs them."""
 
 import json
 import os
@@ -28,19 +25,19 @@ def folder(tmp_path_factory):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment.pop("TF_CONFIG", None)
     command = [sys.executable, "-m", "tests.training.two_workers", folder]
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    ends = json.loads((folder / "ends.json").read_text())
-    expected = {"one": [0], "two": [0, 0], "killed": [RAISED, KILLED], "again": [0, 0]}
-    assert ends == expected, done.stderr
+    assert process.returncode == 0, process.stderr
+    exit_codes = json.loads((folder / "exit_codes.json").read_text())
+    expected = {"one": [0], "two": [0, 0], "killed": [RAISED, KILLED], "resumed": [0, 0]}
+    assert exit_codes == expected, process.stderr
     return folder
 
 
 @pytest.fixture(scope="module")
-def left(folder):
-    """Returns the variables that a process left of a case, and what else it left."""
+def results(folder):
+    """Returns a function that reads the variables and other results of a process in a case."""
 
     def read(process, case):
         path = folder / process / case
@@ -52,15 +49,15 @@ def left(folder):
     return read
 
 
-def of_epochs(seen, count, steps):
-    """Returns the images of each epoch of so many steps, of a training without validation."""
+def images_per_epoch(seen, count, steps):
+    """Returns the images of each of `count` epochs, of a training without validation."""
     assert len(seen) == count * steps
     return [[*chain(*seen[i : i + steps])] for i in range(0, len(seen), steps)]
 
 
 @pytest.mark.parametrize("case", ["plain", "mixture", "arrays", "elements", "files", "backed_up"])
-def test_workers_agree_bit_for_bit(case, left):
-    (first, of_first), (second, of_second) = left("two_0", case), left("two_1", case)
+def test_workers_agree_bit_for_bit(case, results):
+    (first, of_first), (second, of_second) = results("two_0", case), results("two_1", case)
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
     del of_first["seen"], of_second["seen"]
@@ -68,28 +65,30 @@ def test_workers_agree_bit_for_bit(case, left):
 
 
 @pytest.mark.parametrize("case", ["plain", "mixture"])
-def test_two_workers_train_as_one_process_with_the_whole_batch(case, left):
-    """Also with a last batch that one worker has alone, in the same order, with the same losses."""
-    (one, of_one), (two, of_two) = left("one_0", case), left("two_0", case)
-    # float32 sums in another order; Adam divides by a root of what is small in the beginning.
+def test_two_workers_train_as_one_process_with_the_whole_batch(case, results):
+    """In the same order, with the same losses, and with a last batch that one worker has alone."""
+    (one, of_one), (two, of_two) = results("one_0", case), results("two_0", case)
+    # float32 sums in another order; Adam first divides by roots of small numbers.
     for value, expected in zip(two, one, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
     for name, expected in of_one["history"].items():
         np.testing.assert_allclose(of_two["history"][name], expected, rtol=1e-5, atol=1e-5)
-    other = left("two_1", case)[1]["seen"]
-    assert [mine + its for mine, its in zip(of_two["seen"], other, strict=True)] == of_one["seen"]
+    other = results("two_1", case)[1]["seen"]
+    assert [own + others for own, others in zip(of_two["seen"], other, strict=True)] == of_one[
+        "seen"
+    ]
 
 
-def test_metrics_are_those_of_all_images(left):
-    one, two = (left(process, "plain")[1] for process in ("one_0", "two_0"))
+def test_metrics_are_means_over_all_images(results):
+    one, two = (results(process, "plain")[1] for process in ("one_0", "two_0"))
     assert {"loss", "nll", "kl", "mae", "val_loss", "val_mae"} <= two["history"].keys()
     assert two["scores"] == pytest.approx(one["scores"], rel=1e-6)  # float32
     for name, value in two["scores"].items():
         assert two["history"][f"val_{name}"][-1] == pytest.approx(value, rel=1e-6)
 
 
-def test_a_learned_prior_and_a_warm_up_go_on_alike(left):
-    of_one, of_two = left("one_0", "mixture")[1], left("two_0", "mixture")[1]
+def test_a_learned_prior_and_a_warm_up_agree_between_one_and_two_workers(results):
+    of_one, of_two = results("one_0", "mixture")[1], results("two_0", "mixture")[1]
     before, after = of_two["prior"]
     assert before != after
     for value, expected in zip(after, of_one["prior"][1], strict=True):
@@ -98,27 +97,29 @@ def test_a_learned_prior_and_a_warm_up_go_on_alike(left):
 
 
 @pytest.mark.parametrize("case", ["arrays", "elements", "files"])
-def test_an_epoch_shows_every_image_once(case, left):
-    first, second = (left(f"two_{worker}", case)[1]["seen"] for worker in (0, 1))
-    epochs = zip(of_epochs(first, 2, steps=3), of_epochs(second, 2, steps=3), strict=True)
-    for mine, others in epochs:
-        assert sorted(mine + others) == [*range(11)]
+def test_an_epoch_has_every_image_once(case, results):
+    first, second = (results(f"two_{worker}", case)[1]["seen"] for worker in (0, 1))
+    epochs = zip(
+        images_per_epoch(first, 2, steps=3), images_per_epoch(second, 2, steps=3), strict=True
+    )
+    for own, others in epochs:
+        assert sorted(own + others) == [*range(11)]
     if case == "files":
         assert {number % 2 for number in chain(*first)} == {0}
     else:
-        assert of_epochs(first, 2, steps=3)[0] != of_epochs(first, 2, steps=3)[1]
+        assert images_per_epoch(first, 2, steps=3)[0] != images_per_epoch(first, 2, steps=3)[1]
 
 
-def test_a_training_goes_on_after_a_worker_was_killed(folder, left):
+def test_a_training_resumes_after_a_worker_was_killed(folder, results):
     killed = float((folder / "killed_at.txt").read_text())
     noticed, error = (folder / "killed_0.txt").read_text().split(" ", 1)
     print(f"The other noticed after {float(noticed) - killed:.1f} s.")
-    assert "task:1" in error  # it names the one that is missing
+    assert "task:1" in error  # the missing worker
     for worker in (0, 1):
-        expected, whole = left(f"two_{worker}", "backed_up")
-        result, rest = left(f"again_{worker}", "backed_up")
-        for one, other in zip(result, expected, strict=True):
+        expected, whole = results(f"two_{worker}", "backed_up")
+        actual, rest = results(f"resumed_{worker}", "backed_up")
+        for one, other in zip(actual, expected, strict=True):
             np.testing.assert_array_equal(one, other)
-        assert rest["epochs"] == [2, 3]  # it was killed in the middle of 2
+        assert rest["epochs"] == [2, 3]  # killed in the middle of epoch 2
         assert rest["history"] == {name: losses[2:] for name, losses in whole["history"].items()}
-        assert rest["seen"] == whole["seen"][6:]  # of 3 steps an epoch
+        assert rest["seen"] == whole["seen"][6:]  # at 3 steps per epoch
