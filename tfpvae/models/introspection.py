@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
-from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
+from tfpvae.distributions import divergences
+from tfpvae.layers.distribution_lambda import DistributionLambda
+from tfpvae.layers.kl_add_loss import KLDivergenceAddLoss
+from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer, is_kl
 from tfpvae.layers.likelihoods.base import DENSITY, MASS
 from tfpvae.layers.one_hot import OneHot
 from tfpvae.models import conditioning
@@ -15,6 +19,8 @@ from tfpvae.networks.structure import distribution_layers, layers_of
 from tfpvae.priors import VampPrior
 
 tfd = tfp.distributions
+# Kept here, so that a program may put the layers of tfpvae in the place of those of tfp.layers.
+_KLDivergenceAddLoss = tfp.layers.KLDivergenceAddLoss
 
 
 def probe(
@@ -92,9 +98,28 @@ def other_losses(vae: tf_keras.Model) -> list[tf.Tensor]:
 
 
 def without_kl_terms(losses: list[tf.Tensor], encoder: tf_keras.Model) -> list[tf.Tensor]:
-    """Returns losses but for those of an encoder's distribution layers, which are KL terms."""
-    kl = {id(loss) for layer in distribution_layers(encoder) for loss in layer.losses}
-    return [loss for loss in losses if id(loss) not in kl]
+    """Returns losses without the KL terms that layers of an encoder added."""
+    # By layer where Keras or tfp.layers make losses of their own from a regularizer.
+    kl = {id(loss) for layer in _kl_layers(encoder) for loss in _added(layer)}
+    return [loss for loss in losses if not (id(loss) in kl or getattr(loss, "is_kl", False))]
+
+
+def _kl_layers(encoder: tf_keras.Model) -> list[tf_keras.layers.Layer]:
+    """Returns the layers and networks inside an encoder that add a KL, however deep."""
+    return [layer for layer in encoder._flatten_layers() if is_kl(_regularizer(layer))]
+
+
+def _regularizer(layer: tf_keras.layers.Layer) -> Any:
+    if isinstance(layer, _KLDivergenceAddLoss):
+        return layer._regularizer
+    return layer.activity_regularizer
+
+
+def _added(layer: tf_keras.layers.Layer) -> list[tf.Tensor]:
+    """Returns the losses that a layer added itself, unlike `losses`, not those of its parts."""
+    if isinstance(layer, (DistributionLambda, KLDivergenceAddLoss)):
+        return []  # their KL is marked, and stands beside what a subclass adds
+    return [*layer._losses, *layer._eager_losses]
 
 
 def kl_term(
@@ -104,11 +129,12 @@ def kl_term(
 ) -> KLDivergenceRegularizer | None:
     """Returns the KL term of an encoder, against `prior` if given; None for a point posterior.
 
-    A `prior` that is a whole term is taken as it is. A VampPrior is bound to the encoder.
+    A `prior` that is a whole term is returned unchanged. A VampPrior is bound to the encoder.
 
     Raises:
-      ValueError: if there is no prior at all, or it does not fit the posterior.
-      NotImplementedError: if the closed form of the KL is demanded and there is none.
+      ValueError: if there is no prior at all, it does not fit the posterior, or the encoder adds
+        more than one KL.
+      NotImplementedError: if the closed form of the KL is required and there is none.
     """
     if is_deterministic(posterior):
         if prior is not None:
@@ -117,24 +143,55 @@ def kl_term(
                 f"KL, got {prior!r}."
             )
         return None
-    regularizers = [layer.activity_regularizer for layer in distribution_layers(encoder)]
-    own = next((r for r in regularizers if isinstance(r, KLDivergenceRegularizer)), None)
+    own = _own_term(encoder)
     if prior is None:
-        if own is None:
+        if not isinstance(own, KLDivergenceRegularizer):
+            got = "neither" if own is None else "a tfp.layers.KLDivergenceRegularizer"
             raise ValueError(
                 "prior: wanted a tfd.Distribution, or an encoder whose distribution layer has a "
-                "tfpvae.layers.KLDivergenceRegularizer, got neither."
+                f"tfpvae.layers.KLDivergenceRegularizer, got {got}."
             )
-        return own
-    if isinstance(prior, KLDivergenceRegularizer):
-        term, prior = prior, prior.distribution_b
+        term = own
+    elif isinstance(prior, KLDivergenceRegularizer):
+        term = prior
     elif isinstance(prior, tfd.Distribution):
-        term = own.with_prior(prior) if own else KLDivergenceRegularizer(prior, use_exact_kl=None)
+        term = _against(prior, own)
     else:
         raise TypeError(
             "prior: wanted a tfd.Distribution, a tfpvae.layers.KLDivergenceRegularizer or None, "
             f"got {prior!r}."
         )
+    _check_prior(term.distribution_b, posterior)
+    if isinstance(term.distribution_b, VampPrior):
+        _bind(term.distribution_b, encoder)
+    term.kl_divergence(posterior)  # raises where a closed form is required and missing
+    _check_other_losses(encoder, term)
+    return term
+
+
+def _own_term(encoder: tf_keras.Model) -> Any:
+    """Returns the KL regularizer of an encoder, which may be one of tfp.layers, or None."""
+    layers = _kl_layers(encoder)
+    if len(layers) > 1:
+        names = ", ".join(repr(layer.name) for layer in layers)
+        raise ValueError(
+            f"encoder: wanted at most one layer that adds a KL, got {len(layers)}: {names}. A VAE "
+            "has one posterior and one prior; remove the regularizer or KLDivergenceAddLoss of the "
+            "others."
+        )
+    return _regularizer(layers[0]) if layers else None
+
+
+def _against(prior: tfd.Distribution, own: Any) -> KLDivergenceRegularizer:
+    """Returns the KL term against a prior, with the weight of the encoder's own term."""
+    if isinstance(own, KLDivergenceRegularizer):
+        return own.with_prior(prior)
+    weight = None if own is None else own.weight
+    exact = own is not None and own.use_exact_kl
+    return KLDivergenceRegularizer(prior, use_exact_kl=bool(exact) or None, weight=weight)
+
+
+def _check_prior(prior: tfd.Distribution, posterior: tfd.Distribution) -> None:
     if (prior.event_shape, prior.batch_shape) != (posterior.event_shape, []):
         raise ValueError(
             f"prior: wanted event shape {posterior.event_shape} and batch shape (), got "
@@ -145,10 +202,53 @@ def kl_term(
             f"prior: wanted dtype {posterior.dtype.name}, that of the posterior, got "
             f"{prior.dtype.name}. Each has the tf_keras.backend.floatx() that it was built with."
         )
-    if isinstance(prior, VampPrior):
-        _bind(prior, encoder)
-    term.kl_divergence(posterior)  # a closed form that is demanded and missing is said here
-    return term
+
+
+_NUM_PROBES = 4
+
+
+def _check_other_losses(encoder: tf_keras.Model, term: KLDivergenceRegularizer) -> None:
+    """Raises if the code of an encoder adds the KL itself, which would count beside the VAE's.
+
+    A loss is taken for the KL if it is the same multiple of it for several images.
+    """
+    if not _other_losses(encoder):
+        return
+    images = np.random.RandomState(0).uniform(size=[_NUM_PROBES, *input_shape("encoder", encoder)])
+    label = None if _num_classes(encoder) is None else tf.zeros([1], tf.int32)
+    losses, kls = [], []
+    for image in images.astype(tf_keras.backend.floatx()):
+        posterior = encoder(conditioning.join(image[np.newaxis], label))
+        losses.append([float(tf.reduce_sum(loss)) for loss in _other_losses(encoder)])
+        kls.append(_possible_kls(posterior, term))
+    for loss in np.transpose(losses):
+        for kl in np.transpose(kls):
+            ratio = loss / np.where(kl == 0, np.nan, kl)
+            is_same = np.ptp(ratio) <= 1e-3 * abs(ratio.mean())
+            if is_same and ratio.mean() != 0 and np.ptp(kl) > 1e-3 * abs(kl).max():
+                raise ValueError(
+                    "encoder: wanted layers that leave the KL to the VAE, which adds it once, got "
+                    f"one whose add_loss adds {ratio.mean():.3g} times the KL. Remove that loss."
+                )
+
+
+def _other_losses(encoder: tf_keras.Model) -> list[tf.Tensor]:
+    """Returns the losses that layers of an encoder added in its last pass, besides known KLs."""
+    losses = [loss for layer in encoder._flatten_layers() for loss in layer._eager_losses]
+    return without_kl_terms(losses, encoder)
+
+
+def _possible_kls(posterior: tfd.Distribution, term: KLDivergenceRegularizer) -> list[float]:
+    """Returns the KL of one image as the term, a draw and a standard normal prior give it."""
+    draw = tf.convert_to_tensor(posterior)
+    kls = [
+        term.kl_divergence(posterior),
+        divergences.sampled_kl(posterior, term.distribution_b, draw),
+    ]
+    standard = tfd.MultivariateNormalDiag(tf.zeros(posterior.event_shape, posterior.dtype))
+    if divergences.has_exact_kl(posterior, standard):
+        kls.append(divergences.exact_kl(posterior, standard))
+    return [float(tf.reduce_sum(kl)) for kl in kls]
 
 
 def is_kl_of_the_decoded_draw(vae: tf_keras.Model) -> bool:

@@ -9,15 +9,14 @@ import tensorflow_probability as tfp
 
 from tfpvae import _checks
 from tfpvae.distributions.normal_tril import NormalTriL
-from tfpvae.layers.base import register
+from tfpvae.layers.base import register, size_of
 from tfpvae.layers.posteriors.base import SCALE_FLOOR, Posterior
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
 
 @register
-class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
+class MultivariateNormalTriL(Posterior, tfp.layers.MultivariateNormalTriL):
     """Layer that turns D + D * (D + 1) / 2 parameters into a normal with full covariance.
 
     The scale is lower triangular, with softplus(parameter) + scale_floor on its diagonal.
@@ -42,7 +41,7 @@ class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
         scale_floor: float = SCALE_FLOOR,
         **kwargs: Any,
     ):
-        event_size = _checks.whole_number("event_size", event_size)
+        event_size = size_of("event_size", event_size)
         floor = _checks.finite_number("scale_floor", scale_floor, minimum=0)
         super().__init__(
             lambda t: MultivariateNormalTriL.new(t, event_size, validate_args, scale_floor=floor),
