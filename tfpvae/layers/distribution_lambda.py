@@ -117,6 +117,8 @@ class DistributionLambda(_TFPDistributionLambda):
             )
         if not is_kl(regularizer):
             regularizer = tf_keras.regularizers.get(regularizer)
+            if not isinstance(regularizer, (tf_keras.regularizers.Regularizer, type(None))):
+                serialization.warn_unless_named(regularizer, "activity_regularizer")
         elif not isinstance(regularizer, KLDivergenceRegularizer):
             raise TypeError(
                 "activity_regularizer: wanted a tfpvae.layers.KLDivergenceRegularizer, whose KL "
@@ -126,6 +128,7 @@ class DistributionLambda(_TFPDistributionLambda):
         # Not by plain assignment: Keras would track the regularizer as a module. Its variables
         # are tracked instead, as this layer's own weights, which every format saves.
         object.__setattr__(self, "_regularizer", regularizer)
+        self._losses.clear()  # of the last one, from when a functional model was built
         track(self, regularizer if is_kl(regularizer) else None)
 
     def __call__(self, inputs, *args, **kwargs):
@@ -157,8 +160,10 @@ class DistributionLambda(_TFPDistributionLambda):
         regularizer = self._regularizer
         if is_kl(regularizer):
             regularizer = regularizer.get_config()
-        elif regularizer is not None:
+        elif isinstance(regularizer, tf_keras.regularizers.Regularizer):
             regularizer = tf_keras.regularizers.serialize(regularizer)
+        elif regularizer is not None:
+            regularizer = serialization.function_to_name(regularizer, "activity_regularizer")
         return {
             **tf_keras.layers.Layer.get_config(self),
             **self._arguments(),
@@ -191,20 +196,17 @@ def track(layer: tf_keras.layers.Layer, regularizer: KLDivergenceRegularizer | N
       layer: the layer that adds the KL.
       regularizer: the KL term; None for none.
     """
-    last = {id(variable) for variable in getattr(layer, "_prior_variables", ())}
-    last |= {id(variable) for variable in getattr(layer, "_fixed_variables", ())}
+    last = [*getattr(layer, "_prior_variables", ()), getattr(layer, "_weight_variable", None)]
+    ids = {id(variable) for variable in last}
     for weights in (layer._trainable_weights, layer._non_trainable_weights):
-        weights[:] = [weight for weight in weights if id(weight) not in last]
-    if regularizer is None:
-        if last:
-            layer._prior_variables, layer._fixed_variables = [], []
+        weights[:] = [weight for weight in weights if id(weight) not in ids]
+    if regularizer is None and len(last) == 1:
         return
-    layer._prior_variables = list(regularizer.distribution_b.variables)
-    layer._fixed_variables = fixed = regularizer.fixed_variables
-    for variable in fixed:  # Keras takes a variable for trainable by default; assign moves this one
-        layer._trainable_weights[:] = [w for w in layer._trainable_weights if w is not variable]
-        if not any(weight is variable for weight in layer._non_trainable_weights):
-            layer._non_trainable_weights.append(variable)
+    layer._prior_variables = list(regularizer.distribution_b.variables) if regularizer else []
+    layer._weight_variable = weight = regularizer and regularizer.weight_variable
+    if weight is not None and weight.trainable:  # no optimizer may move it, only `assign`
+        layer._trainable_weights[:] = [w for w in layer._trainable_weights if w is not weight]
+        layer._non_trainable_weights.append(weight)
 
 
 def _function(argument: str, function: Callable | property | str) -> Callable:

@@ -47,7 +47,7 @@ class KLDivergenceAddLoss(_TFPKLDivergenceAddLoss):
         **kwargs: Any,
     ):
         # Past the __init__ of the tfp.layers class, which would track the prior as a module.
-        tf_keras.layers.Layer.__init__(self, **kwargs)
+        super(_TFPKLDivergenceAddLoss, self).__init__(**kwargs)
         regularizer = KLDivergenceRegularizer(
             distribution_b,
             use_exact_kl,

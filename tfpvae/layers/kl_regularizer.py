@@ -187,9 +187,9 @@ class KLDivergenceRegularizer(_TFPRegularizer):
         return tf.cast(weight, self.distribution_b.dtype)  # a schedule's is Keras' floatx
 
     @property
-    def fixed_variables(self) -> list[tf.Variable]:
-        """The variables that the user assigns and no optimizer trains: the weight, if it is one."""
-        return [self.weight] if isinstance(self.weight, tf.Variable) else []
+    def weight_variable(self) -> tf.Variable | None:
+        """The weight if it is a variable, which the user assigns and no optimizer trains."""
+        return self.weight if isinstance(self.weight, tf.Variable) else None
 
     def with_prior(self, prior: tfd.Distribution) -> "KLDivergenceRegularizer":
         """Returns the same term against another prior."""

@@ -48,7 +48,7 @@ def to_config(network: tf_keras.layers.Layer, path: str) -> dict[str, Any]:
     """
     if isinstance(network, _Autoregressive):
         return {_AUTOREGRESSIVE: _autoregressive_config(network, path)}
-    return {_KERAS: tf_keras.saving.serialize_keras_object(network)}
+    return {_KERAS: _keras_config(network)}
 
 
 def _autoregressive_config(network: Any, path: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _autoregressive_config(network: Any, path: str) -> dict[str, Any]:
     config = {name: getattr(network, attribute) for name, attribute in _ARGUMENTS.items()}
     order = network._input_order if network._input_order is not None else network._input_order_param
     activation = tf_keras.activations.serialize(tf_keras.activations.get(network._activation))
-    objects = {name: _object_config(getattr(network, f"_{name}")) for name in _OBJECTS}
+    objects = {name: _object_config(name, getattr(network, f"_{name}")) for name in _OBJECTS}
     return {
         **config,
         **objects,
@@ -72,28 +72,44 @@ def _autoregressive_config(network: Any, path: str) -> dict[str, Any]:
     }
 
 
-def _object_config(value: Any) -> Any:
-    if value is None or isinstance(value, str):
-        return value
-    return tf_keras.saving.serialize_keras_object(value)
-
-
 def _autoregressive(config: Mapping) -> tf_keras.layers.Layer:
     safe_mode.check_config(config)
-    arguments = {
-        name: tf_keras.saving.deserialize_keras_object(value) if name in _OBJECTS else value
-        for name, value in config.items()
-        if value is not None
+    objects = {
+        name: _kind(name).deserialize(config[name])
+        for name in _OBJECTS
+        if isinstance(config[name], Mapping)  # a string makes a new object for each use
     }
-    network = _Autoregressive(**arguments)
+    network = _Autoregressive(**{**config, **objects})
     if config["event_shape"]:
         network.build([None, *config["event_shape"]])
     return network
 
 
+def _object_config(name: str, value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else _kind(name).serialize(value)
+
+
+def _kind(name: str) -> Any:
+    """Returns the module of Keras with the objects that an argument takes."""
+    return getattr(tf_keras, f"{name.rpartition('_')[2]}s")
+
+
+def _keras_config(network: tf_keras.layers.Layer) -> dict[str, Any]:
+    """Returns the config of Keras in the older of its formats, the one that HDF5 files can hold."""
+    parts = [part for part in network._flatten_layers() if isinstance(part, tf_keras.Model)]
+    before = [getattr(part, "use_legacy_config", None) for part in parts]
+    try:
+        for part in parts:
+            part.use_legacy_config = True
+        return tf_keras.layers.serialize(network, use_legacy_format=True)
+    finally:
+        for part, value in zip(parts, before, strict=True):
+            part.use_legacy_config = value
+
+
 def _keras(config: Mapping) -> tf_keras.layers.Layer:
     safe_mode.check_config(config)
-    return tf_keras.saving.deserialize_keras_object(config)
+    return tf_keras.layers.deserialize(config, use_legacy_format=True)
 
 
 BUILDERS: dict[str, Callable[[Mapping], tf_keras.layers.Layer]] = {

@@ -179,7 +179,9 @@ def function_to_name(function: Callable | property, argument: str) -> str:
     if function is tf.convert_to_tensor:
         return "convert_to_tensor"
     name = getattr(function, "__name__", "")
-    if getattr(tfp.distributions.Distribution, name, None) is function:
+    method = getattr(tfp.distributions.Distribution, name, None)
+    # TensorFlow Probability copies some methods into its classes, for their docstrings.
+    if method is function or _code(method) is _code(function) is not None:
         return name
     qualified = getattr(function, "__qualname__", "")
     if _property_function(qualified) is function:
@@ -241,6 +243,10 @@ def function_from_name(name: str, argument: str = "function") -> Callable:
     return function
 
 
+def _code(function: Any) -> Any:
+    return getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
+
+
 def _property_function(qualified: str) -> Callable | None:
     """Returns the function of a public property by its name, such as "Bernoulli.logits"."""
     owner, _, name = qualified.partition(".")
@@ -294,12 +300,12 @@ def _deferred_config(value: Any, path: str) -> dict | None:
 def _array_config(value: Any, path: str) -> dict | None:
     if isinstance(value, tf.Variable):
         return {
-            "variable": _array_config(value.numpy(), path),
+            "variable": _array_config(np.asarray(value.numpy()), path),
             "trainable": value.trainable,
             "name": value.name.split(":")[0],
         }
     if tf.is_tensor(value) and hasattr(value, "numpy"):
-        value = value.numpy()
+        value = np.asarray(value.numpy())
     if not isinstance(value, np.ndarray) or value.dtype == object:
         return None
     return {"array": value.tolist(), "dtype": value.dtype.name, "shape": list(value.shape)}

@@ -65,7 +65,10 @@ class MultivariateNormalTriL(Posterior, tfp.layers.MultivariateNormalTriL):
             params = tf.convert_to_tensor(params)
             raw = tfp.math.fill_triangular(params[..., event_size:])
             # FillScaleTriL, which has the gradient of set_diag, does not train under XLA.
-            diagonal = np.eye(event_size, dtype=bool)
+            if tf.is_tensor(event_size):
+                diagonal = tf.linalg.diag(tf.ones([event_size], tf.bool))
+            else:
+                diagonal = np.eye(event_size, dtype=bool)
             scale_tril = tf.where(diagonal, tf.math.softplus(raw) + scale_floor, raw)
             return NormalTriL(
                 loc=params[..., :event_size], scale_tril=scale_tril, validate_args=validate_args
