@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfpvae.distributions.pixels import PixelDistribution
+from tfpvae.distributions.pixels import LogitPixelDistribution
 
 tfd = tfp.distributions
 tfpl = tfp.layers
@@ -30,7 +30,7 @@ def _sum_log1p_exp(logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     return total, gradient
 
 
-class Bernoullis(PixelDistribution):
+class Bernoullis(LogitPixelDistribution):
     """Independent Bernoullis, given by finite logits, whose log_prob takes a third of the time.
 
     More than half of the time of a dense VAE goes into the logarithms and exponentials of that of
@@ -39,7 +39,8 @@ class Bernoullis(PixelDistribution):
     """
 
     def _log_prob(self, x, **kwargs):
-        del kwargs  # of other distributions
+        if self.event_shape.rank is None:  # in a graph whose event shape is not known yet
+            return super()._log_prob(x, **kwargs)
         logits = self.distribution.logits
         x = tf.cast(self._pixels(x), logits.dtype)
         event = len(self.event_shape)

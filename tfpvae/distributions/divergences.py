@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfpvae.distributions.deferred import undeferred
 from tfpvae.distributions.low_rank import low_rank_log_det
 
 tfd = tfp.distributions
@@ -30,7 +31,7 @@ def exact_kl(posterior: tfd.Distribution, prior: tfd.Distribution) -> tf.Tensor:
     >>> float(exact_kl(normal, tfd.MultivariateNormalDiag([0.0, 0.0])))
     0.5
     """
-    posterior = getattr(posterior, "tensor_distribution", posterior)
+    posterior, prior = undeferred(posterior), undeferred(prior)
     try:
         return tfd.kl_divergence(posterior, prior)
     except NotImplementedError:
@@ -91,8 +92,7 @@ def kl_per_dimension(posterior: tfd.Distribution, prior: tfd.Distribution) -> tf
     >>> kl_per_dimension(normal, tfd.Independent(tfd.Normal([0.0, 0.0], 1.0), 1)).numpy().tolist()
     [[2.0, 0.0]]
     """
-    posterior = getattr(posterior, "tensor_distribution", posterior)
-    parts = [getattr(each, "distribution", None) for each in (posterior, prior)]
+    parts = [getattr(undeferred(each), "distribution", None) for each in (posterior, prior)]
     if not all(isinstance(part, tfd.Normal) for part in parts):
         return None
     return tfd.kl_divergence(*parts)

@@ -54,5 +54,23 @@ class UnboundedPixelDistribution(PixelDistribution):
     has_bounds = False
 
 
+class LogitPixelDistribution(PixelDistribution):
+    """The same of distributions given by logits, which it has, too."""
+
+    @property
+    def logits(self) -> tf.Tensor:
+        """The logits of the pixels, batch shape + event shape."""
+        return self.distribution.logits_parameter()
+
+    @property
+    def probs(self) -> tf.Tensor:
+        """sigmoid(logits), batch shape + event shape."""
+        return self.distribution.probs_parameter()
+
+    # By which the properties of TensorFlow Probability's own class, such as
+    # tfd.Bernoulli.logits, answer for this one.
+    _logits, _probs = logits, probs
+
+
 def _float_of(dtype: tf.DType) -> tf.DType:
     return dtype if dtype.is_floating else tf.as_dtype(tf_keras.backend.floatx())

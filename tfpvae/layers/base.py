@@ -1,118 +1,46 @@
-"""What every distribution layer shares: the KL added once, and a config of plain arguments."""
+"""Base class of the distribution layers whose events have a fixed shape."""
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
 
 from tfpvae import _checks
-from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
-from tfpvae.saving import serialization
+from tfpvae.layers.distribution_lambda import DistributionLambda, register
 from tfpvae.saving.constructor_call import constructor_call
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
-register = tf_keras.saving.register_keras_serializable(package="tfpvae")
-
-
-class _Entered(threading.local):
-    """The ids of the layers whose __call__ this thread is in."""
-
-    def __init__(self):
-        self.layers: set[int] = set()
+__all__ = ["DistributionLayer", "num_axes", "register", "shape_of", "size_of", "to_events"]
 
 
-_entered = _Entered()
-
-
-class DistributionLayer(tfpl.DistributionLambda):
-    """A `tfp.layers.DistributionLambda` that adds its KL itself and is saved by its arguments."""
+class DistributionLayer(DistributionLambda):
+    """A distribution layer of a fixed event shape, saved by its arguments."""
 
     def __init__(
         self,
         make_distribution_fn: Callable[[tf.Tensor], tfd.Distribution],
         event_shape: int | Sequence[int],
-        convert_to_tensor_fn: Callable | str,
+        convert_to_tensor_fn: Callable | property | str,
         validate_args: bool,
-        activity_regularizer: KLDivergenceRegularizer | None = None,
         **kwargs: Any,
     ):
-        if not isinstance(activity_regularizer, (KLDivergenceRegularizer, type(None))):
-            raise TypeError(
-                "activity_regularizer: wanted a tfpvae.layers.KLDivergenceRegularizer or None, "
-                f"got {activity_regularizer!r}."
-            )
-        if not callable(convert_to_tensor_fn):
-            convert_to_tensor_fn = serialization.function_from_name(
-                convert_to_tensor_fn, "convert_to_tensor_fn"
-            )
-        shape_of(event_shape)
+        self._initialize(make_distribution_fn, convert_to_tensor_fn, **kwargs)
+        self._event_shape = event_shape if _is_unknown(event_shape) else _static(event_shape)
         _checks.flag("validate_args", validate_args)
-        # A head, and the loss that follows it, stays in full precision under a mixed policy.
-        kwargs.setdefault("dtype", tf_keras.mixed_precision.global_policy().variable_dtype)
-        # Past the __init__ of the tfp.layers class, whose distribution is another.
-        tfpl.DistributionLambda.__init__(self, make_distribution_fn, convert_to_tensor_fn, **kwargs)
-        self._event_shape = event_shape
         self._validate_args = validate_args
-        # Not by plain assignment: Keras would track the regularizer as a module. Its variables
-        # are tracked instead, as this layer's own weights, which every format saves.
-        object.__setattr__(self, "_kl_regularizer", activity_regularizer)
-        if activity_regularizer is not None:
-            self._prior_variables = list(activity_regularizer.distribution_b.variables)
-
-    @property
-    def _enter_dunder_call(self) -> bool:
-        """Whether `call` returns the tensor too; a flag of each thread, as threads share layers."""
-        return id(self) in _entered.layers
-
-    @_enter_dunder_call.setter
-    def _enter_dunder_call(self, is_entered: bool) -> None:
-        if is_entered:
-            _entered.layers.add(id(self))
-        else:
-            _entered.layers.discard(id(self))
-
-    @property
-    def activity_regularizer(self) -> KLDivergenceRegularizer | None:
-        """The KL term that this layer adds to the loss."""
-        return self._kl_regularizer
+        if not _is_unknown(event_shape):
+            shape_of(event_shape)
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
         """The shape of the draw, [B, ...]; the plain layer answers for both of its outputs."""
         return (None, *shape_of(self._event_shape))
 
-    def __call__(self, inputs, *args, **kwargs):
-        _checks.not_keras_3("inputs", inputs)
-        try:
-            return super().__call__(inputs, *args, **kwargs)
-        finally:
-            self._enter_dunder_call = False  # after an error too
-
-    def call(self, inputs, *args, **kwargs):
-        outputs = super().call(inputs, *args, **kwargs)
-        if self._kl_regularizer is not None:
-            distribution = outputs[0] if isinstance(outputs, tuple) else outputs
-            self.add_loss(self._kl_regularizer(distribution))
-        return outputs
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments as plain data."""
-        regularizer = self._kl_regularizer
-        return {
-            **tf_keras.layers.Layer.get_config(self),
-            **self._event_config(),
-            "convert_to_tensor_fn": serialization.function_to_name(
-                self._convert_to_tensor_fn, "convert_to_tensor_fn"
-            ),
-            "validate_args": self._validate_args,
-            "activity_regularizer": regularizer and regularizer.get_config(),
-        }
+    def _arguments(self) -> dict:
+        return {**self._event_config(), "validate_args": self._validate_args}
 
     def __repr__(self) -> str:
         try:
@@ -126,22 +54,23 @@ class DistributionLayer(tfpl.DistributionLambda):
     def _event_config(self) -> dict:
         return {"event_shape": shape_of(self._event_shape)}
 
-    @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None):
-        """Returns the layer that `get_config` described."""
-        del custom_objects  # Keras passes it; classes are found by their registered names
-        config = dict(config)
-        if config["activity_regularizer"] is not None:
-            config["activity_regularizer"] = KLDivergenceRegularizer.from_config(
-                config["activity_regularizer"]
-            )
-        return cls(**config)
 
+def shape_of(event_shape: Any) -> tuple[int, ...]:
+    """Returns an event shape, or the one number that may stand for it, as a tuple.
 
-def shape_of(event_shape: int | Sequence[int]) -> tuple[int, ...]:
-    """Returns an event shape, or the one number that may stand for it, as a tuple."""
+    Args:
+      event_shape: a whole number, a sequence of them, a `tf.TensorShape` or a tensor.
+
+    Raises:
+      ValueError: for anything else.
+
+    >>> shape_of(tf.constant([2, 3])), shape_of(4)
+    ((2, 3), (4,))
+    """
     try:
-        sides = np.atleast_1d(event_shape).tolist()
+        sides = tuple(np.atleast_1d(_static(event_shape)).tolist())
+        if all(type(side) is int and side > 0 for side in sides):
+            return sides  # asked at each call of a layer
         return tuple(_checks.whole_number("event_shape", side) for side in sides)
     except (TypeError, ValueError):
         raise ValueError(
@@ -149,7 +78,48 @@ def shape_of(event_shape: int | Sequence[int]) -> tuple[int, ...]:
         ) from None
 
 
-def to_events(params: tf.Tensor, event_shape: int | Sequence[int]) -> tf.Tensor:
-    """Returns parameters [..., prod(event_shape)] as [..., *event_shape]."""
+def size_of(argument: str, size: Any, minimum: int = 1) -> Any:
+    """Returns a whole number, or a tensor of one, as an int; a tensor of unknown value unchanged.
+
+    Raises:
+      TypeError, ValueError: for anything else.
+
+    >>> size_of("event_size", tf.constant(2))
+    2
+    """
+    size = size if _is_unknown(size) else _static(size)
+    return size if _is_unknown(size) else _checks.whole_number(argument, size, minimum=minimum)
+
+
+def num_axes(event_shape: Any) -> Any:
+    """Returns the number of axes of an event, a tensor where the shape's value is unknown.
+
+    >>> num_axes(3), num_axes([2, 2, 1])
+    (1, 3)
+    """
+    return tf.size(event_shape) if _is_unknown(event_shape) else len(shape_of(event_shape))
+
+
+def to_events(params: tf.Tensor, event_shape: Any) -> tf.Tensor:
+    """Returns parameters [..., prod(event_shape)] as [..., *event_shape].
+
+    >>> to_events(tf.zeros([5, 6]), (2, 3)).shape
+    TensorShape([5, 2, 3])
+    """
     params = tf.convert_to_tensor(params)
-    return tf.reshape(params, tf.concat([tf.shape(params)[:-1], shape_of(event_shape)], axis=0))
+    if _is_unknown(event_shape):
+        event_shape = tf.reshape(event_shape, [-1])
+    else:
+        event_shape = shape_of(event_shape)
+    return tf.reshape(params, tf.concat([tf.shape(params)[:-1], event_shape], axis=0))
+
+
+def _is_unknown(value: Any) -> bool:
+    """Returns whether a value is a tensor of a graph that is known only once the graph runs."""
+    return tf.is_tensor(value) and tf.get_static_value(value) is None
+
+
+def _static(value: Any) -> Any:
+    """Returns the value of a tensor as NumPy's, or a Python number; anything else unchanged."""
+    static = tf.get_static_value(value) if tf.is_tensor(value) else value
+    return static.item() if isinstance(static, np.ndarray) and static.ndim == 0 else static

@@ -16,6 +16,7 @@ from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import (
     conditioning,
     description,
+    encoder_kl,
     estimators,
     introspection,
     network_inputs,
@@ -100,7 +101,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         self.encoder, self.decoder = encoder, decoder
         network_inputs.adapt(self, has_bounds=introspection.has_bounds(decoder))
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
-        kl_regularizer = introspection.kl_term(encoder, posterior, prior)
+        kl_regularizer = encoder_kl.kl_term(encoder, posterior, prior)
         object.__setattr__(self, "_kl_regularizer", kl_regularizer)
         objectives.check(self, posterior)
         self._prior_is_given = prior is not None
@@ -254,7 +255,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
     def _regularization(self, dtype: tf.DType) -> tf.Tensor:
         """Returns the sum of the losses that layers added in the last pass, but for the KL."""
         own = {id(loss) for loss in self._eager_losses}  # those of `call`
-        losses = introspection.without_kl_terms(self.losses, self.encoder)
+        losses = encoder_kl.without_kl_terms(self.losses, self.encoder)
         losses = [tf.cast(loss, dtype) for loss in losses if id(loss) not in own]
         return tf.add_n([tf.zeros([], dtype), *losses])
 
@@ -268,7 +269,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         the loss: with them, train on `loss_terms(images).loss`.
         """
         losses = super().losses
-        return introspection.without_kl_terms(losses, self.encoder) if self._adds_kl else losses
+        return encoder_kl.without_kl_terms(losses, self.encoder) if self._adds_kl else losses
 
     @property
     def _adds_kl(self) -> bool:

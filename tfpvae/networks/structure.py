@@ -3,7 +3,8 @@
 import tensorflow_probability as tfp
 import tf_keras
 
-tfd = tfp.distributions
+# Kept here, so that a program may put the layers of tfpvae in the place of those of tfp.layers.
+_DistributionLambda = tfp.layers.DistributionLambda
 
 
 def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
@@ -12,7 +13,7 @@ def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
     return [layer for layer in found if not isinstance(layer, tf_keras.Model)]
 
 
-def distribution_layers(encoder: tf_keras.Model) -> list[tfp.layers.DistributionLambda]:
-    """Returns the distribution layers of an encoder, however deep; their losses are KL terms."""
+def distribution_layers(encoder: tf_keras.Model) -> list[_DistributionLambda]:
+    """Returns the distribution layers of a network, however deep."""
     own = layers_of(encoder)
-    return [layer for layer in own if isinstance(layer, tfp.layers.DistributionLambda)]
+    return [layer for layer in own if isinstance(layer, _DistributionLambda)]

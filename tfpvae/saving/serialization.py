@@ -6,6 +6,7 @@ registered it. Only these classes are built again, so that a file can name no ot
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
+
+from tfpvae.saving import networks
 
 _MODULES = {
     "distribution": (tfp.distributions.Distribution, tfp.distributions),
@@ -68,7 +71,9 @@ def to_config(value: Any, path: str = "distribution") -> Any:
 
     Args:
       value: a `tfd.Distribution`, `tfb.Bijector`, `tf.linalg.LinearOperator`, array, variable,
-        `tfp.util.TransformedVariable`, number, string, None, or a list, tuple or dict of these.
+        `tfp.util.TransformedVariable`, Keras model or layer, registered function, number, string,
+        None, or a list, tuple or dict of these. The weights of a Keras model are left out: they
+        are weights of the layer or the model that holds the distribution.
       path: the place of `value` in the distribution, for the message.
 
     Returns:
@@ -85,14 +90,15 @@ def to_config(value: Any, path: str = "distribution") -> Any:
         value = np.asarray(value)  # the dtype is part of the value
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    for convert in (_object_config, _deferred_config, _array_config, _nested_config):
+    for convert in _CONVERSIONS:
         config = convert(value, path)
         if config is not None:
             return config
     raise ValueError(
         f"{path}: wanted something that can be saved by name and value (distributions, bijectors, "
-        f"arrays, variables, numbers, strings), got {value!r}. Put what it computes into a "
-        "subclass of tfd.Distribution or tfb.Bijector and register that with "
+        f"arrays, variables, numbers, strings, registered functions), got {value!r}. Register a "
+        "function with @tf_keras.saving.register_keras_serializable('your_package'), or put what "
+        "it computes into a subclass of tfd.Distribution or tfb.Bijector and register that with "
         "@tfpvae.saving.register('your_package.ItsName')."
     )
 
@@ -139,6 +145,11 @@ def _from_config(config: Any) -> Any:
         return tfp.util.DeferredTensor(
             _from_config(config["deferred"]), _from_config(config["transform"]).forward
         )
+    for key, build in networks.BUILDERS.items():
+        if key in config:
+            return build(config[key])
+    if "function" in config:
+        return function_from_name(config["function"])
     if "tuple" in config:
         return tuple(_from_config(item) for item in config["tuple"])
     if "dtype" in config:
@@ -146,12 +157,13 @@ def _from_config(config: Any) -> Any:
     return {key: _from_config(item) for key, item in config["dict"].items()}
 
 
-def function_to_name(function: Callable, argument: str) -> str:
+def function_to_name(function: Callable | property, argument: str) -> str:
     """Returns the name of a function; `function_from_name` converts it back.
 
     Args:
       function: `tf.convert_to_tensor`, a method of `tfd.Distribution` such as
-        `tfd.Distribution.sample`, or a registered function.
+        `tfd.Distribution.sample`, a property of a class of `tfp.distributions` such as
+        `tfd.Bernoulli.logits` (or the function of that property), or a registered function.
       argument: the name of the argument, for the message.
 
     Raises:
@@ -159,19 +171,48 @@ def function_to_name(function: Callable, argument: str) -> str:
 
     >>> function_to_name(tfp.distributions.Distribution.mean, "convert_to_tensor_fn")
     'mean'
+    >>> function_to_name(tfp.distributions.Bernoulli.logits, "convert_to_tensor_fn")
+    'Bernoulli.logits'
     """
+    if isinstance(function, property) and function.fget is not None:
+        function = function.fget
     if function is tf.convert_to_tensor:
         return "convert_to_tensor"
     name = getattr(function, "__name__", "")
-    if getattr(tfp.distributions.Distribution, name, None) is function:
+    method = getattr(tfp.distributions.Distribution, name, None)
+    # TensorFlow Probability copies some methods into its classes, for their docstrings.
+    if method is function or _code(method) is _code(function) is not None:
         return name
+    qualified = getattr(function, "__qualname__", "")
+    if _property_function(qualified) is function:
+        return qualified
     registered = tf_keras.saving.get_registered_name(function)
     if tf_keras.saving.get_registered_object(registered) is function:
         return registered
+    name = name if name.isidentifier() else "my_function"
     raise ValueError(
-        f"{argument}: wanted a method of tfd.Distribution or a function registered with "
-        f"@tf_keras.saving.register_keras_serializable, to save it by name, got {function!r}."
+        f"{argument}: wanted a method of tfd.Distribution, a property of a class of tfd or a "
+        f"registered function, to save it by name, got {function!r}. It runs, but no model with it "
+        "can be saved. Register a named function:\n"
+        "    @tf_keras.saving.register_keras_serializable('my_package')\n"
+        f"    def {name}(argument):\n"
+        "        return ..."
     )
+
+
+def warn_unless_named(function: Callable | property, argument: str) -> None:
+    """Warns, before any training, of a function with which no model can be saved.
+
+    Args:
+      function: as for `function_to_name`.
+      argument: the name of the argument, for the message.
+
+    >>> warn_unless_named(tfp.distributions.Distribution.mean, "convert_to_tensor_fn")
+    """
+    try:
+        function_to_name(function, argument)
+    except ValueError as error:
+        warnings.warn(str(error), stacklevel=4)
 
 
 def function_from_name(name: str, argument: str = "function") -> Callable:
@@ -192,6 +233,7 @@ def function_from_name(name: str, argument: str = "function") -> Callable:
     function = None
     if isinstance(name, str) and not name.startswith("_"):
         function = getattr(tfp.distributions.Distribution, name, None)
+        function = function or _property_function(name)
         function = function or tf_keras.saving.get_registered_object(name)
     if not callable(function):
         raise ValueError(
@@ -199,6 +241,20 @@ def function_from_name(name: str, argument: str = "function") -> Callable:
             f"got {name!r}."
         )
     return function
+
+
+def _code(function: Any) -> Any:
+    return getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
+
+
+def _property_function(qualified: str) -> Callable | None:
+    """Returns the function of a public property by its name, such as "Bernoulli.logits"."""
+    owner, _, name = qualified.partition(".")
+    cls = getattr(tfp.distributions, owner, None)
+    if name.startswith("_") or not isinstance(cls, type):
+        return None
+    member = inspect.getattr_static(cls, name, None)
+    return member.fget if isinstance(member, property) else None
 
 
 def _object_config(value: Any, path: str) -> dict | None:
@@ -217,8 +273,10 @@ def _object_config(value: Any, path: str) -> dict | None:
 
 
 def _class_name(cls: type, module: Any, path: str) -> str:
-    if getattr(module, cls.__name__, None) is cls:
-        return cls.__name__
+    # A class with contents that are no CompositeTensor is the private base of the public one.
+    name = cls.__name__.removeprefix("_")
+    if cls in getattr(getattr(module, name, None), "__mro__", ()):
+        return name
     for name, registered in _REGISTERED.items():
         if registered is cls:
             return name
@@ -242,12 +300,12 @@ def _deferred_config(value: Any, path: str) -> dict | None:
 def _array_config(value: Any, path: str) -> dict | None:
     if isinstance(value, tf.Variable):
         return {
-            "variable": _array_config(value.numpy(), path),
+            "variable": _array_config(np.asarray(value.numpy()), path),
             "trainable": value.trainable,
             "name": value.name.split(":")[0],
         }
     if tf.is_tensor(value) and hasattr(value, "numpy"):
-        value = value.numpy()
+        value = np.asarray(value.numpy())
     if not isinstance(value, np.ndarray) or value.dtype == object:
         return None
     return {"array": value.tolist(), "dtype": value.dtype.name, "shape": list(value.shape)}
@@ -264,6 +322,25 @@ def _nested_config(value: Any, path: str) -> Any:
         items = [to_config(item, f"{path}[{i}]") for i, item in enumerate(value)]
         return {"tuple": items} if isinstance(value, tuple) else items
     return None
+
+
+def _network_config(value: Any, path: str) -> dict | None:
+    return networks.to_config(value, path) if isinstance(value, tf_keras.layers.Layer) else None
+
+
+def _function_config(value: Any, path: str) -> dict | None:
+    if not callable(value) or isinstance(value, type):
+        return None
+    try:
+        return {"function": function_to_name(value, path)}
+    except ValueError:
+        return None  # the message of a distribution names a second way out
+
+
+_CONVERSIONS = (
+    *(_object_config, _deferred_config, _array_config),
+    *(_network_config, _function_config, _nested_config),
+)
 
 
 def _array(config: Mapping) -> np.ndarray:

@@ -7,15 +7,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfpvae.distributions.bernoulli import Bernoullis
-from tfpvae.layers.base import register, shape_of, to_events
+from tfpvae.layers.base import num_axes, register, to_events
 from tfpvae.layers.likelihoods.base import BINARY_MASS, LikelihoodLayer
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
 
 @register
-class IndependentBernoulli(LikelihoodLayer, tfpl.IndependentBernoulli):
+class IndependentBernoulli(LikelihoodLayer, tfp.layers.IndependentBernoulli):
     """Layer that turns prod(event_shape) logits an example into independent Bernoullis.
 
     For binary pixels a probability mass. With grey pixels in [0, 1] its log_prob is the
@@ -67,7 +66,7 @@ class IndependentBernoulli(LikelihoodLayer, tfpl.IndependentBernoulli):
             logits = to_events(params, event_shape)
             dtype = dtype or logits.dtype
             bernoulli = tfd.Bernoulli(logits, dtype=dtype, validate_args=validate_args)
-            return Bernoullis(bernoulli, len(shape_of(event_shape)))
+            return Bernoullis(bernoulli, num_axes(event_shape))
 
     def get_config(self) -> dict:
         return {**super().get_config(), "sample_dtype": self._sample_dtype}

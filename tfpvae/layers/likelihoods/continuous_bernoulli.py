@@ -8,12 +8,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfpvae.distributions.continuous_bernoulli import ContinuousBernoulli
-from tfpvae.distributions.pixels import PixelDistribution
-from tfpvae.layers.base import register, shape_of, to_events
+from tfpvae.distributions.pixels import LogitPixelDistribution
+from tfpvae.layers.base import num_axes, register, shape_of, to_events
 from tfpvae.layers.likelihoods.base import DENSITY, LikelihoodLayer
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
 
 @register
@@ -62,7 +61,7 @@ class IndependentContinuousBernoulli(LikelihoodLayer):
         with tf.name_scope(name or "IndependentContinuousBernoulli"):
             logits = to_events(params, event_shape)
             bernoulli = ContinuousBernoulli(logits, dtype=logits.dtype, validate_args=validate_args)
-            return PixelDistribution(bernoulli, len(shape_of(event_shape)))
+            return LogitPixelDistribution(bernoulli, num_axes(event_shape))
 
     @staticmethod
     def params_size(event_shape: int | Sequence[int] = (), name: str | None = None) -> int:

@@ -13,11 +13,11 @@ from tfpvae.layers.base import register, shape_of
 from tfpvae.layers.posteriors.base import SCALE_FLOOR, Posterior
 
 tfd = tfp.distributions
-tfpl = tfp.layers
+_TFPIndependentNormal = tfp.layers.IndependentNormal
 
 
 @register
-class IndependentNormal(Posterior, tfpl.IndependentNormal):
+class IndependentNormal(Posterior, _TFPIndependentNormal):
     """Layer that turns 2 * prod(event_shape) parameters an example into independent normals.
 
     scale = softplus(second half of the parameters) + scale_floor.
@@ -62,7 +62,7 @@ class IndependentNormal(Posterior, tfpl.IndependentNormal):
         scale_floor: float = SCALE_FLOOR,
     ) -> tfd.Distribution:
         """Returns Independent(Normal) from parameters [..., 2 * prod(event_shape)]."""
-        plain = tfpl.IndependentNormal.new(params, event_shape, validate_args, name)
+        plain = _TFPIndependentNormal.new(params, event_shape, validate_args, name)
         normal = plain.distribution
         return plain.copy(distribution=normal.copy(scale=normal.scale + scale_floor))
 

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfpvae import _checks
 from tfpvae.distributions.flow import FORGET_BIAS, FlowDistribution, gated_step
-from tfpvae.layers.base import register
+from tfpvae.layers.base import register, size_of
 from tfpvae.layers.posteriors.base import SCALE_FLOOR, Posterior
 from tfpvae.layers.posteriors.independent_normal import IndependentNormal
 from tfpvae.networks.autoregressive import AutoregressiveNetwork
@@ -69,7 +69,7 @@ class InverseAutoregressiveFlow(Posterior):
         context_size: int = 16,
         **kwargs: Any,
     ):
-        event_size = _checks.whole_number("event_size", event_size, minimum=2)
+        event_size = size_of("event_size", event_size, minimum=2)
         floor = _checks.finite_number("scale_floor", scale_floor, minimum=0)
         num_flows = _checks.whole_number("num_flows", num_flows)
         widths = _checks.hidden_units(hidden_units)

@@ -9,11 +9,10 @@ import tensorflow_probability as tfp
 
 from tfpvae import _checks
 from tfpvae.distributions.low_rank import NormalDiagPlusLowRank
-from tfpvae.layers.base import register, to_events
+from tfpvae.layers.base import register, size_of, to_events
 from tfpvae.layers.posteriors.base import SCALE_FLOOR, Posterior
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
 # Of the parameters of a low rank's factors, which so start small beside the diagonal.
 _FACTOR_SCALE = 0.1
@@ -59,7 +58,7 @@ class MultivariateNormalLowRank(Posterior):
         rank: int = 2,
         **kwargs: Any,
     ):
-        event_size = _checks.whole_number("event_size", event_size)
+        event_size = size_of("event_size", event_size)
         floor = _checks.finite_number("scale_floor", scale_floor, minimum=0)
         rank = _checks.whole_number("rank", rank)
         super().__init__(

@@ -9,15 +9,14 @@ import tensorflow_probability as tfp
 
 from tfpvae import _checks
 from tfpvae.distributions.normal_tril import NormalTriL
-from tfpvae.layers.base import register
+from tfpvae.layers.base import register, size_of
 from tfpvae.layers.posteriors.base import SCALE_FLOOR, Posterior
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
 
 @register
-class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
+class MultivariateNormalTriL(Posterior, tfp.layers.MultivariateNormalTriL):
     """Layer that turns D + D * (D + 1) / 2 parameters into a normal with full covariance.
 
     The scale is lower triangular, with softplus(parameter) + scale_floor on its diagonal.
@@ -42,7 +41,7 @@ class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
         scale_floor: float = SCALE_FLOOR,
         **kwargs: Any,
     ):
-        event_size = _checks.whole_number("event_size", event_size)
+        event_size = size_of("event_size", event_size)
         floor = _checks.finite_number("scale_floor", scale_floor, minimum=0)
         super().__init__(
             lambda t: MultivariateNormalTriL.new(t, event_size, validate_args, scale_floor=floor),
@@ -66,7 +65,10 @@ class MultivariateNormalTriL(Posterior, tfpl.MultivariateNormalTriL):
             params = tf.convert_to_tensor(params)
             raw = tfp.math.fill_triangular(params[..., event_size:])
             # FillScaleTriL, which has the gradient of set_diag, does not train under XLA.
-            diagonal = np.eye(event_size, dtype=bool)
+            if tf.is_tensor(event_size):
+                diagonal = tf.linalg.diag(tf.ones([event_size], tf.bool))
+            else:
+                diagonal = np.eye(event_size, dtype=bool)
             scale_tril = tf.where(diagonal, tf.math.softplus(raw) + scale_floor, raw)
             return NormalTriL(
                 loc=params[..., :event_size], scale_tril=scale_tril, validate_args=validate_args

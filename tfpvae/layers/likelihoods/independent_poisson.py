@@ -1,0 +1,41 @@
+"""Likelihood layer with independent Poisson distributions of counts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow_probability as tfp
+
+from tfpvae.layers.base import DistributionLayer, register
+
+tfd = tfp.distributions
+
+
+@register
+class IndependentPoisson(DistributionLayer, tfp.layers.IndependentPoisson):
+    """Layer that turns prod(event_shape) log rates per example into independent Poissons.
+
+    Args:
+      event_shape: shape of one draw.
+      convert_to_tensor_fn: the tensor that represents the distribution in the layers that follow.
+      validate_args: whether the distribution checks its parameters, at some cost.
+      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+
+    >>> import tensorflow as tf
+    >>> IndependentPoisson(2)(tf.zeros([3, 2])).mean()[0].numpy().tolist()
+    [1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        event_shape: Any = (),
+        convert_to_tensor_fn: Callable | property | str = tfd.Distribution.sample,
+        validate_args: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            lambda t: self.new(t, event_shape, validate_args),
+            event_shape,
+            convert_to_tensor_fn,
+            validate_args,
+            **kwargs,
+        )
