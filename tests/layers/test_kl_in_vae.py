@@ -106,7 +106,7 @@ def test_the_loss_is_nll_plus_the_weighted_kl_once(head, api, batch):
     exact = 0.5 * np.sum(variance + distance**2 - 1 - np.log(variance), axis=1)
     np.testing.assert_allclose(terms.kl, exact, rtol=1e-4)
     np.testing.assert_allclose(terms.loss, terms.nll + 0.25 * exact, rtol=1e-5)
-    assert float(terms.rest) == 0
+    assert float(terms.regularization) == 0
     vae(pictures(batch))
     np.testing.assert_allclose(sum(vae.losses), 0.25 * np.mean(exact), rtol=1e-4)
 
@@ -168,7 +168,7 @@ def test_other_losses_of_a_distribution_layer_count(api):
     terms = vae.loss_terms(pictures(7), seed=0)
     means = vae.encoder(pictures(7)).mean().numpy()
     penalties = 0.5 * np.sum(means**2) / 7 + 0.1 * np.sum(dense.kernel.numpy() ** 2)
-    np.testing.assert_allclose(terms.rest, penalties, rtol=1e-5)
+    np.testing.assert_allclose(terms.regularization, penalties, rtol=1e-5)
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -234,7 +234,7 @@ def test_code_that_adds_the_kl_is_refused(api, ends):
 @pytest.mark.parametrize("api", APIS)
 def test_code_that_adds_another_loss_is_taken(api):
     vae = tfpvae.VAE(encoder(api, [Sparse(), layers.IndependentNormal(2)]), decoder(), prior=PRIOR)
-    assert float(vae.loss_terms(pictures(7), seed=0).rest) > 0
+    assert float(vae.loss_terms(pictures(7), seed=0).regularization) > 0
 
 
 def test_a_prior_of_another_size_than_the_latents_is_refused_in_the_encoder_too():
