@@ -27,6 +27,14 @@ def test_every_page_is_in_the_menu_and_nothing_else_is():
     assert sorted(named) == sorted(there)
 
 
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/faults.md", "CONTRIBUTING.md"])
+def test_files_named_on_a_page_exist(page):
+    text = (ROOT / page).read_text()
+    paths = set(re.findall(r"\b(?:tests|tfpvae|benchmarks)/[\w/]+(?:\.\w+)?", text))
+    assert paths
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
 def test_menu_names_equal_page_headings():
     menu = SETTINGS.partition("\nnav:\n")[2]
     # The page of a section, such as choices.md, has the name of the section.
