@@ -27,6 +27,14 @@ def test_the_menu_has_every_page_and_no_others():
     assert sorted(listed) == sorted(pages)
 
 
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/faults.md", "CONTRIBUTING.md"])
+def test_files_named_on_a_page_exist(page):
+    text = (ROOT / page).read_text()
+    paths = set(re.findall(r"\b(?:tests|tfpvae|benchmarks)/[\w/]+(?:\.\w+)?", text))
+    assert paths
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
 def test_menu_names_equal_page_headings():
     menu = SETTINGS.partition("\nnav:\n")[2]
     # The page of a section, such as choices.md, has the name of the section.
