@@ -9,13 +9,13 @@
 # %% [markdown]
 # # Flowers
 #
-# A variational autoencoder learns small colour pictures and makes new ones, in some two minutes on
-# two processor cores.
+# This notebook trains a variational autoencoder on small color images and samples new ones, in
+# about two minutes on two processor cores.
 #
-# It wants `tfpvae` with what figures need: `pip install ".[figures]"` in the folder of its sources.
-# On Colab, upload the wheel that `python -m build --wheel` makes there, and then
-# `%pip install tfpvae-*.whl matplotlib scikit-learn`. What TensorFlow says of
-# processors and GPUs, as it is imported, is no error.
+# It requires `tfpvae` with the packages for figures: `pip install ".[figures]"` in the folder of
+# its sources. On Colab, upload the wheel that `python -m build --wheel` makes there, and run
+# `%pip install tfpvae-*.whl matplotlib scikit-learn`. Messages about processors and GPUs, when
+# TensorFlow is imported, are not errors.
 
 # %%
 # %matplotlib inline
@@ -27,12 +27,12 @@ from tfpvae import datasets, evaluation, ex_post, figures
 
 PICTURES, EPOCHS = 2000, 20
 
-tf_keras.utils.set_random_seed(0)  # of the first weights and of all draws in training
+tf_keras.utils.set_random_seed(0)  # for the first weights and all draws in training
 
 # %% [markdown]
-# ## Pictures
+# ## Images
 #
-# The flowers are drawn by a program, of six kinds; every fifth is kept for tests.
+# A program draws flowers of six kinds. Every fifth image is kept for testing.
 
 # %%
 flowers = datasets.draw_flowers(PICTURES, image_shape=(48, 48, 3), seed=0)
@@ -41,8 +41,8 @@ train, test = flowers.images[~is_test], flowers.images[is_test]
 figures.mosaic(train[:24], columns=8)
 
 # %% [markdown]
-# Pictures of your own, in a folder, in any size and any of the usual formats, take their place like
-# this:
+# To use your own pictures instead, put them into a folder, in any size and any of the usual
+# formats:
 #
 # ```python
 # parts = datasets.split_pictures("my_pictures", seed=0)
@@ -52,31 +52,31 @@ figures.mosaic(train[:24], columns=8)
 #
 # ## Model
 #
-# Three distributions: latents are drawn from a prior $p(z)$; a decoder says what image a latent
-# stands for, $p(x|z)$; an encoder says which latents an image may have come from, $q(z|x)$. Both
-# networks are trained to raise the evidence lower bound,
+# The model has three distributions. Latents are drawn from a prior $p(z)$. The decoder gives the
+# images of a latent, $p(x|z)$. The encoder gives the latents that an image may have come from,
+# $q(z|x)$. Both networks are trained to raise the evidence lower bound,
 #
 # $$\log p(x) \ge \mathbb{E}_{q(z|x)}[\log p(x|z)] - \mathrm{KL}(q(z|x) \,\|\, p(z)).$$
 #
-# "kmnist" names networks of four strided convolutions, which take images of any size. The larger
-# "flowers", for 80x80 pixels, takes about ten times as long on a processor.
+# "kmnist" is an architecture of four strided convolutions for images of any size. The larger
+# "flowers", for 80x80 pixels, takes about ten times as long on a CPU.
 
 # %%
 vae = tfpvae.build_vae(
     "kmnist",
     image_shape=train.shape[1:],
     latent_dim=16,
-    pixel_mean=train.mean(axis=(0, 1, 2)) / 255,  # decoding starts at the mean colour
+    pixel_mean=train.mean(axis=(0, 1, 2)) / 255,  # decoding starts at the mean color
 )
 print(vae.prior)
-print(vae.encoder(test[:5] / np.float32(255)))
+print(vae.encoder(test[:5]))
 print(vae.decoder(np.zeros([5, 16], np.float32)))
 
 # %% [markdown]
 # ## Training
 #
-# All is in nats an image: `nll` is $-\log p(x|z)$, `kl` the KL, `loss` their sum. A `kl` that stays
-# at 0 would say that nothing is learnt of the images.
+# The progress bar shows nats per image: `nll` is $-\log p(x|z)$, `kl` the KL, and `loss` their sum.
+# If `kl` stayed at 0, the latents would carry no information about the images.
 
 # %%
 steps = EPOCHS * -(-len(train) // 20)
@@ -88,8 +88,8 @@ figures.history(history)
 # %% [markdown]
 # ## Reconstructions
 #
-# Test pictures, and the mean of $p(x|z)$ at the mean of $q(z|x)$. Sixteen numbers have to do for a
-# picture, and what they do not say comes out blurred.
+# Test images, and the mean of $p(x|z)$ at the mean of $q(z|x)$. Sixteen numbers describe an image;
+# the details that they leave out are blurred.
 
 # %%
 figures.reconstructions(test[:10], vae.reconstruct(test[:10]))
@@ -97,15 +97,15 @@ figures.reconstructions(test[:10], vae.reconstruct(test[:10]))
 # %% [markdown]
 # ## New flowers
 #
-# Latents from the prior, decoded.
+# Samples are decoded latents from the prior.
 
 # %%
 figures.mosaic(vae.sample(24, seed=0), columns=8)
 
 # %% [markdown]
-# Some are between the kinds, since the prior is one normal distribution and the latents of six
-# kinds of flowers are not. A mixture of normals, fitted to the latents when training is over, is a
-# better prior of the same networks.
+# Some samples lie between the kinds, because the prior is a single normal distribution and the
+# latents of six kinds of flowers are not. A mixture of normals, fitted to the latents after
+# training, is a better prior for the same networks.
 
 # %%
 fitted = ex_post.fit_prior(vae, train, "mixture", num_components=20, seed=0)
@@ -114,28 +114,29 @@ figures.mosaic(fitted.sample(24, seed=0), columns=8)
 # %% [markdown]
 # ## Latent space
 #
-# On the straight way from one latent to another, pictures change step by step.
+# Along the straight line from one latent to another, images change step by step.
 
 # %%
-latents = vae.encoder(test[:6] / np.float32(255)).mean().numpy()
+latents = vae.encode(test[:6]).numpy()
 share = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
-ways = [(1 - share) * latents[i] + share * latents[i + 1] for i in (0, 2, 4)]
-figures.interpolation(np.stack([vae.decoder(way).mean() for way in ways]))
+lines = [(1 - share) * latents[i] + share * latents[i + 1] for i in (0, 2, 4)]
+figures.interpolation(np.stack([vae.decode(line) for line in lines]))
 
 # %% [markdown]
-# ## What it is worth
+# ## Evaluation
 #
-# The docs have a page on what each of these numbers means, and on when to trust it. One is for all:
-# by pixels that are grey a Bernoulli, which `build_vae` takes if nothing else is said, has no
-# density. [likelihoods.ipynb](likelihoods.ipynb) compares it with those that have.
+# The page "Evaluating a VAE" of the docs explains each of these numbers and when to trust it. For
+# gray and color pixels, the Bernoulli likelihood, the default of `build_vae`, is not a density.
+# [likelihoods.ipynb](likelihoods.ipynb) compares it with likelihoods that are.
 
 # %%
-found = evaluation.report(fitted, test[:100], num_samples=50, seed=0)
+report = evaluation.report(fitted, test[:100], num_samples=50, seed=0)
+print(report)
 
 # %% [markdown]
 # ## Saved and loaded
 #
-# One file holds networks, distributions and the state of the optimizer.
+# One file contains the networks, the distributions and the state of the optimizer.
 
 # %%
 fitted.save("flowers.keras")

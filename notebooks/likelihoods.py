@@ -9,13 +9,14 @@
 # %% [markdown]
 # # Likelihoods compared
 #
-# The same small network learns the same pictures with five likelihoods $p(x|z)$: what they make of
-# them, which of their numbers compare, and which do not. Some four minutes on two processor cores.
+# This notebook trains the same small network on the same images with five likelihoods $p(x|z)$. It
+# shows their reconstructions and samples, and which of their numbers compare. It takes about four
+# minutes on two processor cores.
 #
-# It wants `tfpvae` with what figures need: `pip install ".[figures]"` in the folder of its sources.
-# On Colab, upload the wheel that `python -m build --wheel` makes there, and then
-# `%pip install tfpvae-*.whl matplotlib scikit-learn`. What TensorFlow says of
-# processors and GPUs, as it is imported, is no error.
+# It requires `tfpvae` with the packages for figures: `pip install ".[figures]"` in the folder of
+# its sources. On Colab, upload the wheel that `python -m build --wheel` makes there, and run
+# `%pip install tfpvae-*.whl matplotlib scikit-learn`. Messages about processors and GPUs, when
+# TensorFlow is imported, are not errors.
 
 # %%
 # %matplotlib inline
@@ -36,20 +37,21 @@ figures.mosaic(train[:24], columns=12)
 # %% [markdown]
 # ## Five likelihoods
 #
-# Of one pixel value $x$, grey or of one colour, the decoder's numbers make
+# For one pixel value $x$, gray or of one color, the likelihoods are
 #
 # - **Bernoulli**, $x \log \pi + (1 - x) \log(1 - \pi)$: the log probability of a pixel that is 0 or
-#   1. Of a grey one it is a cross-entropy, no density.
-# - **continuous Bernoulli**, the same $+ \log C(\pi)$: what makes it a density on $[0, 1]$.
-# - **normal**, $\log \mathcal{N}(x; m, s^2)$, with one $s$, which is learned: a density; squared
-#   error, and its weight.
-# - **discretised logistic**, $\log P(k) = \log\left[\sigma\left(\frac{k + 1/2 - m}{s}\right)
+#   1. For a gray pixel it is a cross-entropy, not a density.
+# - **continuous Bernoulli**, the same $+ \log C(\pi)$, which makes it a density on $[0, 1]$.
+# - **normal**, $\log \mathcal{N}(x; m, s^2)$ with one learned $s$: a density, which is the squared
+#   error with a learned weight.
+# - **discretized logistic**, $\log P(k) = \log\left[\sigma\left(\frac{k + 1/2 - m}{s}\right)
 #   - \sigma\left(\frac{k - 1/2 - m}{s}\right)\right]$ with an $s$ for each value: the log
 #   probability of the level $k$, one of 256.
-# - **mixture of logistics**, the same of five logistics for each pixel.
+# - **mixture of logistics**, the same with a mixture of five logistics for each pixel.
 #
-# Pixels of 8 bits are points on a line, over which a density can rise without limit. So the
-# densities learn, and are scored on, dequantized pixels: $(k + u) / 256$, $u$ uniform on $[0, 1)$.
+# Pixels of 8 bits lie on a grid, and a density can rise over its points without limit. The
+# densities are therefore trained and scored on dequantized pixels: $(k + u) / 256$, $u$ uniform on
+# $[0, 1)$.
 
 # %%
 LIKELIHOODS = {
@@ -61,8 +63,8 @@ LIKELIHOODS = {
 }
 
 
-def trained(options):
-    tf_keras.utils.set_random_seed(0)  # each begins alike
+def train_vae(options):
+    tf_keras.utils.set_random_seed(0)  # the same start for each
     vae = tfpvae.build_vae(
         "kmnist",
         image_shape=train.shape[1:],
@@ -79,13 +81,13 @@ def trained(options):
 vaes = {}
 for name, options in LIKELIHOODS.items():
     print(name)
-    vaes[name] = trained(options)
+    vaes[name] = train_vae(options)
 
 # %% [markdown]
-# ## What they make of pictures
+# ## Reconstructions and samples
 #
-# The means of $p(x|z)$: of test pictures first, then at latents from the prior, the same latents
-# for all.
+# The means of $p(x|z)$: first for test images, then at latents from the prior, which are the same
+# for all likelihoods.
 
 # %%
 shown = test[:8]
@@ -96,30 +98,28 @@ samples = [vae.sample(8, seed=0) for vae in vaes.values()]
 figures.traversal(np.stack(samples), names=[*vaes])
 
 # %% [markdown]
-# A mean is not what a likelihood says. It is a distribution, and a draw from it shows what it takes
-# pictures for: the Bernoulli for colours that are full or absent, the continuous Bernoulli for
-# almost as much noise, the normal for noise that is the same everywhere, the logistics for less of
-# it where they are sure.
+# A likelihood is a distribution, not only its mean, and a draw from it shows its idea of an image.
+# The Bernoulli draws colors that are full or absent. The continuous Bernoulli draws almost as much
+# noise. The noise of the normal is the same everywhere, and that of the logistics is smaller where
+# they are certain.
 
 # %%
-draws = [
-    np.clip(vae.decoder(vae.encoder(shown / np.float32(255)).mean()).sample(seed=0), 0, 1)
-    for vae in vaes.values()
-]
+draws = [np.clip(vae.decoder(vae.encode(shown)).sample(seed=0), 0, 1) for vae in vaes.values()]
 figures.reconstructions(shown, dict(zip(vaes, draws, strict=True)))
 
 # %% [markdown]
-# ## What compares
+# ## Which numbers compare
 #
-# `nll` of a cross-entropy, a density and a probability are three kinds of numbers, and do not
-# compare. From a probability of levels to *bits per dim* is one step, and from a density of
-# dequantized pixels another (Theis, van den Oord and Bethge 2016):
+# The `nll` is a cross-entropy, a density or a probability, depending on the likelihood. These are
+# three kinds of numbers, which do not compare. The probability of levels converts to *bits per dim*
+# in one step, and the density of dequantized pixels in another (Theis, van den Oord and Bethge
+# 2016):
 #
 # $$\log P(x) \ge \mathbb{E}_u \log p(x + u) - D \log 256, \qquad
 # \text{bits per dim} = -\frac{\log_2 P(x)}{D}$$
 #
-# with $D$ values a picture. Those compare, and so do the KL, nats that $z$ tells of a picture, and
-# the squared error of reconstructions. The Bernoulli has no bits.
+# with $D$ values per image. Bits per dim compare. So do the KL, the nats that $z$ carries about an
+# image, and the squared error of reconstructions. The Bernoulli has no bits per dim.
 
 
 # %%
@@ -143,9 +143,9 @@ for row in rows:
     print("{:<16} {:>9}  {:<13}  {:>6}  {:>13}  {:>12}".format(*row))
 
 # %% [markdown]
-# To take: "bernoulli" or "normal" for pictures that are pleasant to look at;
-# "mixture_of_logistics", or a density of dequantized pixels, for numbers. The report of one of
-# them, in full:
+# For images that are pleasant to look at, use "bernoulli" or "normal". For numbers, use
+# "mixture_of_logistics", or a density of dequantized pixels. The full report of one of them:
 
 # %%
-found = evaluation.report(vaes["mixture"], test[:50], num_samples=50, seed=0)
+report = evaluation.report(vaes["mixture"], test[:50], num_samples=50, seed=0)
+print(report)

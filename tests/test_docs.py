@@ -27,6 +27,17 @@ def test_the_menu_has_every_page_and_no_others():
     assert sorted(listed) == sorted(pages)
 
 
+def test_menu_names_equal_page_headings():
+    menu = SETTINGS.partition("\nnav:\n")[2]
+    # The page of a section, such as choices.md, has the name of the section.
+    names = re.findall(r"- ([^\n:]+):(?:\n +-)? ([\w/]+\.md)$", menu, re.MULTILINE)
+    assert len(names) == len(re.findall(r"\.md$", menu, re.MULTILINE))
+    for name, page in names:
+        text = (ROOT / "docs" / page).read_text()
+        text = (ROOT / "CHANGELOG.md").read_text() if text.startswith("--8<--") else text
+        assert text.startswith(f"# {name}\n"), page
+
+
 @pytest.mark.parametrize("module", WHOLE)
 def test_a_public_module_is_in_the_api(module):
     assert f"::: tfpvae.{module}\n" in API

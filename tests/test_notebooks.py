@@ -84,10 +84,8 @@ def test_a_source_runs(path, tmp_path, monkeypatch, eagerly):
     source = path.read_text()
     names = {"__name__": "notebook"}
     exec(compile(short(source, path.stem), path, "exec"), names)
-    values = [*names.get("reports", {}).values(), *names.values()]
-    reports = [x for x in values if isinstance(x, dict) and "log_likelihood" in x]
-    assert reports
-    assert all(np.isfinite(report["log_likelihood"]["mean"]) for report in reports)
+    reports = names.get("reports") or {0: names["report"]}
+    assert all(np.isfinite(report["log_likelihood"]["mean"]) for report in reports.values())
     if path.stem == "likelihoods":
         assert [row[-1] == "none" for row in names["rows"][1:]] == [True] + 4 * [False]
     # The Python in its text, for custom data.

@@ -17,7 +17,13 @@ PAGES = sorted(
 )
 PYTHON = r"```python\n(.*?)```"
 # Pages with their own tests.
-OWN_TEST = ("README.md", "docs/choices.md", "docs/evaluation.md", "docs/own_pictures.md")
+OWN_TEST = (
+    "README.md",
+    "docs/choices.md",
+    "docs/evaluation.md",
+    "docs/howto/logging.md",
+    "docs/own_pictures.md",
+)
 
 # Packages that a page requires; without them it is skipped.
 NEEDS = {"docs/howto/devices.md": "ai_edge_litert", "docs/howto/serving.md": "litserve"}

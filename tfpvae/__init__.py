@@ -3,9 +3,10 @@
 import warnings
 from typing import Any
 
-from tfpvae import _optional
+from tfpvae import _imports
 
 try:
+    _imports.import_tensorflow()
     from tfpvae import (
         callbacks,
         datasets,
@@ -23,7 +24,7 @@ try:
     from tfpvae.models.vae import VAE
     from tfpvae.priors import build_prior
 except ModuleNotFoundError as error:
-    fix = _optional.message(error.name)
+    fix = _imports.message(error.name)
     if fix is None:
         raise
     raise ImportError(fix, name=error.name) from error

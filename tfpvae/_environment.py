@@ -1,4 +1,4 @@
-"""What this Python runs on: versions, devices, and whether XLA and bfloat16 pay here."""
+"""Versions and devices for a bug report, and whether XLA and bfloat16 pay here."""
 
 import importlib.metadata
 import os
@@ -83,13 +83,13 @@ def versions() -> dict[str, str]:
     >>> list(versions())[:3]
     ['python', 'tfpvae', 'tensorflow']
     """
-    found = {"python": platform.python_version(), "tfpvae": tfpvae.__version__}
+    versions = {"python": platform.python_version(), "tfpvae": tfpvae.__version__}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            versions[package] = "not installed"
+    return versions
 
 
 def bfloat16_support(cpuinfo: str) -> str:
@@ -196,12 +196,13 @@ def _speed_table() -> list[str]:
 
 
 def _devices() -> dict[str, str]:
-    found = {}
+    devices = {}
     for device in tf.config.list_physical_devices():
         details = tf.config.experimental.get_device_details(device)
-        known = [details[key] for key in ("device_name", "compute_capability") if key in details]
-        found[device.name.removeprefix("/physical_device:")] = ", ".join(map(str, known))
-    return found
+        keys = [key for key in ("device_name", "compute_capability") if key in details]
+        name = device.name.removeprefix("/physical_device:")
+        devices[name] = ", ".join(str(details[key]) for key in keys)
+    return devices
 
 
 def _processor() -> dict[str, str]:

@@ -1,6 +1,5 @@
-"""A prior for a VAE that is trained already: fitted to the aggregate posterior of its images."""
+"""A prior for a trained VAE, fitted to the aggregate posterior of its images."""
 
-import importlib
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfpvae import _checks
+from tfpvae import _checks, _imports
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import estimators
 from tfpvae.models.vae import VAE
@@ -31,14 +30,14 @@ def fit_prior(
     seed: int = 0,
     **options: Any,
 ) -> VAE:
-    """Returns a VAE of the same networks with a prior that was fitted to its aggregate posterior.
+    """Returns a VAE with the same networks and a prior fitted to its aggregate posterior.
 
-    Density estimation after training, ex post (Ghosh et al. 2020, section 4): p(z) is made to
-    maximise the mean of log p(z) over z ~ q(z|x) and over the images, new draws at each step, with
-    Adam. That is minus KL(q(z) || p(z)), but for a constant, so that the ELBO of those images
-    rises by as much as the marginal KL falls, and so do samples look more like reconstructions.
-    Encoder and decoder stay as they are, and are shared with the VAE given: training either trains
-    both. What comes back is saved and loaded, samples and is scored like any VAE.
+    The prior maximizes the mean of log p(z) over z ~ q(z|x) and the images (ex-post density
+    estimation: Ghosh et al. 2020, section 4), with Adam and new draws in each step. Up to a
+    constant this is -KL(q(z) || p(z)), so that the ELBO of the images rises by as much as the
+    marginal KL falls, and samples look more like reconstructions. The encoder and the decoder stay
+    unchanged and are shared with `vae`: training one VAE trains both. The result is saved, sampled
+    and scored like any VAE.
 
     Args:
       vae: a `VAE` with a prior, trained.
@@ -92,27 +91,21 @@ def _draws(vae: VAE, pixels: tf.Tensor, seed: tf.Tensor) -> np.ndarray:
 
 
 def _start_mixture(prior: Any, draws: np.ndarray, seed: int) -> None:
-    """Sets a mixture of normals to the one that expectation maximisation finds."""
-    try:
-        mixtures = importlib.import_module("sklearn.mixture")
-    except ImportError as error:
-        raise ImportError(
-            "fit_prior: wanted scikit-learn for a mixture, got none installed; "
-            'pip install "tfpvae[figures]".'
-        ) from error
+    """Sets a mixture of normals to the result of expectation maximization."""
+    mixtures = _imports.load("sklearn.mixture", "fit_prior")
     logits = prior.mixture_distribution.logits
     components = logits.shape[0]
     if len(draws) < components:
         raise ValueError(
             f"images: wanted at least num_components={components} of them, got {len(draws)}."
         )
-    found = mixtures.GaussianMixture(
+    fitted = mixtures.GaussianMixture(
         components, covariance_type="diag", max_iter=100, tol=1e-3, random_state=seed
     ).fit(draws.astype(np.float64))
     normal = prior.components_distribution.distribution
-    logits.assign(np.log(found.weights_))
-    normal.loc.assign(found.means_)
-    normal.scale.assign(np.maximum(np.sqrt(found.covariances_), _LEAST_SCALE))
+    logits.assign(np.log(fitted.weights_))
+    normal.loc.assign(fitted.means_)
+    normal.scale.assign(np.maximum(np.sqrt(fitted.covariances_), _LEAST_SCALE))
 
 
 def _maximize(
@@ -130,8 +123,8 @@ def _maximize(
     optimizer.build(variables)
 
     @tf.function(reduce_retracing=True)
-    def step(some, seed):
-        latents = vae.encoder(some).sample(seed=seed)
+    def step(images, seed):
+        latents = vae.encoder(images).sample(seed=seed)
         with tf.GradientTape() as tape:
             loss = -tf.reduce_mean(prior.log_prob(latents))
         optimizer.minimize(loss, variables, tape=tape)

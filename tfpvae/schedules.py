@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.saving.constructor_call import constructor_call
 
 _register = tf_keras.saving.register_keras_serializable(package="tfpvae")
 
@@ -45,6 +46,9 @@ class LinearWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> tf.Tensor:
         return self.weight * tf.minimum(_float(step) / self.num_steps, 1.0)
+
+    def __repr__(self) -> str:
+        return constructor_call(self, self.get_config())
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -89,6 +93,9 @@ class CyclicalWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
         cycles = _float(step) / self.num_steps
         place = tf.where(cycles < self.num_cycles, cycles % 1.0, 1.0)
         return self.weight * tf.minimum(place / self.ramp, 1.0)
+
+    def __repr__(self) -> str:
+        return constructor_call(self, self.get_config())
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -145,7 +145,7 @@ def test_zeros_as_whole_numbers_are_taken_for_bytes():
 
 
 def test_the_message_says_how_many_nans_there_are_and_where_the_first_is(monkeypatch):
-    monkeypatch.setattr(image_data, "_PIXELS_A_PIECE", 2 * PIXELS[0].size)
+    monkeypatch.setattr(image_data, "_PIXELS_PER_CHUNK", 2 * PIXELS[0].size)
     images = PIXELS.astype("float32")
     images[3, 1, 2, 1] = images[4, 0, 0, 0] = images[5] = np.nan
     message = message_for(images)

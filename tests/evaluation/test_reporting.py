@@ -30,8 +30,14 @@ def test_the_numbers_fit_each_other_and_the_closed_form(capsys):
     assert found["squared_error"]["mean"] == pytest.approx(wanted, rel=1e-4)
     assert found["linear_probe_accuracy"] > 0.7
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    printed = capsys.readouterr().out
-    assert printed == evaluation.table(found) + "\n"
+    assert capsys.readouterr().out == ""
+    printed = str(found)
+    assert printed == evaluation.table(found)
+    assert evaluation.table(json.loads(json.dumps(found))) == printed
+    mean, error = (found["elbo"][name] for name in ("mean", "standard_error"))
+    assert repr(found).startswith("<Report on 200 images: log p(x) ")
+    assert repr(found).endswith(f"ELBO {mean:.3f} +- {error:.3f} nats>")
+    assert "linear probe" in found._repr_html_() and "p(z)" in found._repr_html_()
     assert "linear probe" in printed and max(map(len, printed.splitlines()[:18])) < 80
 
 
@@ -45,12 +51,12 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_it_is_there_for_every_kind_of_vae_and_seeded(options, capsys):
+def test_it_is_there_for_every_kind_of_vae_and_seeded(options):
     vae, x = small_vae(**options), pictures(4, "uint8")
     once, again = (evaluation.report(vae, x, num_samples=3, seed=7) for _ in range(2))
     assert once == again
     assert json.dumps(once, allow_nan=False)
-    assert "linear probe" not in capsys.readouterr().out
+    assert "linear probe" not in str(once)
     has_bits = options.get("dequantize") or "logistic" in options["likelihood"]
     assert ("bits_per_dim" in once["log_likelihood"]) == bool(has_bits)
     if has_bits:
@@ -105,5 +111,5 @@ def test_a_conditional_vae_is_refused_in_words(ask):
 
 @pytest.mark.parametrize("found", [None, [], {}, {"loss": [1.0]}], ids=str)
 def test_a_table_of_something_else_is_refused(found):
-    with pytest.raises(TypeError, match="found: wanted the dict that report returns, got"):
+    with pytest.raises(TypeError, match="report: wanted the dict that report returns, got"):
         evaluation.table(found)

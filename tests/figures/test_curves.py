@@ -30,7 +30,7 @@ def test_history_draws_each_curve_over_the_epochs(epochs):
         np.testing.assert_array_equal(validation.get_ydata(), history[f"val_{name}"])
         assert training.get_color() != validation.get_color()
         assert axes.get_xlabel() == "epoch"
-    assert figure.axes[0].get_ylabel() == "nats an image"
+    assert figure.axes[0].get_ylabel() == "nats per image"
     assert drawing.border_is_white(drawing.pixels(figure))
 
 
@@ -183,3 +183,13 @@ def test_errors_of_zero():
 def test_invalid_errors_raise(errors, message):
     with pytest.raises(ValueError, match=f"^errors: {message}"):
         figures.error_by_class(errors, [0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [([0, 0, 1, 1], "2 images per class"), ([0, 0, 0, 1], "1 to 3 images per class")],
+)
+def test_bars_say_what_their_whiskers_are_and_how_many_images_they_rest_on(labels, text):
+    axes = figures.error_by_class([1.0, 2.0, 3.0, 4.0], labels).axes[0]
+    assert axes.get_ylabel() == "mean error \N{PLUS-MINUS SIGN} standard error"
+    assert axes.get_xlabel() == text

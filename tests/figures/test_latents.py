@@ -100,6 +100,48 @@ def test_names_that_would_hide_the_points_are_only_in_the_legend():
     assert drawing.border_is_white(drawing.pixels(figure))
 
 
+def test_a_quantity_has_continuous_colors_and_a_bar():
+    latents, quantity = drawing.images(40, 2), drawing.images(40, seed=1).astype(float)
+    figure = figures.latent_scatter(latents, quantity)
+    (points,) = figure.axes[0].collections
+    np.testing.assert_array_equal(points.get_array(), quantity)
+    np.testing.assert_array_equal(points.get_offsets(), latents)
+    (bar,) = figure.axes[0].child_axes
+    assert bar.get_ylim() == (quantity.min(), quantity.max())
+    assert not figure.legends and drawing.border_is_white(drawing.pixels(figure))
+
+
+def test_without_labels_all_points_have_one_color():
+    latents = drawing.images(40, 2)
+    figure = figures.latent_scatter(latents)
+    (points,) = figure.axes[0].collections
+    assert len(np.unique(points.get_facecolors(), axis=0)) == 1
+    assert not figure.legends and not [t for t in figure.axes[0].texts if t.get_text()]
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "message"),
+    [
+        ([0.5], {}, r"labels: wanted \[2\], one for each point, got \[1\]"),
+        ([0.5, np.nan], {}, "labels: wanted finite numbers"),
+        (
+            [0.5, 1.0],
+            {"class_names": ["a", "b"]},
+            "labels: wanted whole numbers beside class_names",
+        ),
+    ],
+)
+def test_a_quantity_is_checked(labels, options, message):
+    with pytest.raises(ValueError, match=message):
+        figures.latent_scatter([[0.0, 1.0], [2.0, -1.0]], labels, **options)
+
+
+def test_points_outside_of_the_limits_are_counted():
+    latents = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, -3.0], [1.0, 1.0]])
+    figure = figures.latent_scatter(latents, [0, 1, 0, 1], limits=(-2, 2))
+    assert figure.axes[0].get_xlabel() == "z1 (2 of 4 points outside)"
+
+
 def test_limits_apply_to_both_axes():
     latents = np.array([[0.0, 1.0], [50.0, 0.0], [1.0, 1.0], [50.0, 0.0]])
     figure = figures.latent_scatter(latents, [0, 0, 0, 1], class_names=NAMES, limits=(-4, 3))

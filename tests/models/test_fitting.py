@@ -58,7 +58,7 @@ def test_the_default_agrees_with_single_eager_steps(options, arguments, monkeypa
     def draws(posterior, num_samples, seed):
         return posterior.mean() + posterior.stddev() * noise[:num_samples]
 
-    monkeypatch.setattr(objectives, "draws", draws)
+    monkeypatch.setattr(objectives, "draw_latents", draws)
     fitted = {"x": IMAGES, "batch_size": 4, "epochs": 2, "shuffle": False, "verbose": 0}
     vaes = [built(options), built(options, **EAGERLY)]
     assert vaes[0].execution.in_loops and not vaes[1].execution.in_loops

@@ -87,7 +87,7 @@ def test_the_doubly_reparameterized_gradient_sums_squared_weights_times_path_der
         return posterior.mean() + posterior.stddev() * noise
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objectives, "draws", latents)
+        patch.setattr(objectives, "draw_latents", latents)
         with tf.GradientTape() as tape:
             loss, *_ = vae._objective(IMAGES, training=True)
         result = tape.gradient(loss, kernel)

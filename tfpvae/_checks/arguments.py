@@ -15,7 +15,11 @@ _FLOATX = ("float32", "float64")
 
 
 def eager() -> None:
-    """Raises where TensorFlow 2's eager execution was switched off for the whole program."""
+    """Checks that TensorFlow's eager execution is enabled.
+
+    Raises:
+      RuntimeError: where a program disabled it.
+    """
     if not tf.compat.v1.executing_eagerly_outside_functions():
         raise RuntimeError(
             "eager execution: wanted it enabled, got a program that disabled it. Remove "
@@ -43,17 +47,25 @@ def one_of(argument: str, name: Any, names: Iterable[str]) -> None:
 
 
 def whole_number(argument: str, value: Any, *, minimum: int = 1) -> int:
-    """Returns `value` as an int; raises unless it is a whole number of at least `minimum`."""
-    wanted = f"{argument}: wanted a whole number, at least {minimum}, got {value!r}."
+    """Returns `value` as an int.
+
+    Raises:
+      TypeError, ValueError: unless it is a whole number of at least `minimum`.
+    """
+    message = f"{argument}: wanted a whole number, at least {minimum}, got {value!r}."
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(wanted)
+        raise TypeError(message)
     if value < minimum:
-        raise ValueError(wanted)
+        raise ValueError(message)
     return int(value)
 
 
 def finite_number(argument: str, value: Any, *, minimum: float) -> float:
-    """Returns `value` as a float; raises unless it is finite and at least `minimum`."""
+    """Returns `value` as a float.
+
+    Raises:
+      TypeError, ValueError: unless it is a finite number of at least `minimum`.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         raise TypeError(f"{argument}: wanted a number, got {value!r}.")
     if not np.isfinite(value) or value < minimum:
@@ -62,14 +74,22 @@ def finite_number(argument: str, value: Any, *, minimum: float) -> float:
 
 
 def flag(argument: str, value: Any, *, or_none: bool = False) -> None:
-    """Raises unless `value` is True or False, or, where that has a meaning, None."""
+    """Checks that `value` is True or False, or None if that is allowed.
+
+    Raises:
+      TypeError: for any other value.
+    """
     if not (isinstance(value, (bool, np.bool_)) or (or_none and value is None)):
-        wanted = "True, False or None" if or_none else "True or False"
-        raise TypeError(f"{argument}: wanted {wanted}, got {value!r}.")
+        values = "True, False or None" if or_none else "True or False"
+        raise TypeError(f"{argument}: wanted {values}, got {value!r}.")
 
 
 def hidden_units(sizes: Any) -> list[int]:
-    """Returns the sizes of hidden layers as ints; raises unless they are whole numbers above 0."""
+    """Returns the sizes of hidden layers as ints.
+
+    Raises:
+      TypeError, ValueError: unless they are whole numbers above 0.
+    """
     try:  # bytes are whole numbers, too
         sizes = [sizes] if isinstance(sizes, bytes) else sizes
         return [whole_number("hidden_units", size) for size in sizes]
@@ -80,18 +100,30 @@ def hidden_units(sizes: Any) -> list[int]:
 
 
 def image_shape(shape: Any) -> tuple[int, int, int]:
-    """Returns (height, width, channels) as three ints; raises unless they are that."""
+    """Returns (height, width, channels) as ints.
+
+    Raises:
+      ValueError: unless they are three whole numbers above 0.
+    """
     try:
         height, width, channels = (whole_number("side", side) for side in tuple(shape))
     except (TypeError, ValueError):
+        hint = ""
+        if isinstance(shape, (list, tuple)) and len(shape) == 2:
+            hint = f" Gray images have one channel: {(*shape, 1)}."
         raise ValueError(
-            f"image_shape: wanted (height, width, channels), whole numbers above 0, got {shape!r}."
+            "image_shape: wanted (height, width, channels), whole numbers above 0, got "
+            f"{shape!r}.{hint}"
         ) from None
     return height, width, channels
 
 
 def not_keras_3(argument: str, candidate: Any) -> None:
-    """Raises for an object of Keras 3, which is what `keras` and `tf.keras` are."""
+    """Checks that an object is not of Keras 3, to which `keras` and `tf.keras` belong.
+
+    Raises:
+      TypeError: for an object of Keras 3, with the import to write.
+    """
     module = type(candidate).__module__
     if module == "keras" or module.startswith("keras."):
         raise TypeError(
@@ -102,21 +134,33 @@ def not_keras_3(argument: str, candidate: Any) -> None:
 
 
 def keras_callable(argument: str, candidate: Any) -> None:
-    """Raises unless `candidate` is a tf_keras model or layer, or a plain callable of tensors."""
+    """Checks that `candidate` is a tf_keras model or layer, or a callable of tensors.
+
+    Raises:
+      TypeError: for anything else.
+    """
     not_keras_3(argument, candidate)
     if isinstance(candidate, type) or not callable(candidate):
         raise TypeError(f"{argument}: wanted a tf_keras model or a callable, got {candidate!r}.")
 
 
 def model(argument: str, candidate: Any) -> None:
-    """Raises unless `candidate` is a tf_keras model."""
+    """Checks that `candidate` is a tf_keras model.
+
+    Raises:
+      TypeError: for anything else.
+    """
     keras_callable(argument, candidate)
     if not isinstance(candidate, tf_keras.Model):
         raise TypeError(f"{argument}: wanted a tf_keras model, got {candidate!r}.")
 
 
 def floatx() -> None:
-    """Raises unless Keras' floatx, and the policy of its layers, are those that a VAE can have."""
+    """Checks that a VAE can be built with Keras' floatx and the global policy of its layers.
+
+    Raises:
+      ValueError: with the line to write.
+    """
     dtype, policy = tf_keras.backend.floatx(), tf_keras.mixed_precision.global_policy()
     if dtype not in _FLOATX:
         raise ValueError(
@@ -136,9 +180,12 @@ def floatx() -> None:
 
 
 def weights_of_floatx(vae: tf_keras.Model) -> None:
-    """Raises if the weights of a VAE are of another dtype than Keras' floatx, that of its images.
+    """Checks that the weights of a VAE have the dtype of its images, Keras' floatx.
 
-    It may have changed since the VAE was built, or be another where it is loaded.
+    It may have changed since the VAE was built, or differ where the VAE is loaded.
+
+    Raises:
+      ValueError: with the line to write.
     """
     dtypes = [weight.dtype.name for weight in vae.decoder.weights if weight.dtype.is_floating]
     dtype = tf_keras.backend.floatx()
@@ -154,7 +201,11 @@ def weights_of_floatx(vae: tf_keras.Model) -> None:
 
 
 def seed(value: Any) -> tf.Tensor:
-    """Returns a stateless seed, int32 [2]: fresh for None, else fixed by the int or pair given."""
+    """Returns a stateless seed, int32 [2]: a new one for None, else that of an int or a pair.
+
+    Raises:
+      TypeError, ValueError: for anything else.
+    """
     if value is None:
         whole = tf.int32
         return tf.random.uniform([2], whole.min, whole.max, dtype=whole)
@@ -168,7 +219,7 @@ def seed(value: Any) -> tf.Tensor:
 
 
 def is_array(value: Any) -> TypeGuard[Any]:
-    """Returns whether a value has a shape and a dtype, and is no class of such."""
+    """Returns whether a value has a shape and a dtype, and is not a class."""
     return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
 
 
@@ -182,7 +233,11 @@ def as_dense(argument: str, value: Any) -> Any:
 
 
 def as_tensor(argument: str, value: Any) -> tf.Tensor:
-    """Returns `value` as a tensor; raises unless one can be made of it."""
+    """Returns `value` as a tensor.
+
+    Raises:
+      TypeError: for a value that cannot be converted.
+    """
     value = as_dense(argument, value)
     try:
         return tf.convert_to_tensor(value)

@@ -11,12 +11,16 @@ import tf_keras
 from tfpvae._checks import pixel_advice
 from tfpvae._checks.arguments import as_dense, is_array
 
-# Arrays are scanned in pieces so that the check never doubles the memory of a large data set.
-_PIXELS_A_PIECE = 2**24
+# Arrays are scanned in chunks, so that the check never doubles the memory of a large data set.
+_PIXELS_PER_CHUNK = 2**24
 
 
 def peeked(argument: str, data: Any, vae: tf_keras.Model) -> Any:
-    """Returns data, of which the first batch of a generator was looked at."""
+    """Returns the data; of a generator, with its first batch checked.
+
+    Raises:
+      ValueError, TypeError: for an empty generator, or a first batch that is not valid.
+    """
     if not isinstance(data, Iterator) or isinstance(data, tf.data.Iterator):
         return data
     first = next(data, None)
@@ -29,10 +33,19 @@ def peeked(argument: str, data: Any, vae: tf_keras.Model) -> Any:
 
 
 def images(argument: str, data: Any, shape: Sequence[int], num_classes: int | None = None) -> None:
-    """Raises unless `data` holds images [B, H, W, C] of `shape` with pixels in range.
+    """Checks that `data` holds images [B, H, W, C] of `shape` with pixels in range.
 
-    With `num_classes` they have to be pairs of images and labels. Arrays are looked at whole. Of a
-    tf.data.Dataset and a Sequence the first batch is; `peeked` does so for a generator.
+    Arrays are checked as a whole, a tf.data.Dataset and a Sequence by their first batch. `peeked`
+    does the same for a generator.
+
+    Args:
+      argument: the name of the argument, for the message.
+      data: images, or a tuple of images and targets, labels or weights.
+      shape: (H, W, C).
+      num_classes: of a conditional VAE, whose data are images and labels; else None.
+
+    Raises:
+      ValueError, TypeError: for other data.
     """
     if isinstance(data, tf.data.Dataset):
         _dataset(argument, data, shape, num_classes)
@@ -42,30 +55,34 @@ def images(argument: str, data: Any, shape: Sequence[int], num_classes: int | No
         _pair(argument, data, shape, num_classes)
 
 
-def labels(given: Any, num_classes: int, count: int | None) -> None:
-    """Raises unless labels are whole numbers [count], 0 <= label < num_classes."""
+def labels(values: Any, num_classes: int, count: int | None) -> None:
+    """Checks that labels are whole numbers [count], 0 <= label < num_classes.
+
+    Raises:
+      ValueError, TypeError: for other labels.
+    """
     length = "B" if count is None else count
-    given = as_dense("labels", given)
-    wanted = f"labels: wanted whole numbers [{length}], 0 <= label < {num_classes}, got"
-    if not is_array(given):
-        raise TypeError(f"{wanted} {type(given).__name__}.")
-    shape, dtype = tuple(given.shape), _dtype(wanted, given)
+    values = as_dense("labels", values)
+    message = f"labels: wanted whole numbers [{length}], 0 <= label < {num_classes}, got"
+    if not is_array(values):
+        raise TypeError(f"{message} {type(values).__name__}.")
+    shape, dtype = tuple(values.shape), _dtype(message, values)
     if not tf.TensorShape(shape).is_compatible_with([count]):
         hint = ""
         if len(shape) == 2:
             hint = " labels[:, 0]?" if shape[1] == 1 else " Of one-hot ones: labels.argmax(axis=1)."
-        raise ValueError(f"{wanted} shape {shape}.{hint}")
+        raise ValueError(f"{message} shape {shape}.{hint}")
     if not dtype.is_integer:
-        raise TypeError(f"{wanted} {dtype.name}.")
-    if count == 0 or (isinstance(given, tf.Tensor) and not hasattr(given, "numpy")):
+        raise TypeError(f"{message} {dtype.name}.")
+    if count == 0 or (isinstance(values, tf.Tensor) and not hasattr(values, "numpy")):
         return  # there are no values, or a symbolic tensor has none yet
-    low, high = np.min(given), np.max(given)
+    low, high = np.min(values), np.max(values)
     if low < 0 or high >= num_classes:
-        raise ValueError(f"{wanted} some from {low} to {high}.")
+        raise ValueError(f"{message} some from {low} to {high}.")
 
 
 def no_labels(num_classes: int) -> ValueError:
-    """Returns the error of labels that are missing."""
+    """Returns the error for missing labels."""
     return ValueError(
         f"labels: wanted one for each image, since this VAE is conditional on {num_classes} "
         "classes, got none. fit and evaluate take (images, labels); predict takes [images, labels];"
@@ -75,7 +92,11 @@ def no_labels(num_classes: int) -> ValueError:
 
 
 def array(argument: str, pixels: Any, shape: Sequence[int]) -> None:
-    """Raises unless `pixels` is an array [B, H, W, C], float in [0, 1] or uint8, and not empty."""
+    """Checks that `pixels` is an array [B, H, W, C], float in [0, 1] or uint8, and not empty.
+
+    Raises:
+      ValueError, TypeError: for another array; where pixels are NaN, with the place of the first.
+    """
     pixels = as_dense(argument, pixels)
     dtype = form(argument, pixels, shape)
     if not _has_values(pixels):
@@ -105,20 +126,26 @@ def out_of_range(argument: str, low: float, high: float) -> str:
 
 
 def form(argument: str, pixels: Any, shape: Sequence[int]) -> tf.DType:
-    """Returns the dtype of an array of images; raises as `array`, but for what values they have."""
+    """Returns the dtype of an array of images; checks what `array` does, except for the values.
+
+    Raises:
+      ValueError, TypeError: for another array.
+    """
     pixels = as_dense(argument, pixels)
-    wanted = f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got"
-    dtype = _dtype(wanted, pixels)
+    message = f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got"
+    dtype = _dtype(message, pixels)
+    if dtype == tf.string:
+        raise TypeError(f"{message} {pixels.dtype}.{pixel_advice.of_container(pixels)}")
     _shape(argument, tuple(pixels.shape), shape)
     if 0 in tuple(pixels.shape):
         raise ValueError(f"{argument}: wanted at least one image, got shape {tuple(pixels.shape)}.")
     if not (dtype.is_floating or dtype == tf.uint8):
-        raise TypeError(f"{wanted} {dtype.name}{_what_to_do(pixels, dtype)}")
+        raise TypeError(f"{message} {dtype.name}{_what_to_do(pixels, dtype)}")
     return dtype
 
 
 def _what_to_do(pixels: Any, dtype: tf.DType) -> str:
-    """Returns the end of a sentence about images of a dtype that pixels cannot have."""
+    """Returns the end of a sentence about images of a dtype that a VAE does not take."""
     floats = _as_floats(pixels)
     if not (dtype.is_integer and _has_values(pixels)):
         return f". {pixel_advice.of_dtype(dtype, floats)}".rstrip()
@@ -132,59 +159,70 @@ def _as_floats(pixels: Any) -> str:
 
 
 def _has_values(array: Any) -> bool:
-    """Returns whether an array has values to look at; a symbolic tensor has none yet."""
+    """Returns whether an array has values; a symbolic tensor has none yet."""
     return not isinstance(array, tf.Tensor) or hasattr(array, "numpy")
 
 
-def _pieces(pixels: Any) -> Iterator[np.ndarray]:
-    """Yields images in pieces of bounded size."""
-    step = max(1, _PIXELS_A_PIECE // int(np.prod(tuple(pixels.shape)[1:])))
+def _chunks(pixels: Any) -> Iterator[np.ndarray]:
+    """Yields images in chunks of bounded size."""
+    step = max(1, _PIXELS_PER_CHUNK // int(np.prod(tuple(pixels.shape)[1:])))
     for start in range(0, len(pixels), step):
         yield np.asarray(pixels[start : start + step])
 
 
 def _range(pixels: Any) -> tuple[Any, Any]:
-    """Returns the least and the largest of all pixels; NaN for both if one of them is NaN."""
-    ranges = [(piece.min(), piece.max()) for piece in _pieces(pixels)]
+    """Returns the least and the largest of all pixels, both NaN if a pixel is."""
+    ranges = [(chunk.min(), chunk.max()) for chunk in _chunks(pixels)]
     low, high = zip(*ranges, strict=True)
     return np.min(low), np.max(high)  # not min() and max(): NumPy's pass a NaN on
 
 
 def _first_nan(pixels: Any) -> str:
-    """Returns a sentence: how many pixels are NaN, and where the first one is."""
+    """Returns a sentence that tells how many pixels are NaN, and where the first one is."""
     count, first, start = 0, "", 0
-    for piece in _pieces(pixels):
-        places = np.argwhere(np.isnan(piece))
+    for chunk in _chunks(pixels):
+        places = np.argwhere(np.isnan(chunk))
         if len(places) and not count:
             first = ", ".join(map(str, (start + places[0][0], *places[0][1:])))
-        count, start = count + len(places), start + len(piece)
+        count, start = count + len(places), start + len(chunk)
     return f"NaN are {count} of {np.prod(tuple(pixels.shape))} values, the first images[{first}]."
 
 
-def same_length(argument: str, some: Any, x: Any) -> None:
-    if is_array(x) and is_array(some) and len(some) != len(x):
-        raise ValueError(f"{argument}: wanted as many as of x, {len(x)}, got {len(some)}.")
+def same_length(argument: str, values: Any, x: Any) -> None:
+    """Checks that an array has as many rows as x.
+
+    Raises:
+      ValueError: for another number.
+    """
+    if is_array(x) and is_array(values) and len(values) != len(x):
+        raise ValueError(f"{argument}: wanted as many as of x, {len(x)}, got {len(values)}.")
 
 
-def _dtype(wanted: str, array: Any) -> tf.DType:
+def _dtype(message: str, array: Any) -> tf.DType:
     try:
         return tf.as_dtype(array.dtype)
-    except TypeError:  # a date's
-        raise TypeError(f"{wanted} {array.dtype}.") from None
+    except TypeError:  # of dates, or of torch
+        hint = " Write images.numpy()." if hasattr(array, "numpy") else ""
+        raise TypeError(f"{message} {array.dtype}.{hint}") from None
 
 
-def sample_weight_of(given: Any, count: int) -> None:
-    given = as_dense("sample_weight", given)
-    wanted = f"sample_weight: wanted finite numbers [{count}], got"
-    if not is_array(given):
-        raise TypeError(f"{wanted} {type(given).__name__}.")
-    shape, dtype = tuple(given.shape), _dtype(wanted, given)
+def sample_weight_of(weights: Any, count: int) -> None:
+    """Checks that sample weights are finite numbers [count] or [count, 1].
+
+    Raises:
+      ValueError, TypeError: for other weights.
+    """
+    weights = as_dense("sample_weight", weights)
+    message = f"sample_weight: wanted finite numbers [{count}], got"
+    if not is_array(weights):
+        raise TypeError(f"{message} {type(weights).__name__}.")
+    shape, dtype = tuple(weights.shape), _dtype(message, weights)
     if shape not in ((count,), (count, 1)):
-        raise ValueError(f"{wanted} shape {shape}.")
+        raise ValueError(f"{message} shape {shape}.")
     if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
-        raise TypeError(f"{wanted} {dtype.name}.")
-    if not np.isfinite(np.asarray(given, np.float64)).all():
-        raise ValueError(f"{wanted} some that are not finite.")
+        raise TypeError(f"{message} {dtype.name}.")
+    if not np.isfinite(np.asarray(weights, np.float64)).all():
+        raise ValueError(f"{message} some that are not finite.")
 
 
 def _dataset(
@@ -207,7 +245,7 @@ def _pair(argument: str, batch: Any, shape: Sequence[int], num_classes: int | No
 
 
 def _images_of(argument: str, element: Any, num_classes: int | None) -> list[Any]:
-    """Returns the images, and the targets where there are some, of one element or its spec."""
+    """Returns the images of one element or its spec, and the targets if it has any."""
     is_several = isinstance(element, tuple if num_classes is None else (list, tuple))
     parts = list(element) if is_several else [element]
     second = "images" if num_classes is None else "labels"
@@ -222,22 +260,38 @@ def _images_of(argument: str, element: Any, num_classes: int | None) -> list[Any
     for part in parts:
         as_dense(argument, part)
         if not is_array(part):
-            hint = " Write images.to_numpy()." if hasattr(part, "to_numpy") else ""  # pandas'
             raise TypeError(
                 f"{argument}: wanted an array or tf.data.Dataset of images, "
-                f"got {type(part).__name__}.{hint}"
+                f"got {type(part).__name__}.{pixel_advice.of_container(part)}"
             )
     return parts
 
 
-def _shape(argument: str, came: tuple, shape: Sequence[int]) -> None:
-    wanted = ", ".join(map(str, shape))
+def _shape(argument: str, actual: tuple, shape: Sequence[int]) -> None:
+    expected = ", ".join(map(str, shape))
     hint = ""
-    if len(came) == 3 and (*came[1:], 1) == tuple(shape):
+    if len(actual) == 3 and (*actual[1:], 1) == tuple(shape):
         hint = " Add the channel axis: images[..., None]."
-    elif len(came) == 2 and came[1] == np.prod(shape):
-        hint = f" Rows of pixels are images by images.reshape([-1, {wanted}])."
-    elif len(came) == 1:
+    elif len(actual) == 4 and (actual[2], actual[3], actual[1]) == tuple(shape):
+        hint = " Move the channels to the end: np.moveaxis(images, 1, -1)."
+    elif actual == tuple(shape):
+        hint = " Add the batch axis: images[None]."
+    elif len(actual) == 2 and actual[1] == np.prod(shape):
+        hint = f" Rows of pixels are images by images.reshape([-1, {expected}])."
+    elif len(actual) == 4 and actual[1:3] == tuple(shape)[:2] and shape[2] == 1:
+        hint = (
+            " np.mean(images, axis=-1, keepdims=True) makes them gray; build_vae(..., "
+            f"image_shape={actual[1:]}) builds a VAE of these."
+        )
+    elif len(actual) == 4 and None not in actual[1:]:
+        hint = (
+            f" tf.image.resize(images, {[*shape[:2]]}) resizes them; build_vae(..., "
+            f"image_shape={actual[1:]}) builds a VAE of these."
+        )
+    elif len(actual) == 1:
         hint = " Were these labels? build_vae(..., num_classes=...) makes a VAE that takes some."
-    if len(came) != 4 or any(c not in (None, w) for c, w in zip(came[1:], shape, strict=True)):
-        raise ValueError(f"{argument}: wanted images [B, {wanted}], got shape {came}.{hint}")
+    if len(actual) != 4 or any(
+        side not in (None, expected_side)
+        for side, expected_side in zip(actual[1:], shape, strict=True)
+    ):
+        raise ValueError(f"{argument}: wanted images [B, {expected}], got shape {actual}.{hint}")

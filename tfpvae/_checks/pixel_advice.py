@@ -5,6 +5,7 @@ named.
 """
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,20 @@ def of_dtype(dtype: tf.DType, floats: str) -> str:
     if dtype.is_integer:
         return "Divide by the value that is white, such as 255 of 8 bits, or pass those as uint8."
     return ""
+
+
+def of_container(value: Any) -> str:
+    """Returns a sentence with the line that makes images of a value, "" if there is none."""
+    line = None
+    if hasattr(value, "to_numpy"):  # of pandas
+        line = "images.to_numpy()"
+    elif hasattr(value, "getbands"):  # of Pillow
+        line = "np.asarray(picture).reshape([1, *image_shape])"
+    elif isinstance(value, (str, os.PathLike)):
+        line = "tfpvae.datasets.load_pictures(folder, image_shape=...).images"
+    elif isinstance(value, (list, tuple)) or str(getattr(value, "dtype", "")) == "object":
+        line = "np.stack([np.asarray(image) for image in images])"
+    return "" if line is None else f" Write {line}."
 
 
 def _from_below_0(low: float, high: float) -> str:

@@ -30,6 +30,9 @@ class EarlyStopping(tf_keras.callbacks.EarlyStopping):
     4
     """
 
+    def __repr__(self) -> str:
+        return f"EarlyStopping(monitor={self.monitor!r}, patience={self.patience})"
+
     def on_train_begin(self, logs=None):
         """Begins to count, unless a backup brings the counts."""
         if not isinstance(self.model, VAE):

@@ -50,6 +50,10 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
         self.images, self.labels = images, labels
         self._batches = -1
 
+    def __repr__(self) -> str:
+        images = "" if self.images is None else f"images {np.shape(self.images)}"
+        return f"StopOnNonFinite({images})"
+
     def on_train_begin(self, logs=None):
         """Keeps the weights that training begins with."""
         if not isinstance(self.model, VAE):

@@ -8,6 +8,7 @@ import tf_keras
 
 from tfpvae import _checks
 from tfpvae.callbacks.pictures import check_pictures, draw_samples, write_mosaic
+from tfpvae.saving.constructor_call import constructor_call
 
 _UNITS = ("epoch", "step")
 
@@ -69,6 +70,11 @@ class SampleMosaic(tf_keras.callbacks.Callback):
         self.num_images = _checks.whole_number("num_images", num_images)
         self.seed = _checks.whole_number("seed", seed, minimum=0)
         self.samples: dict[int, np.ndarray] = {}
+
+    def __repr__(self) -> str:
+        names = ("every", "unit", "num_images", "seed")
+        arguments = {name: getattr(self, name) for name in names}
+        return constructor_call(self, {"folder": str(self.folder)} | arguments)
 
     def on_train_begin(self, logs=None):
         """Refuses a model that has nothing to sample, and makes the folder."""

@@ -1,6 +1,5 @@
 """Callback that logs scalars, pictures and latents to TensorBoard."""
 
-import importlib.util
 import os
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from tfpvae import _checks
+from tfpvae import _checks, _imports
 from tfpvae.callbacks.pictures import assemble, check_pictures, draw_samples, to_bytes
 from tfpvae.models import conditioning, estimators, network_inputs
 
@@ -65,16 +64,15 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
         seed: int = 0,
         **kwargs: Any,
     ):
-        if importlib.util.find_spec("tensorboard") is None:
-            raise ImportError(
-                "TensorBoard: wanted tensorboard, got none installed; "
-                'pip install "tfpvae[tensorboard]".'
-            )
+        _imports.load("tensorboard", "TensorBoard")
         super().__init__(os.fspath(log_dir), **{"write_graph": False} | kwargs)
         self.images, self.labels = np.asarray(_checks.as_dense("images", images)), labels
         self.every = _checks.whole_number("every", every)
         self.num_samples = _checks.whole_number("num_samples", num_samples)
         self.seed = _checks.whole_number("seed", seed, minimum=0)
+
+    def __repr__(self) -> str:
+        return f"TensorBoard({self.log_dir!r}, images {self.images.shape}, every={self.every})"
 
     def on_train_begin(self, logs=None):
         """Refuses a model or images that there is nothing to show of."""

@@ -40,6 +40,10 @@ class Pictures(NamedTuple):
     class_names: tuple[str, ...]
     paths: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        images = f"{self.images.dtype} images {list(self.images.shape)}"
+        return f"Pictures({images}, {len(self.class_names)} classes, {len(self.paths)} paths)"
+
 
 def load_pictures(
     files: Files,

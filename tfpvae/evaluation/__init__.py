@@ -17,13 +17,14 @@ from tfpvae.evaluation.information import (
 )
 from tfpvae.evaluation.non_finite import first_non_finite
 from tfpvae.evaluation.probe import linear_probe
-from tfpvae.evaluation.reporting import report, table
+from tfpvae.evaluation.reporting import Report, report, table
 
 __all__ = [
     "Aggregate",
     "AnnealedBounds",
     "ImportanceBounds",
     "RateDistortion",
+    "Report",
     "aggregate_posterior",
     "annealed_log_likelihood",
     "first_non_finite",

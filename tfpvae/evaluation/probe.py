@@ -1,12 +1,9 @@
 """How much of the labels a linear classifier finds in the latents."""
 
-import importlib
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tfpvae import _checks
+from tfpvae import _checks, _imports
 
 
 def linear_probe(means: ArrayLike, labels: ArrayLike, seed: int = 0) -> float:
@@ -43,23 +40,15 @@ def linear_probe(means: ArrayLike, labels: ArrayLike, seed: int = 0) -> float:
             "labels: wanted two classes or more, and two images or more of each, got classes of "
             f"{counts.tolist()}."
         )
-    split = _sklearn("model_selection").train_test_split
+    model_selection, pipeline, preprocessing, linear_model = (
+        _imports.load(f"sklearn.{module}", "linear_probe")
+        for module in ("model_selection", "pipeline", "preprocessing", "linear_model")
+    )
     half = max(len(counts), len(means) // 2)
-    train, test, train_labels, test_labels = split(
+    train, test, train_labels, test_labels = model_selection.train_test_split(
         means, labels, train_size=half, stratify=labels, random_state=seed
     )
-    classifier = _sklearn("pipeline").make_pipeline(
-        _sklearn("preprocessing").StandardScaler(),
-        _sklearn("linear_model").LogisticRegression(max_iter=1000),
+    classifier = pipeline.make_pipeline(
+        preprocessing.StandardScaler(), linear_model.LogisticRegression(max_iter=1000)
     )
     return float(classifier.fit(train, train_labels).score(test, test_labels))
-
-
-def _sklearn(module: str) -> Any:
-    """A module, imported no earlier than it is needed."""
-    try:
-        return importlib.import_module(f"sklearn.{module}")
-    except ImportError as error:
-        raise ImportError(
-            'linear_probe: wanted scikit-learn, got none installed; pip install "tfpvae[figures]".'
-        ) from error

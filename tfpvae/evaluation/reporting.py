@@ -1,5 +1,6 @@
-"""The report: everything that is known of a trained VAE, as a dict and as a table."""
+"""The report: everything there is to know about a trained VAE, as a dict and as a table."""
 
+import html
 import math
 import textwrap
 from typing import Any
@@ -15,6 +16,24 @@ _CURVE = (1, 5, 50, 500)
 _WIDTH = 88  # of a line of words
 
 
+class Report(dict):
+    """Numbers and sentences about a trained VAE, which `report` returns.
+
+    A dict of numbers, lists, sentences and dicts of them that `json.dump` can write. `print` shows
+    the table of them, and so does a notebook; the prompt shows one line.
+    """
+
+    def __str__(self) -> str:
+        return table(self)
+
+    def __repr__(self) -> str:
+        bounds, elbo = _plus_minus(self["log_likelihood"]), _plus_minus(self["elbo"])
+        return f"<Report on {self['images']} images: log p(x) {bounds}, ELBO {elbo} nats>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
 def report(
     vae: tf_keras.Model,
     images: Any,
@@ -22,33 +41,33 @@ def report(
     *,
     num_samples: int = 1000,
     seed: int | None = None,
-) -> dict[str, Any]:
-    """Returns what is to be known of a trained VAE, a dict that json can write, and prints it.
+) -> Report:
+    """Computes all scores of a trained VAE on images that it was not trained on.
 
-    Bounds on log p(x) with their standard errors, rate and distortion and what the rate is made
-    of, the latent units, squared error, with labels a linear probe, and what is wrong, in words.
-    docs/evaluation.md says what each number means. All are means over the images, which should be
-    some that the VAE was not trained on.
+    Bounds on log p(x) with their standard errors, rate and distortion, the parts of the rate, the
+    latent units, squared error, with labels a linear probe, and faults in words. All numbers are
+    means over the images. docs/evaluation.md explains each of them.
 
     Args:
       vae: a `VAE` with a prior.
       images: [N, H, W, C], float in [0, 1] or uint8, N at least 2.
-      labels: [N], classes, for the linear probe.
-      num_samples: draws of z an image for the log likelihood; papers take 5,000.
+      labels: class of each image, [N], for the linear probe.
+      num_samples: draws of z per image for the log likelihood; papers take 5,000.
       seed: None for new draws each time, else a whole number of at least 0.
 
     Returns:
-      A dict of numbers, lists and sentences; what is not defined for this VAE is not in it.
+      A `Report`, a dict that `print` shows as a table. It leaves out what this VAE does not define.
 
     Raises:
-      ValueError: for a plain autoencoder, which has no likelihood, or labels that do not fit.
+      ValueError: for a plain autoencoder, which has no likelihood, or for labels that do not fit.
 
     >>> import tfpvae
     >>> vae = tfpvae.build_vae("dense", image_shape=(4, 4, 1))
-    >>> found = report(vae, np.zeros([8, 4, 4, 1]), num_samples=20, seed=0)  # doctest: +ELLIPSIS
-    log p(x) by 20 importance samples ...
-    >>> found["latent"]["units"]
+    >>> scores = report(vae, np.zeros([8, 4, 4, 1]), num_samples=20, seed=0)
+    >>> scores["latent"]["units"]
     2
+    >>> print(scores)  # doctest: +ELLIPSIS
+    log p(x) by 20 importance samples ...
     """
     if seed is None:
         seed = int(np.random.default_rng().integers(2**31))
@@ -60,53 +79,57 @@ def report(
     aggregate = information.aggregate_posterior(vae, images, seed=seed)
     variances = information.unit_variances(means)
     kl_per_dimension = information.kl_per_dimension(vae, images, seed)
-    found: dict[str, Any] = {
-        "images": len(means),
-        "seed": seed,
-        "likelihood": introspection.scores(vae.decoder),
-        "binary_images": bool(np.isin(pixels, (0, 1)).all()),
-        "log_likelihood": _log_likelihood(vae, images, num_samples, seed),
-        "elbo": {
-            **_estimate(-terms.rate - terms.distortion),
-            "rate": _estimate(terms.rate),
-            "distortion": _estimate(terms.distortion),
-            "kl_method": vae.kl_method,
-        },
-        "information": {
-            "mutual_information": _pair(aggregate.mutual_information),
-            "marginal_kl": _pair(aggregate.marginal_kl),
-            "most_information": aggregate.most_information,
-        },
-        "latent": {
-            "units": len(variances),
-            "active_units": int(np.sum(variances > information.ACTIVE)),
-            "unit_variances": variances.tolist(),
-        },
-        "squared_error": _estimate(_squared_error(vae, pixels)),
-    }
+    scores = Report(
+        {
+            "images": len(means),
+            "seed": seed,
+            "likelihood": introspection.scores(vae.decoder),
+            "binary_images": bool(np.isin(pixels, (0, 1)).all()),
+            "log_likelihood": _log_likelihood(vae, images, num_samples, seed),
+            "elbo": {
+                **_estimate(-terms.rate - terms.distortion),
+                "rate": _estimate(terms.rate),
+                "distortion": _estimate(terms.distortion),
+                "kl_method": vae.kl_method,
+            },
+            "information": {
+                "mutual_information": _pair(aggregate.mutual_information),
+                "marginal_kl": _pair(aggregate.marginal_kl),
+                "most_information": aggregate.most_information,
+            },
+            "latent": {
+                "units": len(variances),
+                "active_units": int(np.sum(variances > information.ACTIVE)),
+                "unit_variances": variances.tolist(),
+            },
+            "squared_error": _estimate(_squared_error(vae, pixels)),
+        }
+    )
     if kl_per_dimension is not None:
-        found["latent"]["kl_per_dimension"] = kl_per_dimension.tolist()
+        scores["latent"]["kl_per_dimension"] = kl_per_dimension.tolist()
     if labels is not None:
-        found["linear_probe_accuracy"] = accuracy
+        scores["linear_probe_accuracy"] = accuracy
     numbers, sentences = diagnostics.troubles(
         vae, diagnostics.some(vae, pixels), variances, float(terms.rate.mean()), key
     )
-    found["trouble"] = {**numbers, "words": sentences + _about_the_numbers(found)}
-    print(table(found))
-    return found
+    scores["trouble"] = {**numbers, "words": sentences + _cautions(scores)}
+    return scores
 
 
-def table(found: dict[str, Any]) -> str:
-    """Returns a report as a table of text.
+def table(report: dict[str, Any]) -> str:
+    """Returns a report as a table of text, which `print(report)` shows.
+
+    Args:
+      report: the dict that `report` returned, or the same dict read from a JSON file.
 
     Raises:
-      TypeError: for something that is not what `report` returns.
+      TypeError: for anything else.
     """
-    if not isinstance(found, dict) or not {"log_likelihood", "elbo", "trouble"} <= set(found):
-        content = sorted(map(str, found)) if isinstance(found, dict) else type(found).__name__
-        raise TypeError(f"found: wanted the dict that report returns, got {content}.")
-    bounds, elbo, shared = found["log_likelihood"], found["elbo"], found["information"]
-    latent, samples = found["latent"], found["log_likelihood"]["num_samples"]
+    if not isinstance(report, dict) or not {"log_likelihood", "elbo", "trouble"} <= set(report):
+        content = sorted(map(str, report)) if isinstance(report, dict) else type(report).__name__
+        raise TypeError(f"report: wanted the dict that report returns, got {content}.")
+    bounds, elbo, shared = report["log_likelihood"], report["elbo"], report["information"]
+    latent, samples = report["latent"], report["log_likelihood"]["num_samples"]
     rows = [
         (f"log p(x) by {samples} importance samples", _plus_minus(bounds), "nats"),
         *((f"  L_{k}, of {k} a time", f"{v:.3f}", "nats") for k, v in bounds["curve"].items()),
@@ -118,18 +141,18 @@ def table(found: dict[str, Any]) -> str:
         ("  at most, log of their number", f"{shared['most_information']:.3f}", "nats"),
         ("marginal KL(q(z) || p(z))", _plus_minus(shared["marginal_kl"]), "nats"),
         ("active units", str(latent["active_units"]), f"of {latent['units']}"),
-        ("squared error a pixel value", _plus_minus(found["squared_error"], 5), ""),
+        ("squared error a pixel value", _plus_minus(report["squared_error"], 5), ""),
     ]
     if "bits_per_dim" in bounds:
         rows.insert(1, ("  bits per dim", f"{bounds['bits_per_dim']:.4f}", "bits"))
     if "kl_per_dimension" in latent:
         largest = sorted(latent["kl_per_dimension"], reverse=True)[:5]
         rows.insert(-1, ("  largest KL of a unit", " ".join(f"{x:.2f}" for x in largest), "nats"))
-    if "linear_probe_accuracy" in found:
-        rows.append(("linear probe, accuracy", f"{found['linear_probe_accuracy']:.3f}", ""))
+    if "linear_probe_accuracy" in report:
+        rows.append(("linear probe, accuracy", f"{report['linear_probe_accuracy']:.3f}", ""))
     names, values = (max(len(row[i]) for row in rows) for i in (0, 1))
     lines = [f"{name:<{names}}  {value:>{values}}  {unit}".rstrip() for name, value, unit in rows]
-    words = found["trouble"]["words"] or ["No trouble found."]
+    words = report["trouble"]["words"] or ["No trouble report."]
     return "\n".join([*lines, "", *(textwrap.fill(each, _WIDTH) for each in words)])
 
 
@@ -137,7 +160,7 @@ def _log_likelihood(vae: tf_keras.Model, images: Any, num_samples: int, seed: in
     ks = [k for k in _CURVE if k < num_samples]
     bounds = importance_sampling.importance_bounds(vae, images, num_samples, ks, seed)
     errors = bounds.standard_error
-    found = {
+    scores = {
         **_estimate(bounds.log_likelihood),
         "num_samples": num_samples,
         "monte_carlo_error": _finite(np.sqrt(np.sum(errors**2)) / len(errors)),
@@ -147,9 +170,9 @@ def _log_likelihood(vae: tf_keras.Model, images: Any, num_samples: int, seed: in
     try:
         of_a_level = introspection.bits_of_a_level(vae)
     except ValueError:  # where bits mean nothing
-        return found
+        return scores
     values = math.prod(vae.image_shape) * math.log(2)
-    return {**found, "bits_per_dim": of_a_level - found["mean"] / values}
+    return {**scores, "bits_per_dim": of_a_level - scores["mean"] / values}
 
 
 def _squared_error(vae: tf_keras.Model, pixels: Any) -> np.ndarray:
@@ -158,15 +181,15 @@ def _squared_error(vae: tf_keras.Model, pixels: Any) -> np.ndarray:
     return np.mean(difference.astype(np.float64) ** 2, axis=(1, 2, 3))
 
 
-def _about_the_numbers(found: dict) -> list[str]:
-    """Returns what is to be known before the numbers of a report are believed."""
+def _cautions(scores: dict) -> list[str]:
+    """Returns sentences about the limits of the numbers in a report."""
     words = []
-    if found["likelihood"] == "binary_mass" and not found["binary_images"]:
+    if scores["likelihood"] == "binary_mass" and not scores["binary_images"]:
         words.append(
             "Grey pixels under a Bernoulli: log p(x) is a cross-entropy, no density, and compares "
             "with none."
         )
-    bounds, shared = found["log_likelihood"], found["information"]
+    bounds, shared = scores["log_likelihood"], scores["information"]
     if bounds["effective_samples"] < 10:
         words.append(
             f"Few effective draws: half of the images rest on {bounds['effective_samples']:.1f} of "
@@ -190,7 +213,7 @@ def _pair(pair: tuple[float, float]) -> dict[str, float | None]:
 
 
 def _finite(number: float) -> float | None:
-    """Returns a number, or None for what JSON has no name of."""
+    """Returns a number, or None for one that JSON cannot write."""
     return float(number) if np.isfinite(number) else None
 
 

@@ -84,6 +84,24 @@ def positive_number(argument: str, value: Any) -> None:
         raise ValueError(f"{argument}: wanted a finite number above 0, got {value!r}.")
 
 
+def size(value: Any) -> None:
+    """Checks that a value is a width and a height, in inches.
+
+    Raises:
+      ValueError: if it is not two finite numbers above 0.
+
+    >>> size((4.0, 3.0))
+    """
+    try:
+        width, height = value
+        positive_number("size", width)
+        positive_number("size", height)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"size: wanted (width, height) in inches, above 0, got {value!r}."
+        ) from None
+
+
 def labels(
     values: npt.ArrayLike, count: int, class_names: Sequence[str] | None
 ) -> tuple[np.ndarray, dict[int, str]]:
@@ -122,6 +140,27 @@ def labels(
             f"got {classes[-1]}."
         )
     return array, {label: str(class_names[label]) for label in classes}
+
+
+def quantity(
+    values: npt.ArrayLike | None, count: int, class_names: Sequence[str] | None
+) -> np.ndarray | None:
+    """Returns labels that are a quantity, floats [count], as an array; None for any others.
+
+    Raises:
+      ValueError: if there are more or fewer floats, one is not finite, or classes are named.
+
+    >>> quantity([0.5, 2.0], 2, None).tolist(), quantity([0, 2], 2, None)
+    ([0.5, 2.0], None)
+    """
+    if values is None or np.asarray(_checks.as_dense("labels", values)).dtype.kind != "f":
+        return None
+    numbers = finite_numbers("labels", values, "[N]")
+    if len(numbers) != count:
+        raise ValueError(f"labels: wanted [{count}], one for each point, got {[len(numbers)]}.")
+    if class_names is not None:
+        raise ValueError("labels: wanted whole numbers beside class_names, got floats.")
+    return numbers
 
 
 def texts(argument: str, values: Sequence[object] | None, count: int, owner: str) -> list[str]:

@@ -18,35 +18,42 @@ if TYPE_CHECKING:
 _TITLES = {"loss": "loss", "nll": "negative log-likelihood", "kl": "KL divergence"}
 
 
-def history(history: Mapping[str, Sequence[float]] | tf_keras.callbacks.History) -> Figure:
-    """Curves of the loss and its two terms over the epochs, one panel each.
+def history(
+    history: Mapping[str, Sequence[float]] | tf_keras.callbacks.History,
+    *,
+    size: tuple[float, float] | None = None,
+) -> Figure:
+    """Draws curves of the loss and its two terms over the epochs, one panel each.
 
     Args:
-      history: The `History` that `fit` returns. Or lists of one number an epoch, in nats an image,
-        under any of the keys "loss", "nll" and "kl" for training and "val_loss", "val_nll" and
-        "val_kl" for validation. Keys of other quantities are left out.
+      history: the `History` that `fit` returns; or lists of one number per epoch, in nats per
+        image, under any of the keys "loss", "nll" and "kl" for training and "val_loss", "val_nll"
+        and "val_kl" for validation. Other keys are left out.
+      size: (width, height) of the figure in inches, or None to fit the panels.
 
     Returns:
       A figure with a panel for each of the quantities present.
 
     Raises:
-      ValueError: If none of the quantities is there, if the lists differ in length or are empty,
-        or if a number is not finite.
-      TypeError: For something that is neither a `History` nor such lists.
+      ValueError: if none of the quantities is there, if the lists differ in length or are empty,
+        if a number is not finite, or if the size is not two numbers above 0.
+      TypeError: if `history` is neither a `History` nor such lists.
 
-    Example:
-      >>> figure = history({"loss": [210.0, 180.0], "val_loss": [205.0, 178.0]})
-      >>> [axes.get_title() for axes in figure.axes]
-      ['loss']
+    >>> figure = history({"loss": [210.0, 180.0], "val_loss": [205.0, 178.0]})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['loss']
     """
     curves = _curves(history)
     names = [name for name in _TITLES if name in curves or f"val_{name}" in curves]
     epochs = np.arange(1, 1 + len(next(iter(curves.values()))))
-    figure = page.blank(2.1 * len(names) + 0.5, 2.2, page.DPI, layout="constrained")
+    if size is not None:
+        checks.size(size)
+    width, height = size or (2.1 * len(names) + 0.5, 2.2)
+    figure = page.blank(width, height, page.DPI, layout="constrained")
     panels = figure.subplots(1, len(names), sharex=True, squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         _panel(axes, epochs, curves, name)
-    panels[0].set_ylabel("nats an image", fontsize=page.TEXT)
+    panels[0].set_ylabel("nats per image", fontsize=page.TEXT)
     handles = {str(line.get_label()): line for axes in panels for line in axes.lines}
     figure.legend(
         handles=list(handles.values()),
@@ -59,7 +66,13 @@ def history(history: Mapping[str, Sequence[float]] | tf_keras.callbacks.History)
 
 
 def error_by_class(
-    errors: npt.ArrayLike, labels: npt.ArrayLike, *, class_names: Sequence[str] | None = None
+    errors: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draws the mean error of each class as a bar, with its standard error as a whisker.
 
@@ -67,13 +80,19 @@ def error_by_class(
       errors: error of each image, such as its mean squared error, at least 0, [N].
       labels: class of each image, integers from 0, [N].
       class_names: name of each class, or None for their numbers.
+      ax: axes to draw on, or None for a figure of its own.
+      size: (width, height) of that figure in inches, or None to fit the contents.
+      title: text above the axes, or None.
 
     Returns:
       A figure with a bar for each class among the labels, and no whisker for a class of one image.
+      Below the classes it has how many images they have.
 
     Raises:
+      TypeError: if `ax` is not a `matplotlib.axes.Axes`.
       ValueError: if an array has another shape or type or is empty, if the lengths differ, if an
-        error is negative or not finite, or if a label is negative or has no name.
+        error is negative or not finite, if a label is negative or has no name, or if the size is
+        not two numbers above 0.
 
     >>> figure = error_by_class([1.0, 3.0, 4.0], [0, 0, 1], class_names=["rose", "tulip"])
     >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
@@ -89,11 +108,12 @@ def error_by_class(
         group.std(ddof=1) / np.sqrt(group.size) if group.size > 1 else 0.0 for group in groups
     ]
     text = page.text_width([*names.values()])
-    width = min(page.WIDTH, max(2.5, max(0.42, text + 0.1) * len(names) + 0.8))
+    page.check_panel(ax, size)
+    default = min(page.WIDTH, max(2.5, max(0.42, text + 0.1) * len(names) + 0.8))
+    width = page.inches_across(ax) if ax is not None else (size[0] if size else default) - 0.8
     # Names wider than the distance of two bars are upright, so that they never overlap.
-    is_upright = text > (width - 0.8) / len(names)
-    figure = page.blank(width, 2.4 + is_upright * text, page.DPI, layout="constrained")
-    axes = figure.subplots()
+    is_upright = text > width / len(names)
+    figure, axes = page.panel((default, 2.55 + is_upright * text), ax, size, title)
     places = np.arange(len(names))
     axes.bar(places, means, 0.7, color=page.BLUE)
     several = [place for place in places if groups[place].size > 1]
@@ -110,14 +130,26 @@ def error_by_class(
     axes.set_xticks(places, list(names.values()))
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_ylim(bottom=0.0)
-    axes.set_ylabel("mean error", fontsize=page.TEXT)
+    axes.set_ylabel("mean error \N{PLUS-MINUS SIGN} standard error", fontsize=page.TEXT)
+    axes.set_xlabel(_counts([group.size for group in groups]), fontsize=page.TEXT - 1)
     page.quiet(axes)
     axes.tick_params(axis="x", length=0, rotation=90 if is_upright else 0)
     return figure
 
 
+def _counts(counts: Sequence[int]) -> str:
+    """Returns how many images the classes have, as text.
+
+    >>> _counts([8, 8]), _counts([1, 1]), _counts([3, 8])
+    ('8 images per class', '1 image per class', '3 to 8 images per class')
+    """
+    low, high = min(counts), max(counts)
+    span = str(low) if low == high else f"{low} to {high}"
+    return f"{span} image{'' if high == 1 else 's'} per class"
+
+
 def _curves(history: Any) -> dict[str, np.ndarray]:
-    """The curves to draw, checked."""
+    """Returns the curves to draw, checked."""
     lists = _lists(history)
     keys = [prefix + name for name in _TITLES for prefix in ("", "val_")]
     curves = {key: _numbers(key, lists[key]) for key in keys if key in lists}
@@ -143,7 +175,7 @@ def _curves(history: Any) -> dict[str, np.ndarray]:
 
 
 def _lists(history: Any) -> Mapping[str, Any]:
-    """The dict of lists that a `History` has, or that came in its place."""
+    """Returns the lists of a `History`, or the lists themselves."""
     lists = getattr(history, "history", history)
     if hasattr(lists, "keys") and hasattr(lists, "__getitem__"):  # a DataFrame is no Mapping
         return lists

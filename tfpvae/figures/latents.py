@@ -23,27 +23,36 @@ _DIRECT = "latents"  # title of the panel whose axes are the latent dimensions
 
 def latent_scatter(
     latents: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    labels: npt.ArrayLike | None = None,
     *,
     class_names: Sequence[str] | None = None,
     limits: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+    title: str | None = None,
 ) -> Figure:
-    """Draws two-dimensional codes as points, colored by class.
+    """Draws two-dimensional codes as points, colored by class or by a quantity.
 
     Args:
       latents: code of each image, such as the mean of q(z|x), [N, 2].
-      labels: class of each image, integers from 0, [N].
+      labels: class of each image, integers from 0, [N]; or a quantity, floats [N], for continuous
+        colors and a color bar; or None for one color.
       class_names: name of each class, or None for their numbers.
-      limits: (low, high) of both axes; points outside are not drawn. None for all points.
+      limits: (low, high) of both axes; points outside are not drawn, and the figure says how many.
+        None for all points.
+      ax: axes to draw on, or None for a figure of its own.
+      size: (width, height) of that figure in inches, or None for a square panel.
+      title: text above the axes, or None.
 
     Returns:
-      A figure of one square panel and a legend. The panel has the name of each class at or near
-      the median of its points, unless the names would hide the points.
+      A figure of one panel, with a legend or a color bar beside it. The panel has the name of each
+      class at or near the median of its points, unless the names would hide the points.
 
     Raises:
+      TypeError: if `ax` is not a `matplotlib.axes.Axes`.
       ValueError: if an array has another shape or type, is empty, or has NaN or infinity; if the
         lengths differ; if a label is negative or has no name; or if the limits are not two finite
-        numbers in increasing order.
+        numbers in increasing order, or the size not two numbers above 0.
 
     >>> figure = latent_scatter([[0.0, 1.0], [2.0, -1.0]], [0, 1], class_names=["rose", "tulip"])
     >>> [text.get_text() for text in figure.axes[0].texts]
@@ -52,20 +61,38 @@ def latent_scatter(
     points = checks.finite_numbers("latents", latents, "[N, 2]")
     if points.shape[1] != 2:
         raise ValueError(f"latents: wanted [N, 2], got {list(points.shape)}.")
-    classes, names = checks.labels(labels, len(points), class_names)
+    values = checks.quantity(labels, len(points), class_names)
+    is_by_class = values is None and labels is not None
+    classes, names = (
+        checks.labels(labels, len(points), class_names)
+        if labels is not None and is_by_class
+        else (np.zeros(len(points), int), {0: ""})
+    )
     bounds = scatters.square(points) if limits is None else (_limits(limits),) * 2
-    columns = math.ceil(len(names) / 15)
-    ticks = [_ticks(*limits) for limits in bounds]
-    left, below = _room(ticks[1])
-    width = left + _PANEL + 0.1 + columns * (page.text_width([*names.values()]) + 0.4)
-    height = below + _PANEL + 0.1  # the label of the top tick is half outside of the panel
-    figure = page.blank(width, height, page.DPI)
-    axes = figure.add_axes((left / width, below / height, _PANEL / width, _PANEL / height))
-    axes.set(xlim=bounds[0], ylim=bounds[1])
-    scatters.scatter(axes, points, classes, names, _PANEL)
-    _axis_names(axes, *ticks)
-    place = ((left + _PANEL + 0.1) / width, (below + _PANEL / 2) / height)
-    scatters.legend(figure, names, columns, "center left", place)
+    page.check_panel(ax, size)
+    if ax is None:
+        columns = math.ceil(len(names) / 15) if is_by_class else 0
+        beside = columns * (page.text_width([*names.values()]) + 0.4) if is_by_class else 0.0
+        axes = _panel(bounds, size, title, beside if values is None else 0.7)
+    else:
+        axes, columns = ax, 1
+        axes.set(xlim=bounds[0], ylim=bounds[1])
+    if title is not None:
+        axes.set_title(title, fontsize=page.TEXT)
+    _axis_names(axes, *(_ticks(*pair) for pair in bounds))
+    inches = page.inches_across(axes)
+    if values is None:
+        scatters.scatter(axes, points, classes, names, inches)
+    else:
+        scatters.colored(axes, points, values)
+    _count_outside(axes, points)
+    figure: Figure = page.root(axes)
+    if is_by_class and ax is None:
+        box, gap = axes.get_position(), 0.1 / figure.get_size_inches()[0]
+        place = (box.x1 + gap, (box.y0 + box.y1) / 2)
+        scatters.legend(figure, names, columns, "center left", place)
+    elif is_by_class:
+        scatters.legend(axes, names, columns, "center left", (1 + 0.1 / inches, 0.5))
     return figure
 
 
@@ -189,6 +216,33 @@ def latent_grid(images: npt.ArrayLike, *, limit: float) -> Figure:
     tiles.draw(axes, picture, (-edge, edge, -edge, edge))
     _axis_names(axes, ticks, ticks)
     return figure
+
+
+def _panel(
+    bounds: tuple[tuple[float, float], tuple[float, float]],
+    size: tuple[float, float] | None,
+    title: str | None,
+    beside: float,
+) -> Axes:
+    """Returns the axes of a new figure, with space for a legend of some inches beside them."""
+    left, below = _room(_ticks(*bounds[1]))
+    above = 0.1 if title is None else 0.3  # the label of the top tick is half outside of the panel
+    default = (left + _PANEL + 0.1 + beside, below + _PANEL + above)
+    width, height = size or default
+    across, up = width - left - 0.1 - beside, height - below - above
+    if min(across, up) < 0.5:
+        raise ValueError(f"size: wanted inches for a panel and its labels, got {size!r}.")
+    figure = page.blank(width, height, page.DPI)
+    place = (left / width, below / height, across / width, up / height)
+    return figure.add_axes(place, xlim=bounds[0], ylim=bounds[1])
+
+
+def _count_outside(axes: Axes, points: np.ndarray) -> None:
+    """Adds to the label of z1 how many points [N, 2] are outside of the limits, if any."""
+    low, high = np.transpose([axes.get_xlim(), axes.get_ylim()])
+    outside = int(((points < low) | (points > high)).any(axis=1).sum())
+    if outside:
+        axes.set_xlabel(f"z1 ({outside} of {len(points)} points outside)", fontsize=page.TEXT)
 
 
 def _side_by_side(

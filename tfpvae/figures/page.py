@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from tfpvae import _imports
+from tfpvae.figures import checks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,15 +23,81 @@ GRAY = "0.6"  # of axes and ticks
 BLUE, ORANGE = "#0072B2", "#E69F00"
 
 
-def blank(width: float, height: float, dpi: float, layout: str = "none") -> Figure:
+def blank(width: float, height: float, dpi: float, layout: Any = "none") -> Figure:
     """Returns an empty white figure of a size in inches.
 
     >>> blank(2.0, 1.0, dpi=100).get_size_inches().tolist()
     [2.0, 1.0]
     """
-    figure: Figure = matplotlib("figure").Figure((width, height), dpi=dpi, layout=layout)
+    matplotlib("figure")  # says how to install matplotlib where it is missing
+    from tfpvae.figures.shown import Figure
+
+    figure = Figure((width, height), dpi=dpi, layout=layout)
     figure.set_facecolor("white")
     return figure
+
+
+def panel(
+    default_size: tuple[float, float],
+    ax: Axes | None,
+    size: tuple[float, float] | None,
+    title: str | None,
+) -> tuple[Figure, Axes]:
+    """Returns the figure and the axes of a figure that has one panel.
+
+    Args:
+      default_size: width and height of a new figure, in inches.
+      ax: axes to draw on, or None for those of a new figure.
+      size: width and height of the new figure, in inches, or None for the default.
+      title: text above the axes, or None.
+
+    Raises:
+      TypeError: if `ax` is not a `matplotlib.axes.Axes`.
+      ValueError: if the size is not two numbers above 0, or is given with `ax`.
+
+    >>> figure, axes = panel((2.0, 1.0), None, None, "digits")
+    >>> figure.get_size_inches().tolist(), axes.get_title()
+    ([2.0, 1.0], 'digits')
+    """
+    check_panel(ax, size)
+    if ax is None:
+        figure = blank(*(size or default_size), DPI, layout="constrained")
+        axes = figure.subplots()
+    else:
+        figure, axes = root(ax), ax
+    if title is not None:
+        axes.set_title(title, fontsize=TEXT)
+    return figure, axes
+
+
+def check_panel(ax: Any, size: Any) -> None:
+    """Checks the arguments `ax` and `size` of a figure that has one panel."""
+    if ax is None:
+        if size is not None:
+            checks.size(size)
+        return
+    if not isinstance(ax, matplotlib("axes").Axes):
+        raise TypeError(f"ax: wanted a matplotlib.axes.Axes, got {ax!r}.")
+    if size is not None:
+        raise ValueError(f"size: wanted None beside ax, whose figure has a size, got {size!r}.")
+
+
+def root(axes: Axes) -> Any:
+    """Returns the figure that axes are in, that of a subfigure too."""
+    figure: Any = axes.figure
+    while getattr(figure, "figure", figure) is not figure:
+        figure = figure.figure
+    return figure
+
+
+def inches_across(axes: Axes) -> float:
+    """Returns the width of axes in inches.
+
+    >>> axes = blank(2.0, 1.0, dpi=100).add_axes((0, 0, 0.5, 1))
+    >>> round(inches_across(axes), 6)
+    1.0
+    """
+    return float(axes.get_window_extent().width / root(axes).dpi)
 
 
 def canvas(
@@ -93,7 +161,7 @@ def number(value: float, digits: int = 8) -> str:
 
 
 def matplotlib(module: str) -> Any:
-    """Imports a module of matplotlib when a figure needs it.
+    """Imports a module of matplotlib when a figure first needs it.
 
     Args:
       module: name of the module in matplotlib, such as "figure".
@@ -107,9 +175,4 @@ def matplotlib(module: str) -> Any:
     >>> matplotlib("figure").Figure.__name__
     'Figure'
     """
-    try:
-        return importlib.import_module(f"matplotlib.{module}")
-    except ImportError as error:
-        raise ImportError(
-            'figures: wanted matplotlib, got none installed; pip install "tfpvae[figures]".'
-        ) from error
+    return _imports.load(f"matplotlib.{module}", "figures")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import numpy as np
+
+from tfpvae import _imports
 
 MIN_POINTS = 10
 _MAX_COMPONENTS = 50
@@ -30,7 +29,7 @@ def principal_components(points: np.ndarray, seed: int) -> np.ndarray:
     (4, 2)
     """
     num_components = min(_MAX_COMPONENTS, *points.shape)
-    pca = _import("sklearn.decomposition").PCA(num_components, random_state=seed)
+    pca = _imports.load("sklearn.decomposition", "figures").PCA(num_components, random_state=seed)
     result: np.ndarray = pca.fit_transform(points)
     return result
 
@@ -54,18 +53,10 @@ def t_sne(points: np.ndarray, seed: int) -> np.ndarray:
     points = points - points.mean(axis=0)
     points = (points / points.std()).astype(np.float32)  # scaled, so that float32 keeps distances
     perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
-    tsne = _import("sklearn.manifold").TSNE(perplexity=perplexity, random_state=seed)
+    tsne = _imports.load("sklearn.manifold", "figures").TSNE(
+        perplexity=perplexity, random_state=seed
+    )
     # Several threads add in varying order, and t-SNE amplifies the rounding errors.
-    with _import("threadpoolctl").threadpool_limits(1):
+    with _imports.load("threadpoolctl", "figures").threadpool_limits(1):
         result: np.ndarray = tsne.fit_transform(points)
     return result
-
-
-def _import(module: str) -> Any:
-    """Imports a module when a projection needs it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            'figures: wanted scikit-learn, got none installed; pip install "tfpvae[figures]".'
-        ) from error

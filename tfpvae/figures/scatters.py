@@ -39,7 +39,7 @@ def scatter(
     # A random order keeps any class from covering the others.
     order = np.random.default_rng(0).permutation(len(points))
     points, labels = points[order], labels[order]
-    size, alpha = (3.0, 0.5) if len(points) > 3000 else (8.0, 0.7) if len(points) > 500 else (16, 1)
+    size, alpha = _style(len(points))
     markers = np.array([classes.marker(label) for label in labels])
     for marker in classes.MARKERS:
         has_marker = markers == marker
@@ -56,6 +56,34 @@ def scatter(
             )
     _name(axes, points, labels, names, inches)
     axes.spines[:].set_color(page.GRAY)
+
+
+def colored(axes: Axes, points: np.ndarray, values: np.ndarray) -> None:
+    """Draws points colored by a quantity, with a color bar.
+
+    Args:
+      axes: axes to draw on, with their limits set.
+      points: [N, 2].
+      values: quantity of each point, [N].
+
+    >>> axes = page.blank(2.0, 2.0, dpi=100).subplots()
+    >>> colored(axes, np.zeros([3, 2]), np.arange(3.0))
+    >>> axes.collections[0].get_array().tolist()
+    [0.0, 1.0, 2.0]
+    """
+    size, alpha = _style(len(points))
+    x, y = points.T
+    style: dict[str, Any] = {"s": size, "alpha": alpha, "linewidths": 0, "rasterized": True}
+    drawn = axes.scatter(x, y, c=values, cmap="viridis", **style)
+    bar = axes.inset_axes((1.03, 0.0, 0.04, 1.0))
+    page.root(axes).colorbar(drawn, cax=bar)
+    bar.tick_params(labelsize=page.TEXT - 1, color=page.GRAY, length=3)
+    axes.spines[:].set_color(page.GRAY)
+
+
+def _style(count: int) -> tuple[float, float]:
+    """Returns the size of points, in square points of print, and their opacity."""
+    return (3.0, 0.5) if count > 3000 else (8.0, 0.7) if count > 500 else (16.0, 1.0)
 
 
 def _name(
@@ -93,16 +121,20 @@ def _apart(places: np.ndarray, widths: np.ndarray) -> np.ndarray:
 
 
 def legend(
-    figure: Figure, names: Mapping[int, str], columns: int, corner: str, place: tuple[float, float]
+    owner: Figure | Axes,
+    names: Mapping[int, str],
+    columns: int,
+    corner: str,
+    place: tuple[float, float],
 ) -> None:
     """Draws a legend with one entry for each class.
 
     Args:
-      figure: figure to draw on.
+      owner: figure or axes to draw on.
       names: name of each class.
       columns: number of columns.
       corner: corner of the legend at the place, such as "center left".
-      place: x and y in the figure, from 0 to 1.
+      place: x and y in the figure or the axes, as fractions of them.
 
     >>> figure = page.blank(2.0, 2.0, dpi=100)
     >>> legend(figure, {0: "rose", 1: "tulip"}, 1, "center left", (0.0, 0.5))
@@ -111,7 +143,7 @@ def legend(
     """
     line = page.matplotlib("lines").Line2D
     style: dict[str, Any] = {"loc": corner, "bbox_to_anchor": place, "ncols": columns}
-    figure.legend(
+    owner.legend(
         handles=[
             line(
                 [],

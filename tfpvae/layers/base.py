@@ -12,6 +12,7 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.saving import serialization
+from tfpvae.saving.constructor_call import constructor_call
 
 tfd = tfp.distributions
 tfpl = tfp.layers
@@ -112,6 +113,15 @@ class DistributionLayer(tfpl.DistributionLambda):
             "validate_args": self._validate_args,
             "activity_regularizer": regularizer and regularizer.get_config(),
         }
+
+    def __repr__(self) -> str:
+        try:
+            config = self.get_config()
+        except (AttributeError, TypeError, ValueError):  # not made yet, or not to be saved
+            return super().__repr__()
+        if self._convert_to_tensor_fn is tfd.Distribution.sample:
+            del config["convert_to_tensor_fn"]
+        return constructor_call(self, config)
 
     def _event_config(self) -> dict:
         return {"event_shape": shape_of(self._event_shape)}

@@ -10,6 +10,7 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.distributions import divergences
 from tfpvae.saving import serialization
+from tfpvae.saving.constructor_call import constructor_call
 from tfpvae.schedules import is_schedule
 
 tfd = tfp.distributions
@@ -154,6 +155,10 @@ class KLDivergenceRegularizer(tfpl.KLDivergenceRegularizer):
             self.weight,
             self.num_samples,
         )
+
+    def __repr__(self) -> str:
+        names = ("distribution_b", "use_exact_kl", "weight", "num_samples")
+        return constructor_call(self, {name: getattr(self, name) for name in names})
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments as plain data, the prior by name and parameters."""

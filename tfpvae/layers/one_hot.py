@@ -39,5 +39,8 @@ class OneHot(tf_keras.layers.Layer):
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_class), [wanted])]):
             return tf.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
 
+    def __repr__(self) -> str:
+        return f"OneHot({self.num_classes})"
+
     def get_config(self) -> dict:
         return {**super().get_config(), "num_classes": self.num_classes}

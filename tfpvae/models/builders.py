@@ -163,8 +163,8 @@ def _refuse_unknown(unknown: dict[str, Any]) -> None:
         names = [name for name in inspect.signature(build_vae).parameters if name != "unknown"]
         name = next(iter(unknown))
         raise TypeError(
-            f"{name}: wanted arguments of build_vae, which are {', '.join(names)}, got {name!r}."
-            f"{_checks.did_you_mean(name, names)}"
+            f"{name}: wanted an argument of build_vae, got {name!r}."
+            f"{_checks.did_you_mean(name, names)} The arguments are {', '.join(names)}."
         )
 
 

@@ -6,12 +6,17 @@ its decoder [latents, labels], where those of any other VAE take one tensor: the
 package are either. Only this module tells the two apart.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tf_keras
 
 from tfpvae import _checks
+
+if TYPE_CHECKING:
+    from tfpvae.models.vae import VAE
 
 
 def join(tensor: Any, labels: Any = None) -> Any:
@@ -87,7 +92,7 @@ def unpacked(data: Any, num_classes: int | None) -> tuple[Any, Any, Any, Any]:
     return images, labels, None, sample_weight
 
 
-def labels_of(vae: tf_keras.Model, labels: Any, rows: Any) -> tf.Tensor | None:
+def labels_of(vae: VAE, labels: Any, rows: Any) -> tf.Tensor | None:
     """Returns the labels of a conditional VAE, int32 [B], and None for any other VAE.
 
     Args:

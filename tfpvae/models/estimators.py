@@ -5,14 +5,18 @@ encoder are images [B, H, W, C], of a decoder latents [B, D]; of a conditional V
 [images, labels] and [latents, labels]. More images or draws than fit in memory are run in passes.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-import tf_keras
 
 from tfpvae.models import conditioning, network_inputs
+
+if TYPE_CHECKING:
+    from tfpvae.models.vae import VAE
 
 # Pixels decoded in one pass: 16 MiB, and a multiple of that inside the networks.
 _PIXELS_PER_PASS = 2**22
@@ -20,7 +24,7 @@ _PIXELS_PER_PASS = 2**22
 _PIXELS_PER_SLICE = 2**21
 
 
-def images_per_pass(vae: tf_keras.Model) -> int:
+def images_per_pass(vae: VAE) -> int:
     """Returns how many images are decoded at a time."""
     return max(1, _PIXELS_PER_PASS // math.prod(vae.image_shape))
 
@@ -35,7 +39,7 @@ def chunks(inputs: Any, size: int) -> Iterator[Any]:
         yield conditioning.rows(inputs, start, start + size)
 
 
-def encode(vae: tf_keras.Model, inputs: Any, size: int | None = None) -> tf.Tensor:
+def encode(vae: VAE, inputs: Any, size: int | None = None) -> tf.Tensor:
     """Computes the mean of q(z|x), [N, D], of at most `size` images at a time."""
     if tf.is_symbolic_tensor(conditioning.split(inputs)[0]):  # its number of rows is unknown
         return vae.encoder(inputs).mean()
@@ -43,7 +47,7 @@ def encode(vae: tf_keras.Model, inputs: Any, size: int | None = None) -> tf.Tens
     return tf.concat([_encode(vae, chunk) for chunk in chunks(inputs, size)], axis=0)
 
 
-def decode(vae: tf_keras.Model, inputs: Any, size: int | None = None) -> tf.Tensor:
+def decode(vae: VAE, inputs: Any, size: int | None = None) -> tf.Tensor:
     """Computes the mean of p(x|z), [N, H, W, C], of at most `size` latents at a time."""
     if tf.is_symbolic_tensor(conditioning.split(inputs)[0]):
         return vae.decoder(inputs).mean()
@@ -51,14 +55,14 @@ def decode(vae: tf_keras.Model, inputs: Any, size: int | None = None) -> tf.Tens
     return tf.concat([_decode(vae, chunk) for chunk in chunks(inputs, size)], axis=0)
 
 
-def reconstruct(vae: tf_keras.Model, inputs: Any) -> tf.Tensor:
+def reconstruct(vae: VAE, inputs: Any) -> tf.Tensor:
     """Computes the mean of p(x|z) at the mean of q(z|x), [B, H, W, C]."""
     labels = conditioning.split(inputs)[1]
     return vae.decoder(conditioning.join(vae.encoder(inputs).mean(), labels)).mean()
 
 
 def nll_and_kl(
-    vae: tf_keras.Model, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor
+    vae: VAE, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Computes -log p(x|z), the mean over draws z ~ q(z|x), and KL(q || p): [B] each, nats."""
     posterior = vae.encoder(inputs)
@@ -67,21 +71,19 @@ def nll_and_kl(
     return nll, vae.kl_divergence(posterior, latents)
 
 
-def log_weights(
-    vae: tf_keras.Model, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
+def log_weights(vae: VAE, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Computes log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x): [S, B], nats."""
     posterior = vae.encoder(inputs)
     latents = posterior.sample(num_samples, seed=seed)
     return _log_joint_in_slices(vae, inputs, latents) - posterior.log_prob(latents)
 
 
-def log_joint(vae: tf_keras.Model, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
+def log_joint(vae: VAE, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
     """Computes log p(x|z) + log p(z), [S, B], for B images and latents [S, B, D]."""
     return _log_likelihood(vae, inputs, latents) + vae.prior.log_prob(latents)
 
 
-def elbo(vae: tf_keras.Model, inputs: Any, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+def elbo(vae: VAE, inputs: Any, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
     """Computes log p(x|z) - KL(q(z|x) || p(z)), the mean over draws: [B], nats."""
     chunk_scores = _in_passes(_elbo, vae, inputs, num_samples, seed)
     means = [
@@ -90,9 +92,7 @@ def elbo(vae: tf_keras.Model, inputs: Any, num_samples: int, seed: tf.Tensor) ->
     return tf.concat(means, axis=0)
 
 
-def log_likelihood(
-    vae: tf_keras.Model, inputs: Any, num_samples: int, seed: tf.Tensor
-) -> tf.Tensor:
+def log_likelihood(vae: VAE, inputs: Any, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
     """Computes the log of the mean importance weight over draws: [B], nats."""
     weights = log_weights_of_chunks(vae, inputs, num_samples, seed)
     total = tf.concat([_log_sum(chunk_weights) for chunk_weights in weights], axis=0)
@@ -100,7 +100,7 @@ def log_likelihood(
 
 
 def log_weights_of_chunks(
-    vae: tf_keras.Model, inputs: Any, num_samples: int, seed: tf.Tensor
+    vae: VAE, inputs: Any, num_samples: int, seed: tf.Tensor
 ) -> Iterator[tf.Tensor]:
     """Yields the log importance weights of one chunk of images after another, [S, chunk], nats.
 
@@ -110,7 +110,7 @@ def log_weights_of_chunks(
         yield tf.concat([score for _, score in scores], axis=0)
 
 
-def pixels(vae: tf_keras.Model, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+def pixels(vae: VAE, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
     """Returns the pixels that a VAE is trained on: scaled to [0, 1], and dequantized if set."""
     images = network_inputs.scaled(images)
     if not vae.dequantize:
@@ -127,7 +127,7 @@ def fold_in(seed: tf.Tensor, number: int) -> tf.Tensor:
     return tf.random.fold_in(seed, number)
 
 
-def _log_likelihood(vae: tf_keras.Model, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
+def _log_likelihood(vae: VAE, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
     """Computes log p(x|z), [S, B], for B images and latents [S, B, D]."""
     samples, batch = tf.unstack(tf.shape(latents)[:2])
     images, labels = conditioning.split(inputs)
@@ -137,7 +137,7 @@ def _log_likelihood(vae: tf_keras.Model, inputs: Any, latents: tf.Tensor) -> tf.
     return tf.reshape(likelihood.log_prob(images), [samples, batch])
 
 
-def _log_joint_in_slices(vae: tf_keras.Model, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
+def _log_joint_in_slices(vae: VAE, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
     """Computes `log_joint` in slices of draws small enough for the CPU caches."""
     samples, batch = tf.unstack(tf.shape(latents)[:2])
     most = tf.maximum(1, _PIXELS_PER_SLICE // math.prod(vae.image_shape) // batch)
@@ -156,7 +156,7 @@ def _log_joint_in_slices(vae: tf_keras.Model, inputs: Any, latents: tf.Tensor) -
 
 
 def _in_passes(
-    score: Callable, vae: tf_keras.Model, inputs: Any, num_samples: int, seed: tf.Tensor
+    score: Callable, vae: VAE, inputs: Any, num_samples: int, seed: tf.Tensor
 ) -> Iterator[list[tuple[int, tf.Tensor]]]:
     """Yields [(number of draws, their score), ...] for one chunk of images after another.
 
@@ -183,26 +183,24 @@ def _in_passes(
 
 
 @tf.function(reduce_retracing=True)
-def _encode(vae: tf_keras.Model, inputs: Any) -> tf.Tensor:
+def _encode(vae: VAE, inputs: Any) -> tf.Tensor:
     return vae.encoder(inputs).mean()
 
 
 @tf.function(reduce_retracing=True)
-def _decode(vae: tf_keras.Model, inputs: Any) -> tf.Tensor:
+def _decode(vae: VAE, inputs: Any) -> tf.Tensor:
     return vae.decoder(inputs).mean()
 
 
 @tf.function(reduce_retracing=True)
-def _elbo(
-    vae: tf_keras.Model, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
+def _elbo(vae: VAE, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     nll, kl = nll_and_kl(vae, inputs, draws, fold_in(seed, number))
     return -(nll + kl)
 
 
 @tf.function(reduce_retracing=True)
 def _log_weights(
-    vae: tf_keras.Model, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
+    vae: VAE, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
     return log_weights(vae, inputs, draws, fold_in(seed, number))
 

@@ -1,20 +1,26 @@
 """The arguments of `fit` and `evaluate`: checked, and class weights as sample weights."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.training import keras_3
+
+if TYPE_CHECKING:
+    from tfpvae.models.vae import VAE
 
 # Arguments of Keras that are counts.
 _COUNTS = ("batch_size", "epochs", "validation_batch_size")
 
 
-def checked(method: Callable, vae: tf_keras.Model, *args: Any, **kwargs: Any) -> dict[str, Any]:
+def checked(method: Callable, vae: VAE, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Returns the arguments of Keras' `fit` or `evaluate` by name, with the data checked.
 
     Args:
@@ -39,8 +45,7 @@ def checked(method: Callable, vae: tf_keras.Model, *args: Any, **kwargs: Any) ->
     _checks.weights_of_floatx(vae)
     arguments |= _dense(arguments, is_conditional=vae.num_classes is not None)
     arguments = _images_checked(arguments, vae.image_shape, vae.num_classes)
-    for callback in tf.nest.flatten(arguments.get("callbacks")):
-        _checks.not_keras_3("callbacks", callback)
+    arguments["callbacks"] = keras_3.adapt(arguments.get("callbacks"))
     return arguments
 
 

@@ -87,13 +87,11 @@ class FittingMixin(StepsMixin):
             steps_per_execution=steps_per_execution,
             **kwargs,
         )
-        # Not before: a SavedModel that is being loaded has none.
-        self.training_state = checkpoint_state.CheckpointState()
-        has_own_steps = self._has_own_steps() and not self.run_eagerly
+        self.training_state = checkpoint_state.CheckpointState()  # a SavedModel brings none
         self._execution = execution.decide(
             self,
             jit_compile,
-            has_own_steps=has_own_steps,
+            has_own_steps=self._has_own_steps() and not self.run_eagerly,
             has_metrics=bool(kwargs.get("metrics") or kwargs.get("weighted_metrics")),
             is_likelihood=loss is objectives.negative_log_likelihood,
             chooses_steps=steps_per_execution is None,
@@ -231,13 +229,10 @@ class FittingMixin(StepsMixin):
             steps = self._batches_per_run()
             arguments |= input_pipeline.for_fit(self._order, steps=steps, **arguments)
         unseen = arguments.get("validation_data")
-        batches, steps = self._batches(
-            tuple(unseen) if isinstance(unseen, (list, tuple)) else (unseen,),
-            arguments.get("validation_batch_size") or arguments.get("batch_size"),
-            arguments.get("validation_steps"),
-            self._batches_per_run(),
-            "validation_steps",
-        )
+        parts = tuple(unseen) if isinstance(unseen, (list, tuple)) else (unseen,)
+        size = arguments.get("validation_batch_size") or arguments.get("batch_size")
+        steps, per_run = arguments.get("validation_steps"), self._batches_per_run()
+        batches, steps = self._batches(parts, size, steps, per_run, "validation_steps")
         if batches is not None:
             arguments["validation_data"] = batches
         return arguments | {"validation_steps": steps}
@@ -308,7 +303,7 @@ class FittingMixin(StepsMixin):
 
         Args:
           arguments: of `fit` or `evaluate`.
-          *functions: attributes of the functions that Keras runs the steps with.
+          *functions: names of the functions that Keras runs the steps with.
         """
         with self.distribute_strategy.scope():  # variables of all workers start as the first's
             seed = tf.Variable(_checks.seed(None), trainable=False)
@@ -335,14 +330,12 @@ class FittingMixin(StepsMixin):
 
     def _steps_per_call(self, arguments: dict[str, Any]) -> int:
         """Chooses how many steps one call from Python runs; one where a callback needs each."""
-        size = arguments.get("batch_size") or 32
-        steps = arguments.get("steps_per_epoch", arguments.get("steps"))
-        counts = [input_pipeline.count_batches(arguments.get("x"), size, steps)]
-        unseen = arguments.get("validation_data")
-        if unseen is not None:
-            unseen_size = arguments.get("validation_batch_size") or size
-            steps = arguments.get("validation_steps")
-            counts.append(input_pipeline.count_batches(unseen, unseen_size, steps))
+        get, count = arguments.get, input_pipeline.count_batches
+        size = get("batch_size") or 32
+        counts = [count(get("x"), size, get("steps_per_epoch", get("steps")))]
+        if get("validation_data") is not None:
+            unseen_size = get("validation_batch_size") or size
+            counts.append(count(get("validation_data"), unseen_size, get("validation_steps")))
         needs_each = any(c._implements_train_batch_hooks() for c in _callbacks(arguments))
         if needs_each or self.run_eagerly or self._has_strategy or None in counts:
             return 1

@@ -1,6 +1,8 @@
 """Properties inferred from two networks: shapes, classes, likelihood kind and KL term."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -13,6 +15,9 @@ from tfpvae.layers.one_hot import OneHot
 from tfpvae.models import conditioning
 from tfpvae.networks.structure import distribution_layers, layers_of
 from tfpvae.priors import VampPrior
+
+if TYPE_CHECKING:
+    from tfpvae.models.vae import VAE
 
 tfd = tfp.distributions
 
@@ -72,7 +77,7 @@ def has_bounds(decoder: tf_keras.Model) -> bool:
     return bool(layers) and getattr(layers[-1], "has_bounds", False)
 
 
-def bits_of_a_level(vae: tf_keras.Model) -> int:
+def bits_of_a_level(vae: VAE) -> int:
     """Returns the bits by which the density of a pixel exceeds the mass of its level: 8 or 0.
 
     Raises:

@@ -1,11 +1,13 @@
 """Images as the networks of a VAE take them: scaled and checked, in inference mode by default."""
 
+from __future__ import annotations
+
 import contextlib
 import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tf_keras
@@ -14,6 +16,9 @@ from tf_keras.src.engine import base_layer_utils
 from tfpvae import _checks
 from tfpvae.models import conditioning
 from tfpvae.training.batch_checks import RANGE, is_in_range, min_and_max
+
+if TYPE_CHECKING:
+    from tfpvae.models.vae import VAE
 
 # Draws of a normal lie outside [0, 1]; pixels of 0 to 255 lie far outside.
 _FAR = (-10.0, 11.0)
@@ -49,7 +54,7 @@ def scaled(images: Any) -> tf.Tensor:
     return pixels / 255 if images.dtype == tf.uint8 else pixels
 
 
-def adapt(vae: tf_keras.Model, has_bounds: bool) -> None:
+def adapt(vae: VAE, has_bounds: bool) -> None:
     """Makes the networks of a VAE run in inference mode by default, on valid images only.
 
     The encoder then divides uint8 by 255, adds a missing axis of one channel, and refuses other

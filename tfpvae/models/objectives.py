@@ -3,8 +3,10 @@
 The mathematics alone; `VAE` puts them together.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -14,6 +16,9 @@ from tfpvae import _checks
 from tfpvae.distributions import divergences
 from tfpvae.layers.likelihoods.base import DENSITY
 from tfpvae.models import conditioning, introspection
+
+if TYPE_CHECKING:
+    from tfpvae.models.vae import VAE
 
 tfd = tfp.distributions
 
@@ -46,7 +51,7 @@ class Terms(NamedTuple):
     regularization: tf.Tensor
 
 
-def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
+def check(vae: VAE, posterior: tfd.Distribution) -> None:
     """Checks that the settings of a VAE's objective are valid and fit each other.
 
     Raises:
@@ -83,7 +88,7 @@ def check(vae: tf_keras.Model, posterior: tfd.Distribution) -> None:
         doubly_reparameterized(posterior, tf.zeros([1, 1, posterior.event_shape[0]]))
 
 
-def check_loss(vae: tf_keras.Model, loss: Callable) -> None:
+def check_loss(vae: VAE, loss: Callable) -> None:
     """Checks that a custom loss returns one number per image.
 
     Raises:
@@ -131,7 +136,7 @@ def batch_mean(values: tf.Tensor, present: tf.Tensor | None) -> tf.Tensor:
 
 
 def counted_kl(
-    vae: tf_keras.Model, posterior: tfd.Distribution, kl: tf.Tensor, present: tf.Tensor | None
+    vae: VAE, posterior: tfd.Distribution, kl: tf.Tensor, present: tf.Tensor | None
 ) -> tf.Tensor:
     """Returns the part of the KL that enters the loss, [B] or a scalar, in nats.
 

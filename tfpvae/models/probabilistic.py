@@ -1,4 +1,4 @@
-"""What a trained VAE can be asked for: codes, samples, reconstructions and bounds on log p(x)."""
+"""Codes, samples, reconstructions and bounds on log p(x) of a VAE."""
 
 import math
 from typing import Any
@@ -156,6 +156,7 @@ class ProbabilisticMixin(tf_keras.Model):
             batch_size = batch_size or _BATCH_SIZE
         else:
             _no_labels(labels)
+            _checks.images("images", images, self.image_shape, self.num_classes)
         return tf.convert_to_tensor(self.predict(images, batch_size=batch_size, verbose=0))
 
     def elbo(
@@ -268,7 +269,7 @@ class ProbabilisticMixin(tf_keras.Model):
     def _inputs(self, images: Any, labels: Any) -> Any:
         """Returns the checked inputs of the encoder: images, or [images, labels]."""
         images = _checks.as_dense("images", images)
-        _checks.array("images", images, self.image_shape)
+        _checks.images("images", images, self.image_shape)
         return conditioning.join(images, conditioning.labels_of(self, labels, images))
 
     def check_prior(self, method: str) -> None:

@@ -1,6 +1,9 @@
 """The signatures of a SavedModel, which loads with TensorFlow alone."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 import tf_keras
@@ -8,8 +11,11 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.models import conditioning, estimators, introspection
 
+if TYPE_CHECKING:
+    from tfpvae.models.vae import VAE
 
-def build_signatures(vae: tf_keras.Model) -> dict[str, tf.types.experimental.ConcreteFunction]:
+
+def build_signatures(vae: VAE) -> dict[str, tf.types.experimental.ConcreteFunction]:
     """Builds the signatures of a VAE: tensors in and out, by name, for any batch size.
 
     encode: images -> mean, stddev, and scale_tril where there is one

@@ -13,7 +13,14 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.distributions import divergences
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
-from tfpvae.models import conditioning, estimators, introspection, network_inputs, objectives
+from tfpvae.models import (
+    conditioning,
+    description,
+    estimators,
+    introspection,
+    network_inputs,
+    objectives,
+)
 from tfpvae.models.files import FilesMixin
 from tfpvae.models.fitting import FittingMixin
 from tfpvae.models.probabilistic import ProbabilisticMixin
@@ -303,6 +310,13 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
             self.compile(**tf_keras.saving.deserialize_keras_object(config))
             checkpoint_state.build_optimizer(self)
 
+    def __repr__(self) -> str:
+        return description.one_line(self) if self.built else super().__repr__()
+
+    def _repr_html_(self) -> str:
+        return description.table(self)
+
     def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
-        """Prints the layers of both networks; as `tf_keras.Model.summary`."""
+        """Prints the VAE in a line, then its layers; as `tf_keras.Model.summary`."""
+        (kwargs.get("print_fn") or print)(repr(self))
         super().summary(*args, expand_nested=expand_nested, **kwargs)

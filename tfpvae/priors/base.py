@@ -5,6 +5,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfpvae.saving.constructor_call import constructor_call
+
 tfd = tfp.distributions
 
 
@@ -33,6 +35,10 @@ class DelegatingPrior(tfd.Distribution):
             parameters=parameters | {"dtype": dtype},
             name=name,
         )
+
+    def __repr__(self) -> str:
+        arguments = {name: self.parameters[name] for name in self.parameters if name != "dtype"}
+        return constructor_call(self, arguments)
 
     def _delegate(self) -> tfd.Distribution:
         raise NotImplementedError

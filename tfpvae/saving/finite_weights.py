@@ -4,19 +4,16 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 import tf_keras
 
-tfd = tfp.distributions
 
-
-def check_weights(vae: tf_keras.Model) -> None:
-    """Raises unless all weights are finite numbers.
+def check_weights(model: tf_keras.Model) -> None:
+    """Checks that all weights are finite.
 
     Raises:
       ValueError: naming the first that is not.
     """
-    fault = bad_weight(vae)
+    fault = bad_weight(model)
     if fault:
         raise ValueError(
             f"weights: wanted finite numbers to save, got {fault}. Nothing was written, and what "
@@ -25,14 +22,14 @@ def check_weights(vae: tf_keras.Model) -> None:
         )
 
 
-def bad_weight(vae: tf_keras.Model) -> str | None:
-    """Returns the name of the first weight that is no finite number, None for none."""
-    faults = ((weight, describe_non_finite(weight)) for weight in vae.weights)
+def bad_weight(model: tf_keras.Model) -> str | None:
+    """Describes the first weight that is not finite; None if all are."""
+    faults = ((weight, describe_non_finite(weight)) for weight in model.weights)
     return next((f"weight '{weight.name}': {fault}" for weight, fault in faults if fault), None)
 
 
 def describe_non_finite(value: Any) -> str | None:
-    """Returns how much of a tensor is not finite, in words; None for nothing of it."""
+    """Describes how much of a tensor is not finite; None if all of it is."""
     value = tf.convert_to_tensor(value)
     if not value.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(value))):
         return None

@@ -112,7 +112,10 @@ def endless(
         return cached[1][chunk]
 
     numbers = tf.data.Dataset.range(sys.maxsize)  # counter() takes longer to make
-    return _of_rows(arrays, numbers, rows, batch_size, steps)
+    batches = _of_rows(arrays, numbers, rows, batch_size, steps)
+    # MLflow's autolog reads the data to their end before training: one epoch, then.
+    batches.as_numpy_iterator = lambda: in_order(arrays, batch_size).as_numpy_iterator()
+    return batches
 
 
 def in_order(arrays: tuple, batch_size: int, steps: int | None = None) -> tf.data.Dataset:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfpvae import _optional
+from tfpvae import _imports
 
 WITHOUT = """
 import sys
@@ -40,12 +40,12 @@ def test_an_import_without_a_dependency_says_the_fix(module, package):
     assert f'python -m pip install "{package}' in last
 
 
-@pytest.mark.parametrize("module", _optional._PACKAGES)
+@pytest.mark.parametrize("module", _imports._PACKAGES)
 def test_the_command_has_the_versions_that_tfpvae_requires(module, monkeypatch):
-    package = _optional._PACKAGES[module]
+    package = _imports._PACKAGES[module]
     requirements = [f"other-{package}>9", f'{package}>=1.5,<2; python_version >= "3.10"']
     monkeypatch.setattr("importlib.metadata.requires", lambda _: requirements)
-    assert f'pip install "{package}>=1.5,<2"' in _optional.message(module)
+    assert f'pip install "{package}>=1.5,<2"' in _imports.message(module)
 
 
 def test_a_checkout_that_is_not_installed_names_the_package_without_versions(monkeypatch):
@@ -53,9 +53,9 @@ def test_a_checkout_that_is_not_installed_names_the_package_without_versions(mon
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("importlib.metadata.requires", requires)
-    assert 'pip install "tensorflow"' in _optional.message("tensorflow")
+    assert 'pip install "tensorflow"' in _imports.message("tensorflow")
 
 
 @pytest.mark.parametrize("module", ["tfpvae.nothing", "tensorflow.nothing", "pandas", None])
 def test_other_modules_have_no_message(module):
-    assert _optional.message(module) is None
+    assert _imports.message(module) is None

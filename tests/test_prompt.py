@@ -1,0 +1,129 @@
+"""What objects show of themselves at a prompt: one short line that is true."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tfpvae
+from tfpvae import callbacks, layers, priors, schedules
+
+IMAGES = np.zeros([4, 6, 5, 1], np.float32)
+
+# Objects whose line makes them again.
+CALLS = {
+    "LinearWarmup(num_steps=5)": schedules.LinearWarmup(5),
+    "LinearWarmup(num_steps=5, weight=0.5)": schedules.LinearWarmup(5, weight=0.5),
+    "CyclicalWarmup(num_steps=4, ramp=1.0)": schedules.CyclicalWarmup(4, ramp=1),
+    "IndependentNormal(event_shape=(2,))": layers.IndependentNormal(2),
+    "IndependentNormal(event_shape=(2,), convert_to_tensor_fn='mean', scale_floor=0.1)": (
+        layers.IndependentNormal(2, convert_to_tensor_fn="mean", scale_floor=0.1)
+    ),
+    "MultivariateNormalTriL(event_size=3)": layers.MultivariateNormalTriL(3),
+    "NormalLikelihood(event_shape=(6, 5, 1), scale=0.2)": (
+        layers.NormalLikelihood((6, 5, 1), scale=0.2)
+    ),
+    "OneHot(3)": layers.OneHot(3),
+    "Flow(latent_dim=2, num_layers=1)": tfpvae.build_prior("flow", latent_dim=2, num_layers=1),
+    "VampPrior(latent_dim=2, image_shape=(6, 5, 1), num_components=3)": (
+        tfpvae.build_prior("vampprior", latent_dim=2, image_shape=(6, 5, 1), num_components=3)
+    ),
+    "SampleMosaic(folder='mosaics', num_images=9)": (
+        callbacks.SampleMosaic("mosaics", num_images=9)
+    ),
+}
+NAMES = {name: getattr(room, name) for room in (callbacks, layers, schedules) for name in dir(room)}
+
+
+@pytest.mark.parametrize("line", CALLS)
+def test_the_line_is_the_call_that_makes_the_object(line):
+    instance = CALLS[line]
+    assert repr(instance) == line
+    names = NAMES | {name: type(CALLS[line]) for name in ("Flow", "VampPrior")}
+    again = eval(line, names)
+    if isinstance(instance, callbacks.SampleMosaic):
+        for name in ("folder", "every", "unit", "num_images", "seed"):
+            assert getattr(again, name) == getattr(instance, name)
+    elif isinstance(instance, tfpvae.priors.build.tfd.Distribution):
+        left_out = ("dtype", "self", "__class__")
+        ours, theirs = (
+            {k: v for k, v in it.parameters.items() if k not in left_out}
+            for it in (instance, again)
+        )
+        assert ours == theirs
+    else:
+        left_out = ("name",)
+        ours, theirs = (
+            {k: v for k, v in it.get_config().items() if k not in left_out}
+            for it in (instance, again)
+        )
+        assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("instance", "line"),
+    [
+        (callbacks.EarlyStopping(patience=3), "EarlyStopping(monitor='val_loss', patience=3)"),
+        (callbacks.StopOnNonFinite(), "StopOnNonFinite()"),
+        (callbacks.StopOnNonFinite(IMAGES), "StopOnNonFinite(images (4, 6, 5, 1))"),
+        (
+            tfpvae.datasets.draw_flowers(3, image_shape=(8, 8, 3)),
+            "Pictures(uint8 images [3, 8, 8, 3], 6 classes, 0 paths)",
+        ),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+def test_the_line_names_what_matters(instance, line):
+    assert repr(instance) == line
+
+
+def test_a_kl_term_shows_its_prior_and_weight():
+    prior = priors.build_prior("standard_normal", latent_dim=2)
+    term = layers.KLDivergenceRegularizer(prior, weight=schedules.LinearWarmup(5))
+    assert repr(term) == (
+        f"KLDivergenceRegularizer(distribution_b={prior!r}, weight=LinearWarmup(num_steps=5))"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            {},
+            "images [6, 5, 1], latent_dim 3, posterior IndependentNormal, prior IndependentNormal, "
+            "likelihood IndependentBernoulli",
+        ),
+        (
+            {"posterior": "deterministic"},
+            "images [6, 5, 1], latent_dim 3, posterior Deterministic, prior none, "
+            "likelihood IndependentBernoulli",
+        ),
+        (
+            {
+                "num_classes": 4,
+                "posterior": "multivariate_normal_tril",
+                "prior": "normal",
+                "likelihood": "normal",
+                "kl_weight": 0.5,
+                "objective": "iwae",
+                "num_samples": 5,
+            },
+            "images [6, 5, 1], latent_dim 3, posterior MultivariateNormalTriL, "
+            "prior IndependentNormal (trainable), likelihood NormalLikelihood, num_classes 4, "
+            "objective iwae, num_samples 5, kl_weight 0.5",
+        ),
+    ],
+    ids=["default", "autoencoder", "settings"],
+)
+def test_a_vae_shows_its_parts_in_a_line_and_in_a_table(options, expected):
+    vae = tfpvae.build_vae("dense", image_shape=(6, 5, 1), latent_dim=3, **options)
+    count = sum(math.prod(weight.shape) for weight in vae.weights)
+    assert repr(vae) == f"<VAE 'dense': {expected}, {count:,} parameters>"
+    table = vae._repr_html_()
+    # A row for each part and one for the parameters; the image shape has two commas of its own.
+    assert table.count("<tr>") == expected.count(", ") - 2 + 2
+    assert f">{count:,}</td>" in table and "likelihood" in table
+    lines = []
+    vae.summary(print_fn=lines.append)
+    assert lines[0] == repr(vae)
+    assert any(f"Total params: {count}" in line for line in lines)

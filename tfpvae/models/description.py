@@ -1,0 +1,81 @@
+"""A VAE in one line and as a table of HTML, for a prompt and a notebook."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import tf_keras
+
+from tfpvae.models import conditioning
+from tfpvae.networks import structure
+
+if TYPE_CHECKING:
+    from tfpvae.models.vae import VAE
+
+# The settings of a VAE, and the values that need no mention.
+_DEFAULTS = {
+    "num_classes": None,
+    "objective": "elbo",
+    "num_samples": 1,
+    "free_bits": 0.0,
+    "target_rate": None,
+    "dequantize": False,
+    "kl_weight": 1.0,
+}
+
+
+def one_line(vae: VAE) -> str:
+    """Returns the line that `repr` shows of a VAE.
+
+    >>> import tfpvae
+    >>> print(one_line(tfpvae.build_vae("dense", image_shape=(8, 8, 1), kl_weight=0.5)))
+    <VAE 'dense': images [8, 8, 1], latent_dim 2, ...>
+    """
+    texts = [f"{name} {value}" for name, value in _parts(vae).items()]
+    parameters = f"{vae.count_params():,} parameters"
+    return f"<{type(vae).__name__} {vae.name!r}: {', '.join([*texts, parameters])}>"
+
+
+def table(vae: VAE) -> str:
+    """Returns the table that a notebook shows of a VAE, as HTML."""
+    rows = {**_parts(vae), "parameters": f"{vae.count_params():,}"}
+    cells = "".join(
+        f"<tr><th style='text-align: left'>{html.escape(name)}</th>"
+        f"<td style='text-align: left'>{html.escape(value)}</td></tr>"
+        for name, value in rows.items()
+    )
+    title = f"{type(vae).__name__} {vae.name!r}"
+    return f"<table><caption>{html.escape(title)}</caption>{cells}</table>"
+
+
+def _parts(vae: VAE) -> dict[str, str]:
+    """Returns what a VAE is made of, by name; a setting that has its default value is left out."""
+    settings = {name: getattr(vae, name) for name in _DEFAULTS}
+    settings["kl_weight"] = round(float(settings["kl_weight"]), 6)
+    return {
+        "images": str([*vae.image_shape]),
+        "latent_dim": str(_latent_dim(vae)),
+        "posterior": _last_layer(vae.encoder),
+        "prior": _prior(vae),
+        "likelihood": _last_layer(vae.decoder),
+        **{name: str(value) for name, value in settings.items() if value != _DEFAULTS[name]},
+    }
+
+
+def _latent_dim(vae: VAE) -> int:
+    blank = conditioning.blank(vae.image_shape, vae.num_classes)
+    distribution = vae.prior or vae.encoder(blank)  # a plain autoencoder has no prior
+    return int(distribution.event_shape[-1])
+
+
+def _last_layer(network: tf_keras.Model) -> str:
+    """Returns the class of the layer that makes the distribution, or of the network itself."""
+    layers = structure.distribution_layers(network)
+    return type(layers[-1] if layers else network).__name__
+
+
+def _prior(vae: VAE) -> str:
+    if vae.prior is None:
+        return "none"
+    return vae.prior.name + (" (trainable)" if vae.prior.trainable_variables else "")
