@@ -1,6 +1,6 @@
 """Typical first mistakes: the message says the fix.
 
-Missing packages are in `test_optional.py`, missing data in `test_bad_input.py` and `datasets/`,
+Missing packages are in `test_imports.py`, missing data in `test_bad_input.py` and `datasets/`,
 backbones of Keras 3 in `test_builders.py`.
 """
 

@@ -85,7 +85,7 @@ def test_a_source_runs(path, tmp_path, monkeypatch, eagerly):
     names = {"__name__": "notebook"}
     exec(compile(short(source, path.stem), path, "exec"), names)
     reports = names.get("reports") or {0: names["report"]}
-    assert all(np.isfinite(result["log_likelihood"]["mean"]) for result in reports.values())
+    assert all(np.isfinite(report["log_likelihood"]["mean"]) for report in reports.values())
     if path.stem == "likelihoods":
         assert [row[-1] == "none" for row in names["rows"][1:]] == [True] + 4 * [False]
     # The Python in its text, for custom data.

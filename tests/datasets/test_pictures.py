@@ -202,7 +202,7 @@ def test_16_bit_pictures_are_turned_upright(tmp_path):
     assert (image[:8] == 255).all() and (image[8:] == 0).all()
 
 
-def test_the_warning_names_the_first_dark_picture_and_follows_the_brightest_of_all_max_value(
+def test_the_warning_names_the_first_dark_picture_and_follows_the_brightest(
     tmp_path,
 ):
     for i, brightest in enumerate((500, 3000, 900)):
