@@ -33,12 +33,12 @@ class Deferred(tfd.Distribution):
 
     def __init__(self, source: Callable[..., tfd.Distribution], name: str = "Deferred"):
         parameters = dict(locals())
-        is_network = isinstance(source, tf_keras.layers.Layer)
+        network = source if isinstance(source, tf_keras.layers.Layer) else None
         # A function hides the model from tf.Module, whose order of its variables is not Keras'.
-        self._make = (lambda: source(0.0)) if is_network else (lambda: source())
+        self._make = (lambda: source()) if network is None else (lambda: source(0.0))
         first = self.current()
         self._shapes = first.batch_shape, first.event_shape
-        self._tracked = list(source.weights) if is_network else list(first.variables)
+        self._tracked = list(first.variables if network is None else network.weights)
         super().__init__(
             dtype=first.dtype,
             reparameterization_type=first.reparameterization_type,

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -14,7 +14,7 @@ from tfpvae.saving import serialization
 
 tfd = tfp.distributions
 # Kept here, so that a program may put the layers of tfpvae in the place of those of tfp.layers.
-_TFPDistributionLambda = tfp.layers.DistributionLambda
+_TFPDistributionLambda: Any = tfp.layers.DistributionLambda
 
 register = tf_keras.saving.register_keras_serializable(package="tfpvae")
 
@@ -30,7 +30,7 @@ _entered = _Entered()
 
 
 @register
-class DistributionLambda(_TFPDistributionLambda):
+class DistributionLambda(tfp.layers.DistributionLambda):
     """Layer that returns the distribution that a function makes of its input.
 
     The `tfp.layers.DistributionLambda` that adds its KL itself, once, and is saved by the names of
@@ -213,6 +213,6 @@ def _function(argument: str, function: Callable | property | str) -> Callable:
     """Returns a function by its name, or the one of a property."""
     if isinstance(function, property) and function.fget is not None:
         return function.fget
-    if isinstance(function, str) or not callable(function):
-        return serialization.function_from_name(function, argument)
-    return function
+    if callable(function):
+        return function
+    return serialization.function_from_name(cast(str, function), argument)

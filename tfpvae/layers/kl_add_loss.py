@@ -11,11 +11,11 @@ from tfpvae.layers.distribution_lambda import register, track
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 
 tfd = tfp.distributions
-_TFPKLDivergenceAddLoss = tfp.layers.KLDivergenceAddLoss
+_TFPKLDivergenceAddLoss: Any = tfp.layers.KLDivergenceAddLoss
 
 
 @register
-class KLDivergenceAddLoss(_TFPKLDivergenceAddLoss):
+class KLDivergenceAddLoss(tfp.layers.KLDivergenceAddLoss):
     """Layer after a distribution layer that adds weight * mean KL(q(z|x) || p(z)) to the loss.
 
     Args:

@@ -18,11 +18,11 @@ from tfpvae.schedules import is_schedule
 
 tfd = tfp.distributions
 # Kept here, so that a program may put the layers of tfpvae in the place of those of tfp.layers.
-_TFPRegularizer = tfp.layers.KLDivergenceRegularizer
+_TFPRegularizer: Any = tfp.layers.KLDivergenceRegularizer
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
-class KLDivergenceRegularizer(_TFPRegularizer):
+class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
     """Regularizer that adds weight * mean over the batch of KL(q(z|x) || p(z)) to the loss.
 
     Pass it as `activity_regularizer` to a distribution layer, which adds the KL exactly once. The

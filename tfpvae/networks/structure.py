@@ -1,10 +1,12 @@
 """The layers of a network, however deep."""
 
+from typing import Any
+
 import tensorflow_probability as tfp
 import tf_keras
 
 # Kept here, so that a program may put the layers of tfpvae in the place of those of tfp.layers.
-_DistributionLambda = tfp.layers.DistributionLambda
+_DistributionLambda: Any = tfp.layers.DistributionLambda
 
 
 def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
@@ -13,7 +15,7 @@ def layers_of(network: tf_keras.Model) -> list[tf_keras.layers.Layer]:
     return [layer for layer in found if not isinstance(layer, tf_keras.Model)]
 
 
-def distribution_layers(encoder: tf_keras.Model) -> list[_DistributionLambda]:
+def distribution_layers(encoder: tf_keras.Model) -> list[tf_keras.layers.Layer]:
     """Returns the distribution layers of a network, however deep."""
     own = layers_of(encoder)
     return [layer for layer in own if isinstance(layer, _DistributionLambda)]

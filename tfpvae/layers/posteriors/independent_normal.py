@@ -13,11 +13,12 @@ from tfpvae.layers.base import register, shape_of
 from tfpvae.layers.posteriors.base import SCALE_FLOOR, Posterior
 
 tfd = tfp.distributions
-_TFPIndependentNormal = tfp.layers.IndependentNormal
+# Kept here, so that a program may put the layers of tfpvae in the place of those of tfp.layers.
+_TFPIndependentNormal: Any = tfp.layers.IndependentNormal
 
 
 @register
-class IndependentNormal(Posterior, _TFPIndependentNormal):
+class IndependentNormal(Posterior, tfp.layers.IndependentNormal):
     """Layer that turns 2 * prod(event_shape) parameters an example into independent normals.
 
     scale = softplus(second half of the parameters) + scale_floor.
