@@ -63,7 +63,8 @@ class MixtureSameFamily(DistributionLambda, tfp.layers.MixtureSameFamily):
     def _arguments(self) -> dict:
         component = self._component_layer
         if isinstance(component, tf_keras.layers.Layer):
-            component = tf_keras.layers.serialize(component)
+            # Of the formats of Keras, the one that every file format can read.
+            component = tf_keras.layers.serialize(component, use_legacy_format=True)
         else:
             component = serialization.function_to_name(component, "component_layer")
         return {
@@ -77,5 +78,7 @@ class MixtureSameFamily(DistributionLambda, tfp.layers.MixtureSameFamily):
         """Returns the layer that `get_config` described."""
         component = config["component_layer"]
         if isinstance(component, dict):
-            component = tf_keras.layers.deserialize(component, custom_objects)
+            component = tf_keras.layers.deserialize(
+                component, custom_objects, use_legacy_format=True
+            )
         return super().from_config({**config, "component_layer": component}, custom_objects)
