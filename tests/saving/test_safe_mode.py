@@ -17,7 +17,7 @@ import tf_keras
 
 import tfpvae
 from tests.fuzz import TIMES
-from tfpvae.saving import serialization
+from tfpvae.saving import functions, serialization
 
 tfkl = tf_keras.layers
 SHAPE = (4, 4, 1)
@@ -282,7 +282,7 @@ def test_a_config_of_no_distribution_is_refused(config):
 )
 def test_names_of_no_function_are_refused(name):
     with pytest.raises(ValueError, match="function: wanted a method of"):
-        serialization.function_from_name(name)
+        functions.function_from_name(name)
 
 
 # Pickles.

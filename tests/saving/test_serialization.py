@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfpvae.saving import serialization
+from tfpvae.saving import functions, serialization
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
@@ -112,17 +112,17 @@ def test_a_config_cannot_name_other_code(kind, name):
 
 def test_functions_are_restored_by_name():
     for function in (tf.convert_to_tensor, tfd.Distribution.sample, tfd.Distribution.mean):
-        name = serialization.function_to_name(function, "f")
-        assert serialization.function_from_name(name) is function
+        name = functions.function_to_name(function, "f")
+        assert functions.function_from_name(name) is function
 
 
 def test_a_function_without_a_name_is_refused():
     with pytest.raises(ValueError, match=r"convert_to_tensor_fn: wanted a method.*lambda"):
-        serialization.function_to_name(lambda d: d.mean(), "convert_to_tensor_fn")
+        functions.function_to_name(lambda d: d.mean(), "convert_to_tensor_fn")
     with pytest.raises(ValueError, match="'nonsense'"):
-        serialization.function_from_name("nonsense")
+        functions.function_from_name("nonsense")
     with pytest.raises(ValueError, match="'__init__'"):
-        serialization.function_from_name("__init__")
+        functions.function_from_name("__init__")
 
 
 def test_register_requires_a_name_with_a_package_and_a_class_of_tfp():

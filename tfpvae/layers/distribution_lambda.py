@@ -10,7 +10,7 @@ import tf_keras
 
 from tfpvae import _checks
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer, is_kl
-from tfpvae.saving import serialization
+from tfpvae.saving import functions
 
 tfd = tfp.distributions
 # Kept here, so that a program may put the layers of tfpvae in the place of those of tfp.layers.
@@ -65,7 +65,7 @@ class DistributionLambda(tfp.layers.DistributionLambda):
         **kwargs: Any,
     ):
         make_distribution_fn = _function("make_distribution_fn", make_distribution_fn)
-        serialization.warn_unless_named(make_distribution_fn, "make_distribution_fn")
+        functions.warn_unless_named(make_distribution_fn, "make_distribution_fn")
         self._initialize(make_distribution_fn, convert_to_tensor_fn, activity_regularizer, **kwargs)
 
     def _initialize(
@@ -76,7 +76,7 @@ class DistributionLambda(tfp.layers.DistributionLambda):
         **kwargs: Any,
     ) -> None:
         convert_to_tensor_fn = _function("convert_to_tensor_fn", convert_to_tensor_fn)
-        serialization.warn_unless_named(convert_to_tensor_fn, "convert_to_tensor_fn")
+        functions.warn_unless_named(convert_to_tensor_fn, "convert_to_tensor_fn")
         # A head, and the loss that follows it, stays in full precision under a mixed policy.
         kwargs.setdefault("dtype", tf_keras.mixed_precision.global_policy().variable_dtype)
         # Past the __init__ of the tfp.layers class, whose distribution is another.
@@ -118,7 +118,7 @@ class DistributionLambda(tfp.layers.DistributionLambda):
         if not is_kl(regularizer):
             regularizer = tf_keras.regularizers.get(regularizer)
             if not isinstance(regularizer, (tf_keras.regularizers.Regularizer, type(None))):
-                serialization.warn_unless_named(regularizer, "activity_regularizer")
+                functions.warn_unless_named(regularizer, "activity_regularizer")
         elif not isinstance(regularizer, KLDivergenceRegularizer):
             raise TypeError(
                 "activity_regularizer: wanted a tfpvae.layers.KLDivergenceRegularizer, whose KL "
@@ -132,7 +132,8 @@ class DistributionLambda(tfp.layers.DistributionLambda):
         track(self, regularizer if is_kl(regularizer) else None)
 
     def __call__(self, inputs, *args, **kwargs):
-        _checks.not_keras_3("inputs", inputs)
+        if not tf.is_tensor(inputs):
+            _checks.not_keras_3("inputs", inputs)
         try:
             return super().__call__(inputs, *args, **kwargs)
         finally:
@@ -163,11 +164,11 @@ class DistributionLambda(tfp.layers.DistributionLambda):
         elif isinstance(regularizer, tf_keras.regularizers.Regularizer):
             regularizer = tf_keras.regularizers.serialize(regularizer)
         elif regularizer is not None:
-            regularizer = serialization.function_to_name(regularizer, "activity_regularizer")
+            regularizer = functions.function_to_name(regularizer, "activity_regularizer")
         return {
             **tf_keras.layers.Layer.get_config(self),
             **self._arguments(),
-            "convert_to_tensor_fn": serialization.function_to_name(
+            "convert_to_tensor_fn": functions.function_to_name(
                 self._convert_to_tensor_fn, "convert_to_tensor_fn"
             ),
             "activity_regularizer": regularizer,
@@ -175,7 +176,7 @@ class DistributionLambda(tfp.layers.DistributionLambda):
 
     def _arguments(self) -> dict:
         """Returns the arguments of this class alone, as plain data."""
-        name = serialization.function_to_name(self._make_distribution_fn, "make_distribution_fn")
+        name = functions.function_to_name(self._make_distribution_fn, "make_distribution_fn")
         return {"make_distribution_fn": name}
 
     @classmethod
@@ -215,4 +216,4 @@ def _function(argument: str, function: Callable | property | str) -> Callable:
         return function.fget
     if callable(function):
         return function
-    return serialization.function_from_name(cast(str, function), argument)
+    return functions.function_from_name(cast(str, function), argument)

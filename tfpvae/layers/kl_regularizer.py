@@ -12,7 +12,7 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.distributions import divergences
 from tfpvae.distributions.deferred import Deferred
-from tfpvae.saving import serialization
+from tfpvae.saving import functions, serialization
 from tfpvae.saving.constructor_call import constructor_call
 from tfpvae.schedules import is_schedule
 
@@ -77,8 +77,8 @@ class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
         _checks.flag("use_exact_kl", use_exact_kl, or_none=True)
         self.num_samples = _checks.whole_number("num_samples", num_samples)
         if isinstance(test_points_fn, str):
-            test_points_fn = serialization.function_from_name(test_points_fn, "test_points_fn")
-        serialization.warn_unless_named(test_points_fn, "test_points_fn")
+            test_points_fn = functions.function_from_name(test_points_fn, "test_points_fn")
+        functions.warn_unless_named(test_points_fn, "test_points_fn")
         super().__init__(
             _checked_prior(distribution_b),
             use_exact_kl,
@@ -218,7 +218,7 @@ class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
             "distribution_b": serialization.to_config(self.distribution_b, "distribution_b"),
             "use_exact_kl": self.use_exact_kl,
             "test_points_reduce_axis": self.test_points_reduce_axis,
-            "test_points_fn": serialization.function_to_name(self.test_points_fn, "test_points_fn"),
+            "test_points_fn": functions.function_to_name(self.test_points_fn, "test_points_fn"),
             "weight": weight,
             "num_samples": self.num_samples,
         }

@@ -9,7 +9,7 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.layers.base import size_of
 from tfpvae.layers.distribution_lambda import DistributionLambda, register
-from tfpvae.saving import serialization
+from tfpvae.saving import functions
 
 tfd = tfp.distributions
 
@@ -47,10 +47,10 @@ class MixtureSameFamily(DistributionLambda, tfp.layers.MixtureSameFamily):
         **kwargs: Any,
     ):
         if isinstance(component_layer, str):
-            component_layer = serialization.function_from_name(component_layer, "component_layer")
+            component_layer = functions.function_from_name(component_layer, "component_layer")
         _checks.keras_callable("component_layer", component_layer)
         if not isinstance(component_layer, tf_keras.layers.Layer):
-            serialization.warn_unless_named(component_layer, "component_layer")
+            functions.warn_unless_named(component_layer, "component_layer")
         self._initialize(
             lambda t: self.new(t, num_components, component_layer, validate_args),
             convert_to_tensor_fn,
@@ -66,7 +66,7 @@ class MixtureSameFamily(DistributionLambda, tfp.layers.MixtureSameFamily):
             # Of the formats of Keras, the one that every file format can read.
             component = tf_keras.layers.serialize(component, use_legacy_format=True)
         else:
-            component = serialization.function_to_name(component, "component_layer")
+            component = functions.function_to_name(component, "component_layer")
         return {
             "num_components": self._num_components,
             "component_layer": component,
