@@ -447,3 +447,46 @@ def test_the_layers_of_tfp_may_be_replaced(monkeypatch, name):
     assert issubclass(getattr(tfpl, name), object)
     model(inputs(2))
     assert len(model.losses) == 1
+
+
+# Subclassed models as SavedModels
+
+
+class Plain(tf_keras.Model):
+    """A VAE as plain programs subclass it."""
+
+    def __init__(self, encoder=None, decoder=None, **options):
+        super().__init__(**options)
+        self.encoder = encoder or encoder_with(one_normal())
+        self.decoder = decoder or tf_keras.Sequential(
+            [tfkl.InputLayer((3,)), tfkl.Dense(4), layers.IndependentNormal(2)]
+        )
+
+    def call(self, x):
+        return self.decoder(self.encoder(x))
+
+
+@tf_keras.saving.register_keras_serializable("tests")
+class Registered(Plain):
+    def get_config(self):
+        parts = {"encoder": self.encoder, "decoder": self.decoder}
+        return {name: tf_keras.layers.serialize(part) for name, part in parts.items()}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(*(tf_keras.layers.deserialize(config[n]) for n in ("encoder", "decoder")))
+
+
+@pytest.mark.filterwarnings("ignore")  # of TensorFlow, which traces the layers
+@pytest.mark.parametrize("cls", [Plain, Registered])
+def test_a_saved_subclass_returns_distributions_where_keras_allows(tmp_path, cls):
+    """Keras revives the class itself only if it is registered; the networks inside always."""
+    model = cls()
+    model.compile("adam", lambda x, p: -p.log_prob(x[:, :2]))
+    model.fit(inputs(7), inputs(7), verbose=0)
+    model.save(tmp_path / "model")
+    restored = tf_keras.models.load_model(tmp_path / "model", compile=False)
+    assert isinstance(restored.encoder(inputs(7)), tfd.Distribution)
+    z = tf.ones([7, 3])
+    np.testing.assert_allclose(restored.decoder(z).mean(), model.decoder(z).mean(), rtol=1e-6)
+    assert isinstance(restored(inputs(7)), tfd.Distribution) == (cls is Registered)
