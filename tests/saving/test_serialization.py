@@ -99,7 +99,7 @@ def test_variables_are_converted_to_variables(name):
     ids=["unregistered class", "python function", "deferred function"],
 )
 def test_the_message_names_the_part_that_cannot_be_saved_and_the_fix(build, part):
-    with pytest.raises(ValueError, match=f"{part}.*serialization.register"):
+    with pytest.raises(ValueError, match=f"{part}.*saving.register"):
         serialization.to_config(build())
 
 
