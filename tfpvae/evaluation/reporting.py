@@ -110,7 +110,7 @@ def report(
     if labels is not None:
         scores["linear_probe_accuracy"] = accuracy
     numbers, sentences = diagnostics.troubles(
-        vae, diagnostics.some(vae, pixels), variances, float(terms.rate.mean()), key
+        vae, diagnostics.one_pass(vae, pixels), variances, float(terms.rate.mean()), key
     )
     scores["trouble"] = {**numbers, "words": sentences + _cautions(scores)}
     return scores
