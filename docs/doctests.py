@@ -12,7 +12,7 @@ _EXAMPLE = re.compile(r"^ *>>> .*(?:\n(?! *$).*)*", re.MULTILINE)
 
 
 class Doctests(griffe.Extension):
-    """What mkdocstrings runs over every object."""
+    """Extension that mkdocstrings runs over every object."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: object) -> None:
         """Fences the examples of an object's docstring."""

@@ -1,4 +1,4 @@
-"""What every example does alike: its options, a quiet start, training, scores and results.
+"""Shared parts of the examples: options, a quiet start, training, scores and results.
 
 TensorFlow is imported no earlier than in `start`: `--help` and wrong options answer at once.
 """

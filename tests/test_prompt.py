@@ -1,4 +1,4 @@
-"""What objects show of themselves at a prompt: one short line that is true."""
+"""Representations of objects at a prompt: one short and true line."""
 
 import math
 

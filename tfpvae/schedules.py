@@ -1,7 +1,7 @@
-"""Schedules of the KL's weight: how much of it counts at which step of the optimizer.
+"""Schedules of the weight of the KL over the steps of the optimizer.
 
-Any `tf_keras.optimizers.schedules.LearningRateSchedule` can be a kl_weight; these two are the ones
-that VAEs are trained with, and know when they have arrived.
+Any `tf_keras.optimizers.schedules.LearningRateSchedule` can be a kl_weight. These two are common
+for VAEs, and know at which step the warm-up ends.
 """
 
 from typing import Any
@@ -17,15 +17,15 @@ _register = tf_keras.saving.register_keras_serializable(package="tfpvae")
 
 @_register
 class LinearWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
-    """Schedule that rises from 0 to `weight` in `num_steps` steps, and stays there.
+    """Schedule that rises linearly from 0 to `weight` and stays there.
 
     weight * min(step / num_steps, 1) (Bowman et al. 2016, section 3.1; linear: Soenderby et al.
-    2016, section 2.1). It keeps the posterior from falling into the prior before the decoder has
-    learnt to use z.
+    2016, section 2.1). It keeps the posterior from collapsing to the prior before the decoder has
+    learned to use z.
 
     Args:
-      num_steps: of the optimizer, at least 1.
-      weight: where it ends, at least 0.
+      num_steps: steps of the optimizer until the weight is reached, at least 1.
+      weight: final weight, at least 0.
 
     Raises:
       TypeError, ValueError: for other arguments.
@@ -41,7 +41,7 @@ class LinearWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
 
     @property
     def warmup_steps(self) -> int:
-        """The step from which on the weight is the last one."""
+        """The first step with the final weight."""
         return self.num_steps
 
     def __call__(self, step: Any) -> tf.Tensor:
@@ -57,16 +57,16 @@ class LinearWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
 
 @_register
 class CyclicalWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
-    """Schedule that rises from 0 to `weight` several times, and stays there after the last.
+    """Schedule that rises from 0 to `weight` several times, and stays there after the last cycle.
 
     In each cycle the weight rises through the first `ramp` of the steps and stays for the rest (Fu
     et al. 2019, equation 6).
 
     Args:
-      num_steps: of the optimizer in a cycle, at least 1.
-      num_cycles: at least 1.
-      weight: where each ends, at least 0.
-      ramp: the rising part of a cycle, above 0 and at most 1.
+      num_steps: steps of the optimizer in a cycle, at least 1.
+      num_cycles: number of cycles, at least 1.
+      weight: weight at the end of each cycle, at least 0.
+      ramp: fraction of a cycle in which the weight rises, above 0 and at most 1.
 
     Raises:
       TypeError, ValueError: for other arguments.
@@ -86,7 +86,7 @@ class CyclicalWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
 
     @property
     def warmup_steps(self) -> int:
-        """The step from which on the weight is the last one."""
+        """The first step with the final weight."""
         return round(self.num_steps * (self.num_cycles - 1 + self.ramp))
 
     def __call__(self, step: Any) -> tf.Tensor:
@@ -108,7 +108,7 @@ class CyclicalWarmup(tf_keras.optimizers.schedules.LearningRateSchedule):
 
 
 def is_schedule(weight: Any) -> bool:
-    """Returns whether a weight is one of each step.
+    """Returns whether a weight is a schedule.
 
     >>> is_schedule(LinearWarmup(5)), is_schedule(0.5)
     (True, False)

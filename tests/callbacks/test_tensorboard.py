@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training: nats, pictures and the latents."""
+"""Scalars, pictures and latents of a training in TensorBoard."""
 
 import importlib.util
 import sys
@@ -17,7 +17,7 @@ needs_tensorboard = pytest.mark.skipif(
 
 
 def _events(folder, run) -> dict[str, dict[int, tf.Tensor]]:
-    """What was written in a run: by tag and step."""
+    """Returns the values of a run, by tag and step."""
     found: dict[str, dict[int, tf.Tensor]] = {}
     for path in sorted((folder / run).iterdir()):
         for record in tf.data.TFRecordDataset(str(path)):

@@ -111,6 +111,6 @@ def test_one_pass_of_images_is_looked_at(monkeypatch):
     from tfpvae.models import estimators
 
     monkeypatch.setattr(estimators, "_PIXELS_PER_PASS", 5 * 30)
-    assert len(diagnostics.some(small_vae(), pictures(12))) == 4
-    assert len(diagnostics.some(small_vae(), pictures(5))) == 5
+    assert len(diagnostics.one_pass(small_vae(), pictures(12))) == 4
+    assert len(diagnostics.one_pass(small_vae(), pictures(5))) == 5
     assert tfpvae.evaluation.report is evaluation.report

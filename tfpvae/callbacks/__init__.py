@@ -1,4 +1,4 @@
-"""Callbacks for `fit`: what a VAE draws while it learns, and when to stop."""
+"""Callbacks for `fit`: pictures and logs of a training, and when to stop it."""
 
 from tfpvae.callbacks.early_stopping import EarlyStopping
 from tfpvae.callbacks.non_finite import StopOnNonFinite

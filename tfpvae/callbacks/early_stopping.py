@@ -8,16 +8,18 @@ from tfpvae.models.vae import VAE
 
 
 class EarlyStopping(tf_keras.callbacks.EarlyStopping):
-    """Stops when what it monitors has stopped improving; as `tf_keras.callbacks.EarlyStopping`.
+    """Callback that stops training when a monitored quantity no longer improves.
 
-    While the kl_weight of the VAE warms up its loss is another one at each step, so this waits,
-    counting no epoch and keeping no weights, until an epoch ends after the warm-up.
+    It is `tf_keras.callbacks.EarlyStopping`, except that it waits for the warm-up of the VAE's
+    `kl_weight`, during which the loss changes its meaning at every step: until an epoch ends after
+    the warm-up, it counts no epochs and keeps no weights.
 
-    What it has counted, and the best weights, are in the checkpoints of a training: give it before
-    `tf_keras.callbacks.BackupAndRestore`, and what is resumed stops where it would have stopped.
+    Backups of a training include its counts and the best weights. Put it before
+    `tf_keras.callbacks.BackupAndRestore` in the list of callbacks, and a resumed training stops
+    where it would have stopped without the interruption.
 
     Args:
-      **kwargs: of `tf_keras.callbacks.EarlyStopping`.
+      **kwargs: arguments of `tf_keras.callbacks.EarlyStopping`.
 
     >>> import numpy as np
     >>> import tfpvae
@@ -34,7 +36,7 @@ class EarlyStopping(tf_keras.callbacks.EarlyStopping):
         return f"EarlyStopping(monitor={self.monitor!r}, patience={self.patience})"
 
     def on_train_begin(self, logs=None):
-        """Begins to count, unless a backup brings the counts."""
+        """Starts to count, or continues with the counts of a backup."""
         if not isinstance(self.model, VAE):
             raise TypeError(f"EarlyStopping: wanted a tfpvae.VAE to train, got {self.model!r}.")
         super().on_train_begin(logs)
@@ -45,7 +47,7 @@ class EarlyStopping(tf_keras.callbacks.EarlyStopping):
         setattr(self.model.training_state, self._name, self._kept)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Waits for the warm-up, then does as Keras does."""
+        """Waits for the warm-up, then does what the base class does."""
         self._recall()
         if int(self.model.optimizer.iterations.numpy()) >= self.model.warmup_steps:
             super().on_epoch_end(epoch, logs)
@@ -55,7 +57,7 @@ class EarlyStopping(tf_keras.callbacks.EarlyStopping):
             variable.assign(weight)
 
     def on_train_end(self, logs=None):
-        """Puts back the best weights, if it is to."""
+        """Restores the best weights if `restore_best_weights` is set."""
         self._recall()
         super().on_train_end(logs)
         delattr(self.model.training_state, self._name)

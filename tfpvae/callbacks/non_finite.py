@@ -12,26 +12,27 @@ from tfpvae.training import checkpoint_state
 
 
 class StopOnNonFinite(tf_keras.callbacks.Callback):
-    """Stops training after the epoch in which the loss, or a weight, became NaN or infinite.
+    """Callback that stops training after an epoch in which the loss or a weight became non-finite.
 
-    The error names the first bad quantity. The weights and the optimizer's variables are put back
-    to those of the last good epoch's end, or of the beginning of training: a copy of them is kept
-    in memory. Give this callback first in the list, so that none of the others sees the bad epoch;
-    `VAE.save` and `VAE.save_weights`, and with them ModelCheckpoint, refuse such weights anyway.
+    The error names the first bad quantity. The weights and the optimizer's variables return to
+    those at the end of the last good epoch, or at the beginning of training; the callback keeps a
+    copy of them in memory. Put it first in the list of callbacks, so that no other callback sees
+    the bad epoch. `VAE.save` and `VAE.save_weights`, and thus ModelCheckpoint, refuse such weights
+    anyway.
 
-    It looks at the ends of epochs only. A look at each step would make the host wait for each and
-    training slow, for all the good runs, and would gain no more than the rest of one epoch, which
-    is lost either way: the weights go back to those of the last good one.
-    `tf_keras.callbacks.TerminateOnNaN` looks at each batch and keeps no weights.
+    It checks the ends of epochs only. A check of each step would make the host wait for each step
+    and slow down every good run, but save no more than the rest of one epoch, since the weights
+    return to the last good epoch in any case. `tf_keras.callbacks.TerminateOnNaN` checks each batch
+    and keeps no weights.
 
     Args:
       images: a batch of training images, [B, H, W, C], on which `evaluation.first_non_finite` finds
         the first bad quantity; None to name the loss, its parts and the weights only.
-      labels: of those images, for a conditional VAE.
+      labels: classes of those images, for a conditional VAE.
 
     Raises:
-      FloatingPointError: out of `fit`, at the end of the bad epoch.
-      TypeError: when training begins, if the model is no VAE.
+      FloatingPointError: from `fit`, at the end of the bad epoch.
+      TypeError: when training begins, if the model is not a VAE.
 
     >>> import tfpvae
     >>> vae, images = tfpvae.build_vae("dense"), np.zeros([8, 28, 28, 1], "float32")
@@ -55,23 +56,23 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
         return f"StopOnNonFinite({images})"
 
     def on_train_begin(self, logs=None):
-        """Keeps the weights that training begins with."""
+        """Copies the weights that training begins with."""
         if not isinstance(self.model, VAE):
             raise TypeError(f"StopOnNonFinite: wanted a tfpvae.VAE to train, got {self.model!r}.")
         checkpoint_state.build_optimizer(self.model)  # its slots are kept too
         self._keep("the beginning of training")
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes the number of batches before an epoch."""
+        """Records the number of batches before the epoch."""
         self._batches = int(self.model._train_counter.numpy())
 
     def on_epoch_end(self, epoch, logs=None):
-        """Keeps good weights; for bad ones says why, puts the good ones back and raises."""
+        """Copies good weights; restores the last good ones and raises if these are bad."""
         logs = {name: float(value) for name, value in (logs or {}).items()}
         bad = {name: value for name, value in logs.items() if not np.isfinite(value)}
         bad = {name: value for name, value in bad.items() if not name.startswith("val_")}
         if int(self.model._train_counter.numpy()) == self._batches:
-            bad = {}  # means of no batch, since the data ran out
+            bad = {}  # the data ran out: means over no batch
         weight = finite_weights.bad_weight(self.model)
         if not bad and weight is None:
             self._keep(f"the end of epoch {epoch + 1}")
@@ -82,10 +83,10 @@ class StopOnNonFinite(tf_keras.callbacks.Callback):
         ):
             variable.assign(value)
         if self.images is not None and weight is not None:
-            # Weights spoil all that is made of them; what spoilt them the good ones may still show.
+            # Bad weights hide the cause, which the good ones may still show.
             cause = self._cause() or cause
-        found = [f"{name}: {value}" for name, value in bad.items()]
-        cause = cause or next(text for text in (*found, weight) if text)
+        faults = [f"{name}: {value}" for name, value in bad.items()]
+        cause = cause or next(text for text in (*faults, weight) if text)
         saved = self.model.last_saved
         raise FloatingPointError(
             f"loss: wanted a finite number, got {logs.get('loss')} in epoch {epoch + 1}. The first "

@@ -24,18 +24,19 @@ def check_pictures(callback: str, model: Any) -> None:
 
 
 def draw_samples(vae: VAE, num_samples: int, seed: int) -> np.ndarray:
-    """Returns samples [S, H, W, C], uint8; of a conditional VAE of its classes in turn."""
+    """Draws samples, uint8 [S, H, W, C]; a conditional VAE takes its classes in turn."""
     classes = vae.num_classes
     labels = None if classes is None else np.arange(num_samples) % classes
     return to_bytes(vae.sample(num_samples, seed=seed, labels=labels).numpy())
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:
+    """Returns float images in [0, 1] as uint8."""
     return np.round(255 * images).astype(np.uint8)
 
 
 def assemble(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Returns images [S, H, W, C] as one picture, nearly a square unless columns are given."""
+    """Returns images [S, H, W, C] as one picture, close to a square unless `columns` is set."""
     return tiles.assembled(images, columns or tiles.square_columns(images.shape), _GAP, 255)
 
 

@@ -14,28 +14,28 @@ _UNITS = ("epoch", "step")
 
 
 class SampleMosaic(tf_keras.callbacks.Callback):
-    """Writes a mosaic of samples from the prior every so many epochs or steps.
+    """Callback that writes mosaics of samples from the prior at regular epochs or steps.
 
-    The files are `epoch_0001.png` and so on, or `step_000100.png`: every pixel of an image is one
-    of the file. All mosaics of a standard normal prior show the same latents, so that one sees each
-    image change. Epochs are counted as `initial_epoch` says, steps as the optimizer counts them, so
-    that training which is resumed goes on where it was. Where `compile(steps_per_execution=...)`
-    makes Keras pass over some steps, the first step after them is drawn. Of a conditional VAE the
-    images are of its classes in turn.
+    The files are `epoch_0001.png` and so on, or `step_000100.png`. An image has as many pixels in
+    the file as in the model. With a standard normal prior all mosaics show the same latents, so
+    that each image can be followed through the training. Epochs are counted from `initial_epoch`,
+    steps by the optimizer, so that a resumed training continues the numbers. If
+    `compile(steps_per_execution=...)` runs several steps at a time, the first step that can be seen
+    is drawn. A conditional VAE draws its classes in turn.
 
     Args:
-      folder: where to; made when training begins.
-      every: epochs or steps from one mosaic to the next, at least 1.
+      folder: folder of the files; created when training begins.
+      every: number of epochs or steps between mosaics, at least 1.
       unit: "epoch" or "step".
-      num_images: S, samples in a mosaic, at least 1.
-      seed: of the latents, at least 0.
+      num_images: S, samples per mosaic, at least 1.
+      seed: seed of the latents, at least 0.
 
     Attributes:
       samples: dict from the number of the epoch or step to its samples, uint8 [S, H, W, C].
 
     Raises:
-      TypeError, ValueError: for other arguments; and, when training begins, if the model is no VAE
-        with a prior, or its images have neither 1 channel nor 3.
+      TypeError, ValueError: for other arguments; and, when training begins, if the model is not a
+        VAE with a prior, or its images have neither 1 channel nor 3.
 
     >>> import tempfile
     >>> import numpy as np
@@ -77,7 +77,7 @@ class SampleMosaic(tf_keras.callbacks.Callback):
         return constructor_call(self, {"folder": str(self.folder)} | arguments)
 
     def on_train_begin(self, logs=None):
-        """Refuses a model that has nothing to sample, and makes the folder."""
+        """Checks the model and creates the folder."""
         check_pictures("SampleMosaic", self.model)
         if self.model.prior is None:
             raise ValueError(
@@ -88,12 +88,12 @@ class SampleMosaic(tf_keras.callbacks.Callback):
         self._last_step = self._step()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Draws after every so many epochs."""
+        """Draws a mosaic after every `every` epochs."""
         if self.unit == "epoch" and (epoch + 1) % self.every == 0:
             self._draw(epoch + 1, f"epoch_{epoch + 1:04d}.png")
 
     def on_train_batch_end(self, batch, logs=None):
-        """Draws when another multiple of so many steps is reached or was passed."""
+        """Draws a mosaic when the steps reach or pass a multiple of `every`."""
         if self.unit != "step":
             return
         step = self._step()

@@ -11,34 +11,34 @@ from tfpvae import _checks, _imports
 from tfpvae.callbacks.pictures import assemble, check_pictures, draw_samples, to_bytes
 from tfpvae.models import conditioning, estimators, network_inputs
 
-_PAIRS, _HISTOGRAMS = 16, 16  # at most, of a TensorBoard
+_PAIRS, _HISTOGRAMS = 16, 16  # at most
 
 
 class TensorBoard(tf_keras.callbacks.TensorBoard):
-    """Writes what `tensorboard --logdir` shows: scalars in nats, pictures, what the latents do.
+    """Callback that logs scalars, pictures and latents for `tensorboard --logdir`.
 
-    As `tf_keras.callbacks.TensorBoard`, which writes loss, nll, kl and elbo of training and of
-    validation, nats an image, after each epoch. Besides, in the run "vae", every so many epochs:
-    kl_weight; the first 16 images over their reconstructions; samples from the prior, always of
-    the same latents; and for each of the first 16 latent dimensions a histogram, over the images,
-    of the posterior's mean. A dimension whose mean is the same for all images says nothing.
+    It is `tf_keras.callbacks.TensorBoard`, which writes loss, nll, kl and elbo of training and
+    validation after each epoch, in nats per image. The run "vae" adds, every `every` epochs:
+    kl_weight; the first 16 images above their reconstructions; samples from the prior, always of
+    the same latents; and for each of the first 16 latent dimensions a histogram of the posterior
+    mean over the images. A dimension with the same mean for all images carries no information.
 
     It needs tensorboard: `pip install "tfpvae[tensorboard]"`.
 
     Args:
-      log_dir: where to.
-      images: [N, H, W, C], float in [0, 1] or uint8, some hundred that are not trained on.
-      labels: of a conditional VAE, whole numbers [N], or one for all images.
-      every: epochs from one writing of pictures to the next, at least 1.
-      num_samples: samples in a picture, at least 1. Of a conditional VAE they are of its classes in
-        turn; a plain autoencoder has none.
-      seed: of the latents, at least 0.
-      **kwargs: of `tf_keras.callbacks.TensorBoard`; no graph is written unless asked for.
+      log_dir: folder of the logs.
+      images: [N, H, W, C], float in [0, 1] or uint8; a hundred or so that are not trained on.
+      labels: classes of a conditional VAE, whole numbers [N], or one for all images.
+      every: number of epochs between pictures, at least 1.
+      num_samples: samples per picture, at least 1. A conditional VAE draws its classes in turn; a
+        plain autoencoder has no samples.
+      seed: seed of the latents, at least 0.
+      **kwargs: arguments of `tf_keras.callbacks.TensorBoard`; `write_graph` is False by default.
 
     Raises:
-      ImportError: without tensorboard.
-      TypeError, ValueError: for other arguments; and, when training begins, if the model is no VAE,
-        its images have neither 1 channel nor 3, or images or labels are not those of the model.
+      ImportError: if tensorboard is not installed.
+      TypeError, ValueError: for other arguments; and, when training begins, if the model is not a
+        VAE, its images have neither 1 channel nor 3, or images or labels do not fit the model.
 
     >>> import tempfile
     >>> import tfpvae
@@ -75,16 +75,16 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
         return f"TensorBoard({self.log_dir!r}, images {self.images.shape}, every={self.every})"
 
     def on_train_begin(self, logs=None):
-        """Refuses a model or images that there is nothing to show of."""
+        """Checks the model and the images, and opens the files."""
         check_pictures("TensorBoard", self.model)
         _checks.array("images", self.images, self.model.image_shape)
         labels = conditioning.labels_of(self.model, self.labels, self.images)
-        self._given = conditioning.join(network_inputs.scaled(self.images), labels)
+        self._inputs = conditioning.join(network_inputs.scaled(self.images), labels)
         self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, "vae"))
         super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Writes the scalars, and the rest every so many epochs."""
+        """Writes the scalars, and the rest after every `every` epochs."""
         super().on_epoch_end(epoch, logs)
         if (epoch + 1) % self.every == 0:
             with self._writer.as_default(step=epoch), tf.summary.record_if(True):
@@ -101,11 +101,11 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
         tf.summary.scalar("kl_weight", vae.kl_weight)
         step = estimators.images_per_pass(vae)
         starts = range(0, len(self.images), step)
-        pieces = [conditioning.rows(self._given, i, i + step) for i in starts]
+        pieces = [conditioning.rows(self._inputs, i, i + step) for i in starts]
         means = np.concatenate([vae.encoder(piece).mean() for piece in pieces])
         for d in range(min(means.shape[1], _HISTOGRAMS)):
             tf.summary.histogram(f"posterior_mean/{d}", means[:, d])
-        images, labels = conditioning.split(conditioning.rows(self._given, 0, _PAIRS))
+        images, labels = conditioning.split(conditioning.rows(self._inputs, 0, _PAIRS))
         made = estimators.decode(vae, conditioning.join(tf.constant(means[:_PAIRS]), labels))
         pairs = to_bytes(np.concatenate([images, made]))
         tf.summary.image("reconstructions", assemble(pairs, len(images))[np.newaxis])

@@ -3,12 +3,8 @@
 from collections.abc import Callable
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfpvae.distributions.pixels import LogitPixelDistribution
-
-tfd = tfp.distributions
-tfpl = tfp.layers
 
 
 @tf.custom_gradient

@@ -8,7 +8,6 @@ import tensorflow_probability as tfp
 from tfpvae.distributions import low_rank
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
 
 def low_rank_log_det(variances: tf.Tensor, factors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

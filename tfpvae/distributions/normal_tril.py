@@ -4,7 +4,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
 
 class NormalTriL(tfd.MultivariateNormalTriL):

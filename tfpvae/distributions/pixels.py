@@ -7,7 +7,6 @@ import tf_keras
 from tfpvae import _checks
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
 
 class PixelDistribution(tfd.Independent):

@@ -1,4 +1,4 @@
-"""What a trained VAE is worth: bounds on log p(x), what its latents say, and what is wrong."""
+"""Scores of a trained VAE: bounds on log p(x), the information in its latents, and faults."""
 
 from tfpvae.evaluation.annealed_importance_sampling import (
     AnnealedBounds,

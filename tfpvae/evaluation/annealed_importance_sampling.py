@@ -1,30 +1,30 @@
-"""log p(x) by annealed importance sampling: a check that trusts the encoder less, or not at all."""
+"""Annealed importance sampling: estimates of log p(x) that depend little on the encoder."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
 
 from tfpvae import _checks
 from tfpvae.evaluation.importance_sampling import log_mean
 from tfpvae.models import conditioning, estimators
+from tfpvae.models.vae import VAE
 
-# Of the standard deviation of q(z|x), which is about that of the narrowest target on the way.
+# Fraction of the standard deviation of q(z|x), about that of the narrowest target on the way.
 _STEP = 0.5
 _LEAPFROG_STEPS = 10
 STARTS = ("posterior", "prior")
 
 
 class AnnealedBounds(NamedTuple):
-    """What annealed importance sampling says of log p(x) of each of N images.
+    """Estimates of log p(x) of N images by annealed importance sampling.
 
     Attributes:
-      log_likelihood: [N], nats.
-      standard_error: of that, by the chains, [N], nats.
-      acceptance: mean probability that the last move was accepted, [N]; from about 0.6 to 0.95 the
-        chains move well.
+      log_likelihood: estimate of log p(x), [N], nats.
+      standard_error: standard error of `log_likelihood` over chains, [N], nats.
+      acceptance: mean acceptance probability of the last move, [N]; chains move well at about 0.6
+        to 0.95.
     """
 
     log_likelihood: np.ndarray
@@ -33,7 +33,7 @@ class AnnealedBounds(NamedTuple):
 
 
 def annealed_log_likelihood(
-    vae: tf_keras.Model,
+    vae: VAE,
     images: Any,
     num_steps: int = 500,
     num_chains: int = 16,
@@ -41,25 +41,25 @@ def annealed_log_likelihood(
     start: str = "prior",
     seed: Any = None,
 ) -> AnnealedBounds:
-    """Returns the annealed importance sampling estimate of log p(x) of each image.
+    """Estimates log p(x) of each image by annealed importance sampling.
 
     Chains go from r(z), the prior or q(z|x), to p(x, z) over num_steps distributions proportional
-    to r(z)^(1 - b) p(x, z)^b, b = 1 / num_steps ... 1, by Hamiltonian Monte Carlo, and gather
-    weights whose mean is p(x) (Neal 2001; of decoders Wu, Burda, Salakhutdinov and Grosse 2017).
-    The log of the mean weight of the chains is, like the importance-weighted bound, a lower bound
-    of log p(x) in expectation, and tighter the more steps there are. Begun at the prior it uses the
-    encoder for nothing but the size of its steps: where it lies above the importance-weighted
-    bound, q(z|x) misses a part of the true posterior. An upper bound exists for images of the
-    model's own alone: `simulated_bounds`.
+    to r(z)^(1 - b) p(x, z)^b, b = 1 / num_steps ... 1, by Hamiltonian Monte Carlo. The mean of
+    their weights is p(x) (Neal 2001; for decoders, Wu, Burda, Salakhutdinov and Grosse 2017). The
+    log of the mean weight is a lower bound on log p(x) in expectation, like the importance-weighted
+    bound, and becomes tighter with more steps. Chains that start at the prior use the encoder only
+    for their step size: an estimate above the importance-weighted bound shows that q(z|x) misses a
+    part of the true posterior. `simulated_bounds` has an upper bound, for images that the model
+    draws.
 
-    Each step costs 12 gradients of the decoder for each chain.
+    Each step costs 12 gradients of the decoder per chain.
 
     Args:
       vae: a `VAE` with a prior, all of whose parts have gradients.
       images: [N, H, W, C], float in [0, 1] or uint8.
       num_steps: distributions on the way, at least 1.
-      num_chains: chains of each image, at least 1.
-      start: r(z), "prior" or "posterior", which gets by with fewer steps.
+      num_chains: chains per image, at least 1.
+      start: r(z), "prior" or "posterior"; the posterior needs fewer steps.
       seed: None for new draws each time, else an int or two of them.
 
     Returns:
@@ -83,15 +83,16 @@ def annealed_log_likelihood(
     weights, acceptance = [], []
     for i in range(0, len(pixels), step):
         here, there = tf.unstack(tf.random.split(estimators.fold_in(seed, i), 2))
-        found = _upwards(vae, pixels[i : i + step], num_steps, num_chains, start, here, there)
-        weights.append(found[0].numpy())
-        acceptance.append(found[1].numpy())
+        batch = pixels[i : i + step]
+        chains = _upwards(vae, batch, num_steps, num_chains, start, here, there)
+        weights.append(chains[0].numpy())
+        acceptance.append(chains[1].numpy())
     value, error, _ = log_mean(np.concatenate(weights, axis=1))
     return AnnealedBounds(value, error, np.concatenate(acceptance, axis=1).mean(axis=0))
 
 
 def simulated_bounds(
-    vae: tf_keras.Model,
+    vae: VAE,
     num_images: int,
     num_steps: int = 500,
     num_chains: int = 16,
@@ -99,24 +100,24 @@ def simulated_bounds(
     start: str = "prior",
     seed: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a lower and an upper bound of log p(x) of images that the model draws itself.
+    """Computes a lower and an upper bound on log p(x) of images that the model draws.
 
-    x ~ p(x|z), z ~ p(z): that z is an exact draw of the true posterior p(z|x), from which chains
-    can go the other way, from p(x, z) to r(z). The mean of their weights is 1 / p(x), and so minus
-    the log of it an upper bound in expectation (bidirectional Monte Carlo: Grosse, Ghahramani and
-    Adams 2015). The gap between the two bounds the error of either, and tells how many steps and
-    chains images like these want. All chains of an image begin at its one z.
+    With z ~ p(z) and x ~ p(x|z), z is an exact draw from the true posterior p(z|x). Chains that
+    start there can run in reverse, from p(x, z) to r(z). The mean of their weights is 1 / p(x), and
+    minus its log is an upper bound in expectation (bidirectional Monte Carlo: Grosse, Ghahramani
+    and Adams 2015). The gap bounds the error of both, and shows how many steps and chains such
+    images need. All chains of an image start at its one z.
 
     Args:
       vae: a `VAE` with a prior, all of whose parts have gradients.
       num_images: N, images to draw.
       num_steps: distributions on the way, at least 1.
-      num_chains: chains of each image, at least 1.
+      num_chains: chains per image, at least 1.
       start: r(z), "prior" or "posterior".
       seed: None for new draws each time, else an int or two of them.
 
     Returns:
-      Two arrays [N], nats.
+      The lower and the upper bounds, [N] each, in nats.
 
     Raises:
       ValueError: for a plain autoencoder, or another start.
@@ -129,7 +130,7 @@ def simulated_bounds(
     """
     _checks.one_of("start", start, STARTS)
     vae.check_prior("simulated_bounds")
-    conditioning.labels_of(vae, None, [])  # there are none to give: a conditional VAE is refused
+    conditioning.labels_of(vae, None, [])  # a conditional VAE is refused
     num_images = _checks.whole_number("num_images", num_images)
     num_chains = _checks.whole_number("num_chains", num_chains)
     num_steps = _checks.whole_number("num_steps", num_steps)
@@ -171,10 +172,10 @@ def _ends(vae, images, start):
 
 
 class _Move(tfp.mcmc.HamiltonianMonteCarlo):
-    """One move that begins with the density it is for.
+    """Hamiltonian Monte Carlo move that evaluates its own density before it starts.
 
-    `sample_annealed_importance_chain` hands on, from one temperature to the next, the log density
-    and gradient that the last had of the state, with which moves would be accepted wrongly.
+    `sample_annealed_importance_chain` passes on the log density and the gradient of the previous
+    temperature, with which moves would be accepted wrongly.
     """
 
     def __init__(self, log_prob, step_size):

@@ -1,4 +1,4 @@
-"""What is wrong with a trained VAE, in words and numbers."""
+"""Known faults of a trained VAE, in words and numbers."""
 
 from typing import Any
 
@@ -9,35 +9,41 @@ import tf_keras
 
 from tfpvae.evaluation.information import ACTIVE
 from tfpvae.models import estimators
+from tfpvae.models.vae import VAE
 from tfpvae.networks import structure
 
 tfd = tfp.distributions
 
-_COLLAPSED = 0.1  # nats of rate, below which z says nothing of x
-_CONDITION = 1e4  # of a scale: its square, the covariance's, takes all of float32's digits
-_SATURATED = 15.0  # a logit, beyond which sigmoid is 0 or 1 to 3e-7
-_SHARE = 0.01  # of scales, from which on a fault is one
-_SATURATED_SHARE = 0.1  # of logits; there are always pixels that hardly ever differ
+_COLLAPSED = 0.1  # nats of rate, below which z carries no information about x
+_CONDITION = 1e4  # condition number of a scale; that of the covariance is its square, 1e8
+_SATURATED = 15.0  # logit at which the sigmoid is 0 or 1 to 3e-7
+_SHARE = 0.01  # fraction of scales that makes a fault worth a sentence
+_SATURATED_SHARE = 0.1  # fraction of logits; some pixels hardly ever vary
 
 
 def troubles(
-    vae: tf_keras.Model, images: tf.Tensor, unit_variances: np.ndarray, rate: float, seed: tf.Tensor
+    vae: VAE, images: tf.Tensor, unit_variances: np.ndarray, rate: float, seed: tf.Tensor
 ) -> tuple[dict[str, float], list[str]]:
-    """Returns what there is of known faults, in numbers and in sentences.
+    """Finds known faults, and describes them in numbers and in sentences.
 
-    Posterior collapse: the rate is below 0.1 nats. Dead units: the variance of their posterior mean
-    over images is at most 0.01. Scale-floor hits: scales of q(z|x) or p(x|z) within twice their
-    layer's floor. Badly conditioned scales: of triangular ones, whose greatest singular value is
-    10^4 times the least or more. Saturated logits: of pixels that differ between the images, those
-    beyond +-15, and how many of them are on the wrong side of 0. Scales become a sentence from 1%
-    of them on, logits from 10% on, and any on the wrong side.
+    - Posterior collapse: the rate is below 0.1 nats.
+    - Dead units: the variance of their posterior mean over images is at most 0.01.
+    - Scale-floor hits: scales of q(z|x) or p(x|z) below twice the floor of their layer.
+    - Badly conditioned scales: triangular ones with a condition number of 10^4 or more.
+    - Saturated logits: those beyond +-15, of pixels that vary between the images, and those of them
+      with the wrong sign.
+
+    Scales are worth a sentence from 1% on, logits from 10% on or if any has the wrong sign.
 
     Args:
       vae: a `VAE` with a prior.
-      images: pixels as the VAE is scored with, [N, H, W, C]; a pass of them is enough.
+      images: pixels as the VAE scores them, [N, H, W, C]; one pass is enough.
       unit_variances: Var_x(E_q(z_d|x) z_d), [D].
       rate: mean of KL(q(z|x) || p(z)), nats.
-      seed: of the draws that are decoded.
+      seed: seed of the draws that are decoded.
+
+    Returns:
+      A dict of numbers, and a list of sentences.
     """
     posterior = vae.encoder(images)
     likelihood = vae.decoder(posterior.sample(seed=seed))
@@ -93,7 +99,7 @@ def _units(dead: int, units: int, rate: float) -> list[str]:
 
 
 def _at_floor(model: tf_keras.Model, distribution: Any) -> float | None:
-    """Returns the share of scales within twice the floor of the layer; None without a floor."""
+    """Returns the fraction of scales below twice the floor; None for a layer without a floor."""
     layers = structure.distribution_layers(model)
     floor = getattr(layers[-1], "_scale_floor", None) if layers else None
     scales = _scales(getattr(distribution, "tensor_distribution", distribution))
@@ -103,7 +109,7 @@ def _at_floor(model: tf_keras.Model, distribution: Any) -> float | None:
 
 
 def _scales(distribution: Any) -> tf.Tensor | None:
-    """Returns what a scale floor is added to; None where it is not known."""
+    """Returns the scales that a floor is added to; None for an unknown distribution."""
     if isinstance(distribution, tfd.MultivariateNormalTriL):
         return tf.linalg.diag_part(distribution.scale_tril)
     if isinstance(distribution, tfd.MultivariateNormalDiagPlusLowRankCovariance):
@@ -125,7 +131,7 @@ def _badly_conditioned(posterior: Any) -> float | None:
 
 
 def _saturated(likelihood: Any, images: tf.Tensor) -> tuple[float, float] | None:
-    """Returns the shares, of logits of pixels that vary, beyond 15, and so on the wrong side."""
+    """Returns the fractions of logits beyond +-15, and of those among them with the wrong sign."""
     inner = getattr(likelihood, "tensor_distribution", likelihood)
     bernoulli = getattr(inner, "distribution", None)
     if not isinstance(bernoulli, (tfd.Bernoulli, tfd.ContinuousBernoulli)):
@@ -140,7 +146,7 @@ def _saturated(likelihood: Any, images: tf.Tensor) -> tuple[float, float] | None
     return float(far.mean()), float(wrong.mean())
 
 
-def some(vae: tf_keras.Model, images: tf.Tensor) -> tf.Tensor:
-    """Returns evenly spaced images, at most a pass of them."""
+def one_pass(vae: VAE, images: tf.Tensor) -> tf.Tensor:
+    """Returns evenly spaced images, at most as many as one pass takes."""
     step = -(-len(images) // estimators.images_per_pass(vae))
     return images[::step]

@@ -1,24 +1,24 @@
-"""log p(x) by importance sampling: its bounds for one number of draws or more, and their errors."""
+"""Importance-weighted bounds on log p(x), and their errors."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-import tf_keras
 from numpy.typing import ArrayLike
 
 from tfpvae import _checks
 from tfpvae.models import estimators
+from tfpvae.models.vae import VAE
 
 
 class ImportanceBounds(NamedTuple):
-    """What S importance weights of each of N images say of log p(x).
+    """Bounds on log p(x) of N images from S importance weights each.
 
     Attributes:
       log_likelihood: log of the mean weight, [N], nats.
-      standard_error: of that, by the draws of z, [N], nats.
-      effective_samples: how many of the S draws the estimate rests on, [N], from 1 to S.
-      curve: from k to the bound L_k of k draws, [N], nats.
+      standard_error: standard error of `log_likelihood` over draws of z, [N], nats.
+      effective_samples: effective number of draws, [N], from 1 to S.
+      curve: dict from k to the bound L_k of k draws, [N], nats.
     """
 
     log_likelihood: np.ndarray
@@ -28,24 +28,24 @@ class ImportanceBounds(NamedTuple):
 
 
 def importance_bounds(
-    vae: tf_keras.Model,
+    vae: VAE,
     images: Any,
     num_samples: int = 5000,
     ks: Iterable[int] = (),
     seed: Any = None,
 ) -> ImportanceBounds:
-    """Returns the importance-weighted bounds on log p(x) of each image, with their errors.
+    """Computes the importance-weighted bounds on log p(x) of each image, with their errors.
 
     L_k = E log 1/k sum_(s <= k) w_s, w_s = p(x|z_s) p(z_s) / q(z_s|x), z_s ~ q(z|x); L_1 is the
-    ELBO, and L_1 <= L_k <= log p(x) (Burda, Grosse and Salakhutdinov 2016, theorem 1). All of them
-    are of the same draws, which are those of `vae.log_likelihood`. Images and draws are scored in
-    passes: beside one pass, only the S weights of some images are in memory at a time.
+    ELBO, and L_1 <= L_k <= log p(x) (Burda, Grosse and Salakhutdinov 2016, theorem 1). All
+    bounds use the same draws, those of `vae.log_likelihood`. Images and draws are scored in passes,
+    so that memory holds one pass and the S weights of its images.
 
     Args:
       vae: a `VAE` with a prior.
       images: [N, H, W, C], float in [0, 1] or uint8.
-      num_samples: S, draws of z an image.
-      ks: numbers of draws, each from 1 to S, for which the bound is wanted besides.
+      num_samples: S, draws of z per image.
+      ks: further numbers of draws, each from 1 to S, to compute the bound for.
       seed: None for new draws each time, else an int or two of them.
 
     Returns:
@@ -66,27 +66,28 @@ def importance_bounds(
     ks = [_checks.whole_number("ks", k) for k in ks]
     if max(ks, default=1) > num_samples:
         raise ValueError(f"ks: wanted at most num_samples={num_samples}, got {max(ks)}.")
-    found = []
+    parts = []
     for weights in estimators.log_weights_of_chunks(vae, pixels, num_samples, seed):
         log_weights = weights.numpy().astype(np.float64)
         curve = [bound(log_weights, k) for k in ks]
-        found.append([*log_mean(log_weights), *curve])
-    value, error, effective, *curve = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        parts.append([*log_mean(log_weights), *curve])
+    value, error, effective, *curve = (np.concatenate(part) for part in zip(*parts, strict=True))
     return ImportanceBounds(value, error, effective, dict(zip(ks, curve, strict=True)))
 
 
 def log_mean(log_weights: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the log of the mean weight over axis 0, its standard error, and the effective draws.
+    """Computes the log of the mean weight, its standard error, and the effective number of draws.
 
-    By the delta method the standard error of log(mean w) is that of mean w over mean w,
-    sqrt((1 / ess - 1 / S) S / (S - 1)), with ess = (sum w)^2 / sum w^2 (Kong 1992). It is not to be
-    believed where ess is a few: the draws that would matter have not been seen.
+    By the delta method the standard error of log(mean w) is that of mean w divided by mean w,
+    sqrt((1 / ess - 1 / S) S / (S - 1)), with ess = (sum w)^2 / sum w^2 (Kong 1992). Do not trust it
+    if ess is small: the draws that matter most are then missing.
 
     Args:
       log_weights: [S, ...], nats.
 
     Returns:
-      Three arrays [...]: nats, nats (infinite for one draw), and a number from 1 to S.
+      The value in nats, its error in nats (infinite for one draw), and the effective number of
+      draws, from 1 to S; [...] each.
 
     >>> value, error, effective = log_mean(np.log([1.0, 3.0]))
     >>> round(float(np.exp(value)), 6), round(float(error), 6), round(float(effective), 6)
@@ -106,16 +107,16 @@ def log_mean(log_weights: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def bound(log_weights: ArrayLike, k: int) -> np.ndarray:
-    """Returns L_k: the mean over disjoint groups of k draws of the log of their mean weight.
+    """Computes L_k: the mean over disjoint groups of k draws of the log of their mean weight.
 
-    Draws beyond the last whole group are left out.
+    Draws after the last whole group are left out.
 
     Args:
       log_weights: [S, ...], nats.
       k: from 1 to S.
 
     Returns:
-      [...], nats.
+      The bound, [...], nats.
 
     >>> round(float(np.exp(bound(np.log([1.0, 4.0]), 1))), 6)  # the geometric mean
     2.0
@@ -127,10 +128,10 @@ def bound(log_weights: ArrayLike, k: int) -> np.ndarray:
 
 
 def mean_and_error(values: ArrayLike) -> tuple[float, float]:
-    """Returns the mean over images and its standard error as that of all images like these.
+    """Computes the mean over images and its standard error, std / sqrt(N).
 
-    std / sqrt(N): the draws of z add to the spread of the values, and so are in it. Infinite for
-    one image.
+    The error covers the choice of images and the draws of z, which add to the spread of the values.
+    It is infinite for one image.
 
     >>> mean_and_error([1.0, 3.0])
     (2.0, 1.0)

@@ -1,4 +1,4 @@
-"""What the latents say of the images: rate and distortion, units, and the aggregate posterior."""
+"""Information in the latents: rate and distortion, units, and the aggregate posterior."""
 
 import math
 from typing import Any, NamedTuple
@@ -6,27 +6,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
 from numpy.typing import ArrayLike
 
 from tfpvae import _checks
 from tfpvae.distributions import divergences
 from tfpvae.evaluation.importance_sampling import mean_and_error
 from tfpvae.models import estimators
+from tfpvae.models.vae import VAE
 
 tfd = tfp.distributions
 
 ACTIVE = 0.01  # the least variance of an active unit's posterior mean
-# Of the pairs of a draw and an image that a block takes, times D: 16 MiB an operation.
+# Pairs of a draw and an image per block, times D: 16 MiB per operation.
 _NUMBERS_A_BLOCK = 2**22
 
 
 class RateDistortion(NamedTuple):
-    """The two terms of the ELBO of each of N images: elbo = -rate - distortion.
+    """The two terms of the ELBO of N images: elbo = -rate - distortion.
 
     Attributes:
       rate: KL(q(z|x) || p(z)), [N], nats.
-      distortion: -log p(x|z), a mean over draws z ~ q(z|x), [N], nats.
+      distortion: mean of -log p(x|z) over draws z ~ q(z|x), [N], nats.
     """
 
     rate: np.ndarray
@@ -34,12 +34,12 @@ class RateDistortion(NamedTuple):
 
 
 class Aggregate(NamedTuple):
-    """The parts of the rate by the aggregate posterior, nats, each with its standard error.
+    """The two parts of the rate, in nats, each with its standard error.
 
     Attributes:
-      mutual_information: I(x; z), and its standard error; at most log N.
-      marginal_kl: KL(q(z) || p(z)), and its standard error.
-      most_information: log N, which mutual_information cannot go beyond.
+      mutual_information: I(x; z) and its standard error.
+      marginal_kl: KL(q(z) || p(z)) and its standard error.
+      most_information: log N, the upper bound of the mutual information.
     """
 
     mutual_information: tuple[float, float]
@@ -48,16 +48,16 @@ class Aggregate(NamedTuple):
 
 
 def rate_distortion(
-    vae: tf_keras.Model, images: Any, num_samples: int = 10, seed: Any = None
+    vae: VAE, images: Any, num_samples: int = 10, seed: Any = None
 ) -> RateDistortion:
-    """Returns rate and distortion of each image (Alemi et al. 2018, equations 3 and 4).
+    """Computes the rate and the distortion of each image (Alemi et al. 2018, equations 3 and 4).
 
-    The rate is exact where `vae.kl_method` is, else an estimate on the same draws.
+    The rate is exact where `vae.kl_method` is "exact", else an estimate on the same draws.
 
     Args:
       vae: a `VAE` with a prior.
       images: [N, H, W, C], float in [0, 1] or uint8.
-      num_samples: draws of z an image.
+      num_samples: draws of z per image.
       seed: None for new draws each time, else an int or two of them.
 
     Returns:
@@ -74,23 +74,26 @@ def rate_distortion(
     """
     pixels, num_samples, seed = vae.scoring_arguments("rate_distortion", images, num_samples, seed)
     step = max(1, estimators.images_per_pass(vae) // num_samples)
-    found = [
+    terms = [
         _nll_and_kl(
             vae, pixels[i : i + step], tf.constant(num_samples), estimators.fold_in(seed, i)
         )
         for i in range(0, len(pixels), step)
     ]
-    distortion, rate = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    distortion, rate = (np.concatenate(parts) for parts in zip(*terms, strict=True))
     return RateDistortion(rate.astype(np.float64), distortion.astype(np.float64))
 
 
-def posterior_means(vae: tf_keras.Model, images: Any, seed: Any = None) -> np.ndarray:
-    """Returns the mean of q(z|x) of each image, [N, D], in float64.
+def posterior_means(vae: VAE, images: Any, seed: Any = None) -> np.ndarray:
+    """Returns the mean of q(z|x) of each image.
 
     Args:
       vae: a `VAE`.
       images: [N, H, W, C], float in [0, 1] or uint8.
-      seed: of the noise of a VAE that dequantizes its pixels; else it plays no part.
+      seed: seed of the noise, for a VAE that dequantizes its pixels; unused otherwise.
+
+    Returns:
+      The means, float64 [N, D].
 
     >>> import tfpvae
     >>> vae = tfpvae.build_vae("dense", image_shape=(4, 4, 1))
@@ -106,12 +109,16 @@ def posterior_means(vae: tf_keras.Model, images: Any, seed: Any = None) -> np.nd
 
 
 def unit_variances(means: ArrayLike) -> np.ndarray:
-    """Returns Var_x(E_q(z_d|x) z_d) of each latent unit: [D].
+    """Computes the variance over images of the posterior mean of each latent unit.
 
-    A unit is active where it is over 0.01 (Burda, Grosse and Salakhutdinov 2016, section 5.2).
+    Var_x(E_q(z_d|x) z_d). A unit is active if its variance is above 0.01 (Burda, Grosse and
+    Salakhutdinov 2016, section 5.2).
 
     Args:
-      means: posterior means of images, [N, D].
+      means: posterior means of the images, [N, D].
+
+    Returns:
+      The variances, [D].
 
     >>> unit_variances([[0.0, 1.0], [2.0, 1.0]]).tolist()
     [1.0, 0.0]
@@ -120,17 +127,20 @@ def unit_variances(means: ArrayLike) -> np.ndarray:
     return variances
 
 
-def kl_per_dimension(vae: tf_keras.Model, images: Any, seed: Any = None) -> np.ndarray | None:
-    """Returns KL(q(z_d|x) || p(z_d)) of each latent dimension, a mean over images: [D], nats.
+def kl_per_dimension(vae: VAE, images: Any, seed: Any = None) -> np.ndarray | None:
+    """Computes the mean over images of KL(q(z_d|x) || p(z_d)) for each latent dimension.
 
-    Of the marginals, so that they add up to the rate where q(z|x) has no correlations, and to less
-    where it has. None where the prior's dimensions are not independent normals, or the posterior
-    is no normal: then a dimension has no KL of its own in closed form.
+    The KL is that of the marginals. The dimensions add up to the rate if q(z|x) has no
+    correlations, and to less if it has.
 
     Args:
       vae: a `VAE` with a prior.
       images: [N, H, W, C], float in [0, 1] or uint8.
-      seed: of the noise of a VAE that dequantizes its pixels; else it plays no part.
+      seed: seed of the noise, for a VAE that dequantizes its pixels; unused otherwise.
+
+    Returns:
+      The KLs, [D], in nats; None if the prior's dimensions are not independent normals or the
+      posterior is not a normal, since a dimension then has no KL in closed form.
 
     Raises:
       ValueError: for a plain autoencoder.
@@ -152,22 +162,22 @@ def kl_per_dimension(vae: tf_keras.Model, images: Any, seed: Any = None) -> np.n
 
 
 def aggregate_posterior(
-    vae: tf_keras.Model, images: Any, num_draws: int = 1000, seed: Any = None
+    vae: VAE, images: Any, num_draws: int = 1000, seed: Any = None
 ) -> Aggregate:
-    """Returns the mutual information and the marginal KL, which together are the rate.
+    """Computes the mutual information and the marginal KL, which add up to the rate.
 
-    With q(z) = 1/N sum_n q(z|x_n) over the N images given, mean rate = I(x; z) + KL(q(z) || p(z)),
-    I(x; z) = E log q(z|x) / q(z) (Hoffman and Johnson 2016, equation 7). It is the information on
-    which of these images it was, so that it is at most log N: an estimate near log N says that the
-    images are told apart, and no more; the same rate of more images has a smaller marginal KL.
+    With q(z) = 1/N sum_n q(z|x_n) over the N images, mean rate = I(x; z) + KL(q(z) || p(z)),
+    I(x; z) = E log q(z|x) / q(z) (Hoffman and Johnson 2016, equation 7). I(x; z) is the information
+    about which of the N images was encoded, and so at most log N. An estimate near log N means only
+    that z tells the images apart; with more images the same rate has a smaller marginal KL.
 
-    Both are means over draws z ~ q(z|x) of some of the images, against all N in q(z), which takes
-    N * num_draws densities.
+    Both are means over draws z ~ q(z|x) of up to `num_draws` images, with all N images in q(z),
+    which takes N * num_draws densities.
 
     Args:
       vae: a `VAE` with a prior.
       images: [N, H, W, C], float in [0, 1] or uint8.
-      num_draws: how many z; if N or more, as many of each image as go into it.
+      num_draws: number of draws of z; with N or more, num_draws // N of each image.
       seed: None for new draws each time, else an int or two of them.
 
     Returns:
@@ -178,8 +188,8 @@ def aggregate_posterior(
 
     >>> import tfpvae
     >>> vae = tfpvae.build_vae("dense", image_shape=(4, 4, 1))
-    >>> found = aggregate_posterior(vae, np.zeros([8, 4, 4, 1]), 100, seed=0)
-    >>> abs(found.mutual_information[0]) < 1e-5  # the images are all the same
+    >>> parts = aggregate_posterior(vae, np.zeros([8, 4, 4, 1]), 100, seed=0)
+    >>> abs(parts.mutual_information[0]) < 1e-5  # the images are all the same
     True
     """
     pixels, num_draws, seed = vae.scoring_arguments("aggregate_posterior", images, num_draws, seed)
@@ -198,22 +208,22 @@ def aggregate_posterior(
     own, everything, prior = (
         np.concatenate(parts).astype(np.float64) for parts in (log_own, log_all, log_prior)
     )
-    # One image's draws go together: what differs between images is what the error comes from.
+    # The error comes from differences between images, so the draws of one image are averaged first.
     information = (own - everything).reshape(-1, draws_each).mean(axis=1)
     marginal = (everything - prior).reshape(-1, draws_each).mean(axis=1)
     return Aggregate(mean_and_error(information), mean_and_error(marginal), math.log(count))
 
 
 def _chosen(count: int, num_draws: int, seed: tf.Tensor) -> tuple[np.ndarray, int]:
-    """Returns which images are drawn from, and how many times each."""
+    """Returns the rows of the images to draw from, and the draws of each."""
     if num_draws >= count:
         return np.arange(count), num_draws // count
     rng = np.random.default_rng(seed.numpy().view(np.uint32))
     return np.sort(rng.choice(count, num_draws, replace=False)), 1
 
 
-def _log_aggregate(vae: tf_keras.Model, pixels: tf.Tensor, latents: tf.Tensor) -> np.ndarray:
-    """Returns log 1/N sum_n q(z|x_n) at latents [Z, D]: [Z]."""
+def _log_aggregate(vae: VAE, pixels: tf.Tensor, latents: tf.Tensor) -> np.ndarray:
+    """Computes log 1/N sum_n q(z|x_n) at latents [Z, D]; returns [Z]."""
     numbers = len(latents) * latents.shape[-1]
     step = max(1, min(_NUMBERS_A_BLOCK // numbers, estimators.images_per_pass(vae)))
     parts = [
@@ -223,7 +233,7 @@ def _log_aggregate(vae: tf_keras.Model, pixels: tf.Tensor, latents: tf.Tensor) -
 
 
 def _marginals(posterior: tfd.Distribution) -> tfd.Distribution:
-    """Returns the independent normals that are the marginals of a normal; others as they are."""
+    """Returns the marginals of a correlated normal; any other distribution unchanged."""
     inner = getattr(posterior, "tensor_distribution", posterior)
     correlated = (tfd.MultivariateNormalTriL, tfd.MultivariateNormalDiagPlusLowRankCovariance)
     if isinstance(inner, correlated):
@@ -242,7 +252,7 @@ def _mean(vae, images):
 
 
 def _draws(vae, images, draws_each, seed):
-    """Returns z [B * S, D], the draws of an image together, log q(z|x) of its own x, and log p."""
+    """Returns z [B * S, D], draws of one image in a row, log q(z|x) of that image, and log p(z)."""
     posterior = vae.encoder(images)
     latents = posterior.sample(draws_each, seed=seed)
     own, prior = posterior.log_prob(latents), vae.prior.log_prob(latents)
@@ -252,7 +262,7 @@ def _draws(vae, images, draws_each, seed):
 
 @tf.function(reduce_retracing=True)
 def _log_sum_densities(vae, images, latents):
-    """Returns log sum_n q(z|x_n) over some images at latents [Z, D]: [Z]."""
+    """Computes log sum_n q(z|x_n) over a batch of images at latents [Z, D]; returns [Z]."""
     shape = [tf.shape(latents)[0], tf.shape(images)[0], latents.shape[-1]]
     pairs = tf.broadcast_to(latents[:, tf.newaxis], shape)
     return tf.reduce_logsumexp(vae.encoder(images).log_prob(pairs), axis=1)

@@ -10,31 +10,32 @@ import tf_keras
 
 from tfpvae import _checks
 from tfpvae.models import conditioning, estimators
+from tfpvae.models.vae import VAE
 from tfpvae.saving.finite_weights import describe_non_finite
 
 tfd = tfp.distributions
 
 
-def first_non_finite(
-    vae: tf_keras.Model, images: Any, labels: Any = None, *, seed: Any = 0
-) -> str | None:
-    """Returns the name of the first quantity that is NaN or infinite on a batch; None for none.
+def first_non_finite(vae: VAE, images: Any, labels: Any = None, *, seed: Any = 0) -> str | None:
+    """Finds the first quantity that is NaN or infinite on a batch.
 
-    The order is that of one step on the negative ELBO, log p(x|z) - kl_weight * KL(q(z|x) || p(z)):
-    the weights, the images, what each layer of the encoder gives, the parameters of q(z|x), its
-    draw, what each layer of the decoder gives, the parameters of p(x|z) (such as its logits), the
-    nll, the KL, and the gradient of each weight. The networks run as in training, but nothing is
-    trained. What layers draw, such as dropout, is not fixed by the seed.
+    The order is that of one step on the negative ELBO: the weights, the images, the outputs of each
+    layer of the encoder, the parameters of q(z|x), its draw, the outputs of each layer of the
+    decoder, the parameters of p(x|z) such as its logits, the nll, the KL, and the gradient of each
+    weight. The networks run as in training, but no weight changes. The seed does not fix the draws
+    of layers such as dropout.
 
     Args:
       vae: a `VAE`.
-      images: [B, H, W, C], uint8 or float; a batch is enough, and all are run at once.
-      labels: of a conditional VAE, whole numbers [B].
-      seed: of the draws, an int or two of them.
+      images: [B, H, W, C], uint8 or float; all are run at once, and a batch is enough.
+      labels: classes of a conditional VAE, whole numbers [B].
+      seed: seed of the draws, an int or two of them.
 
     Returns:
-      Such as "output of the layer 'dense' of the encoder: nan in 3 of 256".
+      Its name and fault, such as "output of the layer 'dense' of the encoder: nan in 3 of 256";
+      None if all quantities are finite.
 
+    >>> import numpy as np
     >>> import tfpvae
     >>> vae, images = tfpvae.build_vae("dense"), np.zeros([4, 28, 28, 1], "float32")
     >>> first_non_finite(vae, images)
@@ -48,16 +49,14 @@ def first_non_finite(
             fault = describe_non_finite(value)
             if fault:
                 return f"{name}: {fault}"
-    finally:  # those of a batch normalisation have moved
+    finally:  # those of a batch normalization have moved
         for weight, value in moving:
             weight.assign(value)
     return None
 
 
-def _quantities(
-    vae: tf_keras.Model, images: Any, labels: Any, seed: tf.Tensor
-) -> Iterator[tuple[str, Any]]:
-    """Yields names and values in the order of a step; what comes later is not run before."""
+def _quantities(vae: VAE, images: Any, labels: Any, seed: tf.Tensor) -> Iterator[tuple[str, Any]]:
+    """Yields names and values in the order of a step, each computed when it is asked for."""
     yield from ((f"weight '{weight.name}'", weight) for weight in vae.weights)
     images = _checks.as_tensor("images", images)
     _checks.form("images", images, vae.image_shape)
@@ -93,7 +92,7 @@ def _named(outputs: list[tuple[str, Any]], network: str) -> Iterator[tuple[str, 
 
 @contextlib.contextmanager
 def _watched(model: tf_keras.Model) -> Iterator[list[tuple[str, Any]]]:
-    """Yields a list that what each layer of a network gives is added to, as it is run."""
+    """Yields a list to which each layer of a network appends its name and outputs as it runs."""
     outputs: list[tuple[str, Any]] = []
     layers = [
         layer
@@ -101,9 +100,9 @@ def _watched(model: tf_keras.Model) -> Iterator[list[tuple[str, Any]]]:
         if isinstance(layer, tf_keras.layers.Layer)
         and not isinstance(layer, (tf_keras.Model, tfp.layers.DistributionLambda))
     ]
-    own = [layer.__dict__.get("call") for layer in layers]  # that of an operation of TensorFlow's
+    own = [layer.__dict__.get("call") for layer in layers]  # TensorFlow operations set it
     for layer in layers:
-        # Past Keras' tracking, as any function that only looks on.
+        # Past Keras' tracking of attributes.
         object.__setattr__(layer, "call", _watching(layer, outputs))
     try:
         yield outputs
@@ -126,7 +125,7 @@ def _watching(layer: tf_keras.layers.Layer, outputs: list[tuple[str, Any]]) -> A
 
 
 def _parameters(distribution: Any, of: str) -> Iterator[tuple[str, Any]]:
-    """Yields the tensors that a distribution is made of, those of its parts too."""
+    """Yields the parameters of a distribution and of the distributions it is made of."""
     distribution = getattr(distribution, "tensor_distribution", distribution)
     for name, value in distribution.parameters.items():
         if isinstance(value, tfd.Distribution):

@@ -1,4 +1,4 @@
-"""How much of the labels a linear classifier finds in the latents."""
+"""Linear probe: how well a linear classifier predicts labels from latents."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,22 +7,22 @@ from tfpvae import _checks, _imports
 
 
 def linear_probe(means: ArrayLike, labels: ArrayLike, seed: int = 0) -> float:
-    """Returns the accuracy of logistic regression on posterior means, on the half held out.
+    """Computes the accuracy of logistic regression on posterior means.
 
-    The numbers are brought to variance 1 first. Half of the images, drawn class by class, train the
-    classifier; the accuracy is that on the other half (Alain and Bengio 2017).
+    The means are standardized first. Half of the images, drawn class by class, train the
+    classifier; the other half test it (Alain and Bengio 2017).
 
     Args:
-      means: of q(z|x), [N, D].
-      labels: [N], the class of each, at least two of each class and two classes.
-      seed: integer >= 0, of the split.
+      means: means of q(z|x), [N, D].
+      labels: class of each image, [N]; at least two classes, and two images of each.
+      seed: seed of the split, a whole number of at least 0.
 
     Returns:
-      A number from 0 to 1.
+      The accuracy on the test half, from 0 to 1.
 
     Raises:
-      ValueError: for labels of another length, or too few of a class.
-      ImportError: without scikit-learn.
+      ValueError: for labels of another length, or too few images of a class.
+      ImportError: if scikit-learn is not installed.
 
     >>> rng = np.random.default_rng(0)
     >>> labels = rng.integers(0, 2, 200)

@@ -6,11 +6,11 @@ import textwrap
 from typing import Any
 
 import numpy as np
-import tf_keras
 from numpy.typing import ArrayLike
 
 from tfpvae.evaluation import diagnostics, importance_sampling, information, probe
 from tfpvae.models import introspection
+from tfpvae.models.vae import VAE
 
 _CURVE = (1, 5, 50, 500)
 _WIDTH = 88  # of a line of words
@@ -35,7 +35,7 @@ class Report(dict):
 
 
 def report(
-    vae: tf_keras.Model,
+    vae: VAE,
     images: Any,
     labels: ArrayLike | None = None,
     *,
@@ -110,7 +110,7 @@ def report(
     if labels is not None:
         scores["linear_probe_accuracy"] = accuracy
     numbers, sentences = diagnostics.troubles(
-        vae, diagnostics.some(vae, pixels), variances, float(terms.rate.mean()), key
+        vae, diagnostics.one_pass(vae, pixels), variances, float(terms.rate.mean()), key
     )
     scores["trouble"] = {**numbers, "words": sentences + _cautions(scores)}
     return scores
@@ -156,11 +156,11 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *(textwrap.fill(each, _WIDTH) for each in words)])
 
 
-def _log_likelihood(vae: tf_keras.Model, images: Any, num_samples: int, seed: int) -> dict:
+def _log_likelihood(vae: VAE, images: Any, num_samples: int, seed: int) -> dict:
     ks = [k for k in _CURVE if k < num_samples]
     bounds = importance_sampling.importance_bounds(vae, images, num_samples, ks, seed)
     errors = bounds.standard_error
-    scores = {
+    scores: dict[str, Any] = {
         **_estimate(bounds.log_likelihood),
         "num_samples": num_samples,
         "monte_carlo_error": _finite(np.sqrt(np.sum(errors**2)) / len(errors)),
@@ -175,7 +175,7 @@ def _log_likelihood(vae: tf_keras.Model, images: Any, num_samples: int, seed: in
     return {**scores, "bits_per_dim": of_a_level - scores["mean"] / values}
 
 
-def _squared_error(vae: tf_keras.Model, pixels: Any) -> np.ndarray:
+def _squared_error(vae: VAE, pixels: Any) -> np.ndarray:
     """Returns the mean over pixel values of (x - E[x|z])^2 at the mean of q(z|x): [N]."""
     difference = vae.reconstruct(pixels).numpy() - pixels.numpy()
     return np.mean(difference.astype(np.float64) ** 2, axis=(1, 2, 3))

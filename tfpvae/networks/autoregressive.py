@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-tfd, tfb = tfp.distributions, tfp.bijectors
+tfb = tfp.bijectors
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")

@@ -90,7 +90,7 @@ class Flow(DelegatingPrior):
 
 
 class _Layer(tf.Module):
-    """What a network makes of `changed` numbers, by the first `kept`; None for by the ones before.
+    """Bijector whose network transforms `changed` numbers, given the first `kept` or those before.
 
     The network returns [B, 2 * changed] or [B, changed, 2]: shifts and log-scales, at first 0.
     """

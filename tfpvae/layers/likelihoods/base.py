@@ -6,13 +6,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow_probability.python.layers.internal import distribution_tensor_coercible
 
 from tfpvae.layers.base import DistributionLayer, shape_of
-
-tfd = tfp.distributions
-tfpl = tfp.layers
 
 # What log_prob is: see LikelihoodLayer.scores.
 BINARY_MASS = "binary_mass"

@@ -25,7 +25,7 @@ _MARGIN = 0.01
 
 
 class _LogisticLayer(LikelihoodLayer):
-    """What the discretised logistic and the mixture share: the scale's floor, and the pixels."""
+    """Base class of the discretized logistic and the mixture: a scale with a floor, and pixels."""
 
     scores = MASS
 

@@ -1,13 +1,9 @@
 """Base class of the layers that end an encoder."""
 
 import numpy as np
-import tensorflow_probability as tfp
 
 from tfpvae.layers.base import DistributionLayer
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
-
-tfd = tfp.distributions
-tfpl = tfp.layers
 
 # As in tfp.layers' MultivariateNormalTriL: softplus underflows to 0 below -104 in float32.
 SCALE_FLOOR = 1e-5

@@ -12,7 +12,6 @@ from tfpvae.layers.base import register, shape_of, to_events
 from tfpvae.layers.posteriors.base import Posterior
 
 tfd = tfp.distributions
-tfpl = tfp.layers
 
 
 @register
