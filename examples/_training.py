@@ -20,8 +20,8 @@ from pathlib import Path
 # The library's own; to ask it for them would take TensorFlow's import.
 POSTERIORS = ("deterministic", "iaf", "independent_normal", "low_rank", "multivariate_normal_tril")
 LIKELIHOODS = (
-    *("bernoulli", "beta", "continuous_bernoulli", "discretized_logistic"),
-    *("mixture_of_logistics", "normal", "normal_per_pixel"),
+    *("bernoulli", "beta", "continuous_bernoulli", "coupled_mixture_of_logistics"),
+    *("discretized_logistic", "mixture_of_logistics", "normal", "normal_per_pixel"),
 )
 PRIORS = ("flow", "mixture", "normal", "standard_normal", "vampprior")
 OPTIMIZERS = {

@@ -245,12 +245,18 @@ FUNCTIONS: dict[str, tuple[Callable, dict, dict, Callable]] = {
         {**LAYER, "concentration_floor": number(0.5, 1, least=0.001)},
         answers_of_a_layer,
     ),
-    "LogisticMixtureLikelihood": (
-        layers.LogisticMixtureLikelihood,
-        EVENT,
-        {**LAYER, "components": SMALL, "scale_floor": number(1e-3, 0.1, least=1e-6)},
-        answers_of_a_layer,
-    ),
+    **{
+        mixture.__name__: (
+            mixture,
+            EVENT,
+            {**LAYER, "components": SMALL, "scale_floor": number(1e-3, 0.1, least=1e-6)},
+            answers_of_a_layer,
+        )
+        for mixture in (
+            layers.LogisticMixtureLikelihood,
+            layers.CoupledLogisticMixtureLikelihood,
+        )
+    },
     "SampleMosaic": (
         mosaic,
         {},

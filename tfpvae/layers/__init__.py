@@ -9,6 +9,7 @@ from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.layers.likelihoods.bernoulli import IndependentBernoulli
 from tfpvae.layers.likelihoods.beta import BetaLikelihood
 from tfpvae.layers.likelihoods.continuous_bernoulli import IndependentContinuousBernoulli
+from tfpvae.layers.likelihoods.coupled_logistic_mixture import CoupledLogisticMixtureLikelihood
 from tfpvae.layers.likelihoods.logistics import (
     DiscretizedLogisticLikelihood,
     LogisticMixtureLikelihood,
@@ -24,6 +25,7 @@ from tfpvae.layers.posteriors.multivariate_normal_tril import MultivariateNormal
 
 __all__ = [
     "BetaLikelihood",
+    "CoupledLogisticMixtureLikelihood",
     "Deterministic",
     "DiscretizedLogisticLikelihood",
     "IndependentBernoulli",

@@ -29,6 +29,11 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "posterior": "multivariate_normal_tril",
     },
     "kmnist": {"image_shape": (28, 28, 1), "latent_dim": 128, "posterior": "independent_normal"},
+    "residual": {
+        "image_shape": (80, 80, 3),
+        "latent_dim": 32,
+        "posterior": "independent_normal",
+    },
 }
 
 
@@ -91,7 +96,7 @@ def list_architectures() -> list[str]:
     """Returns the names that `build_vae` knows.
 
     >>> list_architectures()
-    ['cnn', 'conv', 'deep', 'dense', 'flowers', 'kmnist']
+    ['cnn', 'conv', 'deep', 'dense', 'flowers', 'kmnist', 'residual']
     """
     return sorted(ARCHITECTURES)
 

@@ -43,8 +43,8 @@ def build_decoder(
       likelihood: a name, or a likelihood layer of `tfpvae.layers` for image_shape, with options of
         its own, which is used as it is. Of binary pixels a mass: "bernoulli". Of grey pixels a
         density: "continuous_bernoulli", "beta", "normal" (one scale, learned) and
-        "normal_per_pixel". Of 8-bit pixels a mass: "discretized_logistic" and
-        "mixture_of_logistics".
+        "normal_per_pixel". Of 8-bit pixels a mass: "discretized_logistic",
+        "mixture_of_logistics" and "coupled_mixture_of_logistics".
       pixel_mean: the mean of the training images, in [0, 1], of a shape that broadcasts to
         image_shape; the last bias starts the locations at its logit. A named backbone without a
         last bias is given one.
@@ -102,6 +102,7 @@ LIKELIHOODS: dict[str, Any] = {
     "bernoulli": layers.IndependentBernoulli,
     "beta": layers.BetaLikelihood,
     "continuous_bernoulli": layers.IndependentContinuousBernoulli,
+    "coupled_mixture_of_logistics": layers.CoupledLogisticMixtureLikelihood,
     "discretized_logistic": layers.DiscretizedLogisticLikelihood,
     "mixture_of_logistics": layers.LogisticMixtureLikelihood,
     "normal": layers.NormalLikelihood,
