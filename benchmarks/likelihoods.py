@@ -32,6 +32,7 @@ LIKELIHOODS = {
     "continuous Bernoulli": {"likelihood": "continuous_bernoulli", "dequantize": True},
     "normal, learned scale": {"likelihood": "normal", "dequantize": True},
     "mixture of logistics": {"likelihood": layers.LogisticMixtureLikelihood(SHAPE)},
+    "coupled mixture of logistics": {"likelihood": layers.CoupledLogisticMixtureLikelihood(SHAPE)},
 }
 
 

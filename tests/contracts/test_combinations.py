@@ -14,7 +14,12 @@ from tfpvae.models.objectives import OBJECTIVES
 from tfpvae.priors import PRIORS
 
 CHOICES = Path(__file__).parents[2] / "docs" / "choices.md"
-MASSES = {"bernoulli", "discretized_logistic", "mixture_of_logistics"}
+MASSES = {
+    "bernoulli",
+    "coupled_mixture_of_logistics",
+    "discretized_logistic",
+    "mixture_of_logistics",
+}
 
 
 def build(**options) -> tfpvae.VAE:

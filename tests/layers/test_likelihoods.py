@@ -27,6 +27,9 @@ LIKELIHOODS = {
         SHAPE, scale_floor=0.01, **o
     ),
     "mixture": lambda **o: layers.LogisticMixtureLikelihood(SHAPE, components=3, **o),
+    "coupled mixture": lambda **o: layers.CoupledLogisticMixtureLikelihood(
+        SHAPE, components=3, **o
+    ),
 }
 NORMALS = {name for name in LIKELIHOODS if name.startswith("normal")}
 every_likelihood = pytest.mark.parametrize("name", LIKELIHOODS)
@@ -268,6 +271,7 @@ def test_a_decoder_comes_back_from_a_file(name, written_as, tmp_path):
 def test_every_layer_says_what_it_scores_and_how_many_parameters_it_takes(name):
     head = LIKELIHOODS[name]()
     masses = {"bernoulli": "binary_mass", "discretized logistic": "mass", "mixture": "mass"}
+    masses["coupled mixture"] = "mass"
     assert head.scores == masses.get(name, "density")
     assert head.event_shape == SHAPE
     size = int(head.params_size(SHAPE))

@@ -11,6 +11,7 @@ from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.layers.likelihoods.bernoulli import IndependentBernoulli
 from tfpvae.layers.likelihoods.beta import BetaLikelihood
 from tfpvae.layers.likelihoods.continuous_bernoulli import IndependentContinuousBernoulli
+from tfpvae.layers.likelihoods.coupled_logistic_mixture import CoupledLogisticMixtureLikelihood
 from tfpvae.layers.likelihoods.independent_poisson import IndependentPoisson
 from tfpvae.layers.likelihoods.logistics import (
     DiscretizedLogisticLikelihood,
@@ -37,6 +38,7 @@ from tfpvae.layers.variable_layer import VariableLayer
 __all__ = [
     "BetaLikelihood",
     "CategoricalMixtureOfOneHotCategorical",
+    "CoupledLogisticMixtureLikelihood",
     "Deterministic",
     "DiscretizedLogisticLikelihood",
     "DistributionLambda",

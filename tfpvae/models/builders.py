@@ -30,6 +30,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "posterior": "multivariate_normal_tril",
     },
     "kmnist": {"image_shape": (28, 28, 1), "latent_dim": 128, "posterior": "independent_normal"},
+    "residual": {"image_shape": (80, 80, 3), "latent_dim": 32, "posterior": "independent_normal"},
 }
 
 
@@ -52,6 +53,7 @@ def build_vae(
     label_embedding: int | None = None,
     encoder_backbone: Backbone | None = None,
     decoder_backbone: Backbone | None = None,
+    backbone_options: dict[str, Any] | None = None,
     objective: str = "elbo",
     num_samples: int = 1,
     free_bits: float = 0.0,
@@ -83,6 +85,7 @@ def build_vae(
       label_embedding: see `build_encoder`.
       encoder_backbone: see `backbone` of `build_encoder`; None for that of the architecture.
       decoder_backbone: see `backbone` of `build_decoder`; None for that of the architecture.
+      backbone_options: of both backbones, see `build_encoder`.
       objective: see `VAE`.
       num_samples: see `VAE`.
       free_bits: see `VAE`.
@@ -107,6 +110,7 @@ def build_vae(
         "latent_dim": defaults["latent_dim"] if latent_dim is None else latent_dim,
         "num_classes": num_classes,
         "label_embedding": label_embedding,
+        "backbone_options": backbone_options,
     }
     kl_options: dict[str, Any]
     kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
@@ -148,7 +152,7 @@ def list_architectures() -> list[str]:
     """Returns the names that `build_vae` knows.
 
     >>> list_architectures()
-    ['cnn', 'conv', 'deep', 'dense', 'flowers', 'kmnist']
+    ['cnn', 'conv', 'deep', 'dense', 'flowers', 'kmnist', 'residual']
     """
     return sorted(ARCHITECTURES)
 

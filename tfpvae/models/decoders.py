@@ -11,13 +11,19 @@ from tfpvae.layers.likelihoods.base import LikelihoodLayer
 from tfpvae.models import conditioning
 from tfpvae.models.label_inputs import build_label_inputs, concatenate
 from tfpvae.networks.backbones import DECODERS
-from tfpvae.networks.custom_backbones import Backbone, apply_layers, refuse_channels_first
+from tfpvae.networks.custom_backbones import (
+    Backbone,
+    apply_layers,
+    backbone_layers,
+    refuse_channels_first,
+)
 from tfpvae.networks.initialization import start_last_bias
 
 LIKELIHOODS: dict[str, Any] = {
     "bernoulli": layers.IndependentBernoulli,
     "beta": layers.BetaLikelihood,
     "continuous_bernoulli": layers.IndependentContinuousBernoulli,
+    "coupled_mixture_of_logistics": layers.CoupledLogisticMixtureLikelihood,
     "discretized_logistic": layers.DiscretizedLogisticLikelihood,
     "mixture_of_logistics": layers.LogisticMixtureLikelihood,
     "normal": layers.NormalLikelihood,
@@ -34,6 +40,7 @@ def build_decoder(
     pixel_mean: Any = None,
     num_classes: int | None = None,
     label_embedding: int | None = None,
+    backbone_options: dict[str, Any] | None = None,
     name: str = "decoder",
 ) -> tf_keras.Model:
     """Builds the decoder: latents [B, latent_dim] -> p(x|z), a distribution over [B, H, W, C].
@@ -48,8 +55,8 @@ def build_decoder(
       likelihood: a name, or a likelihood layer of `tfpvae.layers` for image_shape with its own
         options, which is used unchanged. For binary pixels, a mass: "bernoulli". For grey pixels, a
         density: "continuous_bernoulli", "beta", "normal" (one learned scale) and
-        "normal_per_pixel". For 8-bit pixels, a mass: "discretized_logistic" and
-        "mixture_of_logistics".
+        "normal_per_pixel". For 8-bit pixels, a mass: "discretized_logistic",
+        "mixture_of_logistics" and "coupled_mixture_of_logistics".
       pixel_mean: the mean of the training images, in [0, 1], of a shape that broadcasts to
         image_shape. The last bias starts the locations at its logit; a named backbone without a
         last bias gets one.
@@ -58,6 +65,8 @@ def build_decoder(
         latents that the backbone takes, [B, latent_dim + C]. None for no labels.
       label_embedding: the size of a learned code of each class, at least 1; None for a one-hot
         code.
+      backbone_options: options of a named backbone: "residual" has width and depth, as in
+        {"width": 48, "depth": 2}.
       name: of the model.
 
     Returns:
@@ -83,7 +92,8 @@ def build_decoder(
     latents = tf_keras.Input((latent_dim,), name="latents")
     labels, code = build_label_inputs(num_classes, label_embedding)
     inputs = conditioning.join(latents, *labels)
-    network = _layers_of(backbone, params_shape, use_bias=pixel_mean is not None)
+    use_bias = pixel_mean is not None
+    network = backbone_layers(backbone, DECODERS, backbone_options, *params_shape, use_bias)
     params = apply_layers(network, concatenate([latents, *code]))
     if tuple(params.shape[1:]) not in (params_shape, (math.prod(params_shape),)):
         refuse_channels_first(tf_keras.Model(inputs, params))
@@ -98,13 +108,6 @@ def build_decoder(
     if len(params.shape) > 2:
         params = tf_keras.layers.Flatten("channels_last")(params)
     return tf_keras.Model(inputs, head(params), name=name)
-
-
-def _layers_of(backbone: Backbone, params_shape: tuple[int, int, int], use_bias: bool) -> list:
-    if not isinstance(backbone, str):
-        return [backbone]
-    _checks.one_of("backbone", backbone, DECODERS)
-    return DECODERS[backbone](*params_shape, use_bias)
 
 
 def likelihood_layer(

@@ -1,6 +1,7 @@
 """Encoders: a backbone and a posterior layer."""
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,12 @@ from tfpvae.models import conditioning, kl_terms
 from tfpvae.models.label_inputs import build_label_inputs, concatenate
 from tfpvae.networks import keras_layers
 from tfpvae.networks.backbones import ENCODERS
-from tfpvae.networks.custom_backbones import Backbone, apply_layers, refuse_channels_first
+from tfpvae.networks.custom_backbones import (
+    Backbone,
+    apply_layers,
+    backbone_layers,
+    refuse_channels_first,
+)
 from tfpvae.networks.initialization import START_SCALE, start_posterior, start_scale
 
 POSTERIORS: dict[str, Any] = {
@@ -23,6 +29,8 @@ POSTERIORS: dict[str, Any] = {
     "low_rank": layers.MultivariateNormalLowRank,
     "multivariate_normal_tril": layers.MultivariateNormalTriL,
 }
+
+_MANY_WEIGHTS = 100_000_000  # 400 MB in float32
 
 
 def build_encoder(
@@ -39,6 +47,7 @@ def build_encoder(
     start_images: Any = None,
     num_classes: int | None = None,
     label_embedding: int | None = None,
+    backbone_options: dict[str, Any] | None = None,
     name: str = "encoder",
 ) -> tf_keras.Model:
     """Builds the encoder: images [B, H, W, C] -> q(z|x), a distribution over [B, latent_dim].
@@ -73,6 +82,8 @@ def build_encoder(
         features. None for no labels.
       label_embedding: the size of a learned code of each class, at least 1; None for a one-hot
         code.
+      backbone_options: options of a named backbone: "residual" has width and depth, as in
+        {"width": 48, "depth": 2}.
       name: of the model.
 
     Returns:
@@ -100,9 +111,11 @@ def build_encoder(
         _checks.array("start_images", start_images, image_shape)
     images = tf_keras.Input(image_shape, name="images")
     labels, code = build_label_inputs(num_classes, label_embedding)
-    features = _apply_backbone(backbone, images)
+    features = _apply_backbone(backbone, backbone_options, images)
+    features_and_code = concatenate([features, *code])
+    _warn_of_many_weights(features_and_code.shape[-1], head.num_params)
     projection = keras_layers.Dense(head.num_params, name="posterior_parameters")
-    parameters = projection(concatenate([features, *code]))
+    parameters = projection(features_and_code)
     start_scale(projection, head.start_params(1.0))
     if start_images is not None:
         start_params = head.start_params(START_SCALE)
@@ -138,17 +151,27 @@ def _build_head(
     return head
 
 
-def _apply_backbone(backbone: Backbone, images: Any) -> Any:
+def _apply_backbone(backbone: Backbone, options: dict[str, Any] | None, images: Any) -> Any:
     """Returns the features of symbolic images, [B, F]."""
-    if isinstance(backbone, str):
-        _checks.one_of("backbone", backbone, ENCODERS)
-        features = apply_layers(ENCODERS[backbone](), images)
-    else:
-        features = apply_layers([backbone], images)
+    features = apply_layers(backbone_layers(backbone, ENCODERS, options), images)
+    if not isinstance(backbone, str):
         refuse_channels_first(tf_keras.Model(images, features), tuple(images.shape[1:]))
-    return (
-        tf_keras.layers.Flatten("channels_last")(features) if features.shape.rank > 2 else features
-    )
+    if len(features.shape) > 2:
+        features = tf_keras.layers.Flatten("channels_last")(features)
+    return features
+
+
+def _warn_of_many_weights(num_features: int, num_params: int) -> None:
+    """Warns before a projection takes hundreds of megabytes, and the optimizer as many again."""
+    weights = num_features * num_params
+    if weights > _MANY_WEIGHTS:
+        warnings.warn(
+            f"latent_dim: the projection of {num_features:,} features to {num_params:,} parameters "
+            f"of the posterior has {weights:,} weights. A smaller latent_dim, "
+            "posterior='independent_normal' or 'low_rank', or backbone='residual', whose features "
+            "are few at any image size, has fewer.",
+            stacklevel=3,
+        )
 
 
 def _check_defaults(owner: str, **options: Any) -> None:

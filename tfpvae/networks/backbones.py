@@ -13,6 +13,7 @@ import tf_keras
 
 from tfpvae.networks import keras_layers
 from tfpvae.networks.keras_layers import Dense, leaky_relu
+from tfpvae.networks.residual import residual_decoder, residual_encoder
 
 tfkl = tf_keras.layers
 
@@ -197,21 +198,23 @@ def _crop(made: list[int], wanted: tuple[int, int]) -> Layers:
     return [Cropping2D([(side // 2, side - side // 2) for side in excess])]
 
 
-ENCODERS: dict[str, Callable[[], Layers]] = {
+ENCODERS: dict[str, Callable[..., list[Callable]]] = {
     "cnn": cnn_encoder,
     "conv": conv_encoder,
     "deep": deep_encoder,
     "dense": dense_encoder,
     "flowers": flowers_encoder,
     "kmnist": kmnist_encoder,
+    "residual": residual_encoder,
 }
 
 
-DECODERS: dict[str, Callable[[int, int, int, bool], Layers]] = {
+DECODERS: dict[str, Callable[..., list[Callable]]] = {
     "cnn": cnn_decoder,
     "conv": conv_decoder,
     "deep": deep_decoder,
     "dense": dense_decoder,
     "flowers": flowers_decoder,
     "kmnist": kmnist_decoder,
+    "residual": residual_decoder,
 }

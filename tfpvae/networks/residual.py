@@ -1,0 +1,173 @@
+"""Residual networks for images of 28 to 512 pixels, whose depth follows from the size.
+
+Most work is done by wide convolutions of small maps, which a CPU computes fast: the encoder begins
+with patches, and the decoder reaches the full size in its last convolution alone. No layer
+normalizes; the second convolution of each block starts at 0, so that every block starts as the
+identity and deep networks train (Zhang, Dauphin and Ma 2019). The decoder enlarges by bilinear
+interpolation, and the last convolution repeats the border: neither a grid nor a frame is learned by
+accident.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from tfpvae import _checks
+from tfpvae.networks.keras_layers import Conv2D, Dense, leaky_relu
+
+tfkl = tf_keras.layers
+
+Network = Callable[[tf.Tensor], tf.Tensor]
+Sides = tuple[int, int]
+
+# Whatever Keras' image_data_format is, which a user may set.
+_LAST = {"data_format": "channels_last"}
+
+_LARGEST_BASE = 7  # the longer side of the smallest map is at most this
+_MOST_WIDENINGS = 2  # the smallest maps have width * 2**2 channels
+_SMALL = 64  # images below have patches of 2 pixels, others of 4
+
+
+@tf_keras.saving.register_keras_serializable(package="tfpvae")
+class Doubling2D(tfkl.Layer):
+    """Layer that interpolates a map to twice its sides, less a last row or column.
+
+    Args:
+      sides: of the result, (height, width): twice those of the map, or one less.
+      **kwargs: of `tf_keras.layers.Layer`.
+    """
+
+    def __init__(self, sides: Sides, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.sides = tuple(sides)
+
+    def call(self, inputs):
+        twice = [2 * side for side in inputs.shape[1:3]]
+        # Of 16 bits XLA has no gradient, and of 64 TensorFlow computes 32.
+        outputs = tf.image.resize(tf.cast(inputs, tf.float32), twice)
+        outputs = tf.slice(outputs, [0, 0, 0, 0], [-1, *self.sides, -1])
+        return tf.cast(outputs, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return tf.TensorShape([input_shape[0], *self.sides, input_shape[-1]])
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "sides": self.sides}
+
+
+@tf_keras.saving.register_keras_serializable(package="tfpvae")
+class BorderPadding2D(tfkl.Layer):
+    """Layer that repeats the border of [B, H, W, C] once, so that a convolution sees no frame."""
+
+    def call(self, inputs):
+        return tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return tf.TensorShape([batch, height + 2, width + 2, channels])
+
+
+def residual_encoder(*, width: int = 32, depth: int = 1) -> list[Network]:
+    """Returns the network images [B, H, W, C] -> features [B, h, w, F], h and w at most 7.
+
+    Args:
+      width: channels of the largest map, at least 1; the next has twice as many, the others four
+        times.
+      depth: residual blocks of each map, at least 1.
+
+    Raises:
+      TypeError, ValueError: for a width or depth that is no such number.
+    """
+    _check(width, depth)
+
+    def network(images: tf.Tensor) -> tf.Tensor:
+        patch, maps = map_sizes(*images.shape[1:3])
+        tensor = images
+        for level in range(len(maps)):
+            stride = patch if level == 0 else 2
+            tensor = Conv2D(_widened(width, level), stride, stride, "same", **_LAST)(tensor)
+            tensor = _blocks(tensor, depth)
+        return tfkl.Activation(leaky_relu)(tensor)
+
+    return [network]
+
+
+def residual_decoder(
+    image_height: int,
+    image_width: int,
+    channels: int,
+    use_bias: bool,
+    *,
+    width: int = 32,
+    depth: int = 1,
+) -> list[Network]:
+    """Returns the network latents [B, D] -> pixel parameters [B, H, W, channels].
+
+    Args:
+      image_height: H.
+      image_width: W.
+      channels: parameters of a pixel.
+      use_bias: not read, as the last layer has a bias anyway.
+      width: channels of the map that the encoder's patches have; see `residual_encoder`.
+      depth: residual blocks of each map, at least 1.
+
+    Raises:
+      TypeError, ValueError: for a width or depth that is no such number.
+    """
+    _check(width, depth)
+
+    def network(latents: tf.Tensor) -> tf.Tensor:
+        patch, maps = map_sizes(image_height, image_width)
+        tensor = Dense(math.prod(maps[-1]) * _widened(width, len(maps) - 1))(latents)
+        tensor = tfkl.Reshape((*maps[-1], -1))(tensor)
+        for level in reversed(range(len(maps))):
+            tensor = _blocks(tensor, depth)
+            if level:
+                tensor = Conv2D(_widened(width, level - 1), 1, **_LAST)(tensor)
+                tensor = Doubling2D(maps[level - 1])(tensor)
+        tensor = tfkl.Activation(leaky_relu)(tensor)
+        while patch > 1:
+            patch //= 2
+            width_here = max(width * patch // 4, 1)
+            tensor = Conv2D(width_here, 3, padding="same", activation=leaky_relu, **_LAST)(tensor)
+            tensor = Doubling2D((-(-image_height // patch), -(-image_width // patch)))(tensor)
+        return Conv2D(channels, 3, **_LAST)(BorderPadding2D()(tensor))
+
+    return [network]
+
+
+def map_sizes(height: int, width: int) -> tuple[int, list[Sides]]:
+    """Returns the side of a patch, and the sides of the maps from the largest to the smallest.
+
+    >>> map_sizes(80, 80), map_sizes(33, 28)
+    ((4, [(20, 20), (10, 10), (5, 5)]), (2, [(17, 14), (9, 7), (5, 4)]))
+    """
+    patch = 2 if max(height, width) < _SMALL else 4
+    maps = [(-(-height // patch), -(-width // patch))]
+    while max(maps[-1]) > _LARGEST_BASE:
+        height, width = maps[-1]
+        maps.append((-(-height // 2), -(-width // 2)))
+    return patch, maps
+
+
+def _widened(width: int, level: int) -> int:
+    return width * 2 ** min(level, _MOST_WIDENINGS)
+
+
+def _blocks(tensor: tf.Tensor, depth: int) -> tf.Tensor:
+    """Returns depth residual blocks, each activation, convolution, activation, convolution."""
+    channels = tensor.shape[-1]
+    for _ in range(depth):
+        hidden = tfkl.Activation(leaky_relu)(tensor)
+        hidden = Conv2D(channels, 3, padding="same", activation=leaky_relu, **_LAST)(hidden)
+        hidden = Conv2D(channels, 3, padding="same", kernel_initializer="zeros", **_LAST)(hidden)
+        tensor = tfkl.Add()([tensor, hidden])
+    return tensor
+
+
+def _check(width: int, depth: int) -> None:
+    _checks.whole_number("width", width)
+    _checks.whole_number("depth", depth)
