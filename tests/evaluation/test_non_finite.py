@@ -112,7 +112,9 @@ def test_parameters_of_the_distributions():
     posterior = tfpvae.layers.IndependentNormal(2)
     bad = posterior(tf.constant([[0.0, 0.0, np.nan, 0.0]]))
     names = [
-        name for name, value in non_finite._parameters(bad, "q") if finite_weights.describe_non_finite(value)
+        name
+        for name, value in non_finite._parameters(bad, "q")
+        if finite_weights.describe_non_finite(value)
     ]
     assert names == ["scale of q"]
 
