@@ -104,7 +104,7 @@ def test_identical_images_leave_the_means_at_their_start_values():
         (np.zeros([3, 4, 4, 1], "float32"), ValueError, "start_images: .*8, 8, 1.*3, 4, 4, 1"),
         (np.full([3, *SHAPE], 2.0), ValueError, r"start_images: wanted pixels in \[0, 1\]"),
         (np.zeros([0, *SHAPE]), ValueError, "start_images: wanted at least one image"),
-        ("pictures", ValueError, "start_images: "),
+        ("pictures", TypeError, "start_images: wanted float pixels"),
     ],
 )
 def test_bad_start_images_are_refused(inputs, error, message):
