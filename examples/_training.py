@@ -105,7 +105,9 @@ def at_least(least):
 
 def start(parser, args):
     """Checks what can be checked without TensorFlow, then imports and seeds it."""
-    for module, install in (("tfpvae", '".[figures]"'), ("matplotlib", '"tfpvae[figures]"')):
+    figures = '"tfpvae[figures]"'
+    needed = {"tfpvae": '".[figures]"', "matplotlib": figures, "sklearn": figures}
+    for module, install in needed.items():
         if importlib.util.find_spec(module) is None:
             parser.error(f"wanted {module}, got none installed; pip install {install}")
     if _worker():  # the first one's results are where they always are

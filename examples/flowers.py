@@ -32,6 +32,7 @@ DEFAULTS = {
     "latent_dim": 32,
     "posterior": "independent_normal",
     "likelihood": "bernoulli",
+    "fit_prior": "mixture",
     "output": Path("runs/flowers"),
 }
 # The best that is known of the tutorial's network.
@@ -43,6 +44,7 @@ FLOWERS = {
     "hold_encoder": 3,
     "latent_dim": 10,
     "posterior": "multivariate_normal_tril",
+    "fit_prior": "none",
 }
 # The tutorial's loss was a third of the nll, its three channels averaged, with 2 * 0.0002 KL.
 SOURCE = FLOWERS | {
@@ -62,6 +64,9 @@ def main():
     parser.add_argument("--data", type=Path, metavar="DIR", help=data)
     network = "the network, 'flowers' being the tutorial's (default: %(default)s)"
     parser.add_argument("--architecture", choices=("residual", "flowers"), help=network)
+    fitted = "fit a prior to the codes after training, unless --prior is a learned one"
+    fits = ("none", "mixture", "flow")
+    parser.add_argument("--fit-prior", choices=fits, help=f"{fitted} (default: %(default)s)")
     args = _training.parse(parser, settings)
     if args.data is not None and not args.data.is_dir():
         parser.error(f"argument --data: wanted a folder of pictures, got '{args.data}'.")
@@ -72,6 +77,8 @@ def main():
     except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
     history, speed = _training.train(vae, training, validation, args)
+    if args.fit_prior != "none" and vae.prior is not None and args.prior == "standard_normal":
+        vae = with_fitted_prior(vae, training, args)
     scores = _training.score(vae, test, args)
     drawings = figures(vae, test, history, args)
     _training.save(vae, test, args)
@@ -123,15 +130,35 @@ def photographs(args):
 
 def build(training, args):
     """Returns the VAE, started at what can be read off the training pictures."""
-    import numpy as np
-
-    images = training if isinstance(training, np.ndarray) else np.concatenate([*training.take(50)])
+    images = in_memory(training)
     return _training.build(
         args,
         image_shape=IMAGE_SHAPE,
         pixel_mean=images.mean(axis=(0, 1, 2)) / 255,
         start_images=images,
     )
+
+
+def in_memory(training):
+    """Returns the training pictures, or of a dataset of batches the first few."""
+    import numpy as np
+
+    return training if isinstance(training, np.ndarray) else np.concatenate([*training.take(50)])
+
+
+def with_fitted_prior(vae, training, args):
+    """Returns the VAE with a prior whose samples are codes like those of the training pictures."""
+    import tfpvae
+
+    print("Fitting the prior to the codes ...", flush=True)
+    images = in_memory(training)
+    components = {"num_components": min(COMPONENTS, len(images) // 4)}
+    options = components if args.fit_prior == "mixture" else {}
+    fitted = tfpvae.ex_post.fit_prior(
+        vae, images, args.fit_prior, epochs=5, seed=args.seed, **options
+    )
+    fitted.compile()
+    return fitted
 
 
 def figures(vae, test, history, args):

@@ -159,7 +159,7 @@ def test_help_names_the_options_and_their_defaults_and_imports_nothing_slow(tmp_
     run = finish(start("flowers", tmp_path, "--help", without=HEAVY))
     assert (run.code, run.stderr) == (0, [])
     assert "--data DIR" in run.stdout
-    assert " ".join(run.stdout.split()).count("(default: ") == 15
+    assert " ".join(run.stdout.split()).count("(default: ") == 16
 
 
 @pytest.mark.parametrize(
