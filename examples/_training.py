@@ -31,6 +31,7 @@ OPTIMIZERS = {
     "rmsprop": "RMSprop",
 }
 SCHEDULES = ("constant", "cosine")
+WARM_UP = 150  # steps over which the learning rate of "cosine" rises, at most one epoch
 
 BACKUP = "backup"  # in the folder of the results, until they are whole
 TOLERANCE = 1e-5  # between pixels of the live and of the reloaded model
@@ -104,7 +105,9 @@ def at_least(least):
 
 def start(parser, args):
     """Checks what can be checked without TensorFlow, then imports and seeds it."""
-    for module, install in (("tfpvae", '".[figures]"'), ("matplotlib", '"tfpvae[figures]"')):
+    figures = '"tfpvae[figures]"'
+    needed = {"tfpvae": '".[figures]"', "matplotlib": figures, "sklearn": figures}
+    for module, install in needed.items():
         if importlib.util.find_spec(module) is None:
             parser.error(f"wanted {module}, got none installed; pip install {install}")
     if _worker():  # the first one's results are where they always are
@@ -204,7 +207,7 @@ def train(vae, training, validation, args, callbacks=()):
                 epochs=last,
                 validation_data=validation,
                 callbacks=[*_watching(args, losses, backup / f"from_{first}"), *callbacks],
-                verbose=1 if sys.stdout.isatty() else 2,  # a bar, or in a file a line an epoch
+                verbose=0,  # `_progress` has a line for each epoch
             )
         except FloatingPointError as error:
             sys.exit(f"error: {error} Try a lower --learning-rate.")
@@ -262,18 +265,68 @@ def _watching(args, losses, backup):
         with open(losses, "a") as file:  # the line before may have been torn
             file.write("\n" + json.dumps({"epoch": epoch} | numbers))
 
-    found = [callbacks.StopOnNonFinite()]
+    watching = [callbacks.StopOnNonFinite()]
     if args.schedule == "cosine":
-        found.append(tf_keras.callbacks.LearningRateScheduler(_cosine(args)))
-    found.append(tf_keras.callbacks.LambdaCallback(on_epoch_end=note))
+        watching.append(_schedule(args))
+    watching += [tf_keras.callbacks.LambdaCallback(on_epoch_end=note), _progress(args)]
     if args.patience:
         best = {"patience": args.patience, "restore_best_weights": True}
-        found.append(callbacks.EarlyStopping("val_loss", **best))
+        watching.append(callbacks.EarlyStopping("val_loss", **best))
     if _worker():  # all go on from the first one's
         first, _, own = str(backup).rpartition(f"worker_{_worker()}{os.sep}")
         backup = Path(first, own)
     keep = tf_keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False)
-    return [*found, keep]
+    return [*watching, keep]
+
+
+def _schedule(args):
+    """Returns the callback that sets the learning rate of each step: a warm-up, then a cosine.
+
+    Without the warm-up the first steps of Adam throw a network without normalization off.
+    """
+    import tf_keras
+
+    class Schedule(tf_keras.callbacks.Callback):
+        epoch = 0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_begin(self, batch, logs=None):
+            steps = self.params["steps"] or math.inf  # of a dataset nobody knows at first
+            rate = _cosine(args)(self.epoch + batch / steps)
+            if self.epoch == 0:
+                rate *= min(1, (batch + 1) / min(WARM_UP, steps))
+            self.model.optimizer.learning_rate.assign(rate)
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["lr"] = float(self.model.optimizer.learning_rate.numpy())
+
+    return Schedule()
+
+
+def _progress(args):
+    """Returns the callback that prints a line for each epoch and, on a screen, how far it is."""
+    import tf_keras
+
+    class Progress(tf_keras.callbacks.Callback):
+        begin = 0.0
+
+        def title(self, epoch):
+            return f"epoch {epoch + 1:{len(str(args.epochs))}}/{args.epochs}"
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.begin = time.perf_counter()
+            if sys.stdout.isatty():
+                print(f"{self.title(epoch)} ...", end="\r", flush=True)
+
+        def on_epoch_end(self, epoch, logs=None):
+            names = [name for name in ("loss", "nll", "kl", "val_loss", "val_kl") if name in logs]
+            losses = "  ".join(f"{name} {logs[name]:.1f}" for name in names)
+            seconds = time.perf_counter() - self.begin
+            print(f"{self.title(epoch)}  {losses}  {seconds:.0f} s", flush=True)
+
+    return Progress()
 
 
 def _noted(path):

@@ -8,7 +8,7 @@ it has a name. Priors that a user would give as an object stand in GIVEN_PRIORS.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -56,16 +56,18 @@ class Case:
     use_exact_kl: bool | None = None
     num_classes: int | None = None
     label_embedding: int | None = None
+    architecture: str = "dense"
 
     def __str__(self) -> str:
         kl = {None: "any KL", True: "exact KL", False: "Monte Carlo KL"}[self.use_exact_kl]
         classes = f", {self.num_classes} classes" if self.num_classes else ""
-        return f"{self.posterior}, {self.likelihood}, {self.prior}, {kl}{classes}"
+        network = "" if self.architecture == "dense" else f", {self.architecture}"
+        return f"{self.posterior}, {self.likelihood}, {self.prior}, {kl}{classes}{network}"
 
     def build(self) -> tfpvae.VAE:
         prior = GIVEN_PRIORS[self.prior]() if self.prior in GIVEN_PRIORS else self.prior
         return tfpvae.build_vae(
-            "dense",
+            self.architecture,
             image_shape=IMAGE_SHAPE,
             latent_dim=LATENT_DIM,
             posterior=self.posterior,
@@ -123,7 +125,10 @@ ONCE = [
     Case(*(names[i % len(names)] for names in (VARIATIONAL, [*LIKELIHOODS], [*PRIORS])))
     for i in range(max(len(VARIATIONAL), len(LIKELIHOODS), len(PRIORS)))
 ]
-CASES = list(dict.fromkeys(CASES + _each()))  # each once
+# The network for any size: each choice once, or some of them, as convolutions take their time.
+RESIDUAL = [replace(case, architecture="residual") for case in ONCE]
+RESIDUAL = RESIDUAL if os.environ.get("TFPVAE_EVERY_COMBINATION") else RESIDUAL[::3]
+CASES = list(dict.fromkeys(CASES + _each() + RESIDUAL))  # each once
 
 BY_NAME = {str(case): case for case in [*CASES, *ONCE]}
 

@@ -70,6 +70,7 @@ def test_run_succeeds_and_says_what_it_does(run):
     ):
         assert words in run.stdout
     assert not re.search(r"WARNING|absl|cuda|oneDNN|cpu_feature_guard", run.stdout)
+    assert max(map(len, run.stdout.splitlines())) <= 100
 
 
 @pytest.mark.slow
@@ -158,7 +159,7 @@ def test_help_names_the_options_and_their_defaults_and_imports_nothing_slow(tmp_
     run = finish(start("flowers", tmp_path, "--help", without=HEAVY))
     assert (run.code, run.stderr) == (0, [])
     assert "--data DIR" in run.stdout
-    assert run.stdout.count("(default: ") == 14
+    assert " ".join(run.stdout.split()).count("(default: ") == 16
 
 
 @pytest.mark.parametrize(
@@ -237,6 +238,54 @@ def test_the_cosine_falls_from_the_rate_given_to_nearly_nothing(parts):
     rates = [training._cosine(args)(epoch) for epoch in range(10)]
     np.testing.assert_allclose(rates, 0.25 * (1 + np.cos(np.pi * np.arange(10) / 10)))
     assert rates[0] == 0.5 and 0 < rates[-1] < 0.02
+
+
+def test_the_first_steps_of_the_cosine_are_a_warm_up(parts):
+    _, training, args = parts
+    args.learning_rate, args.epochs = 0.5, 2
+    schedule = training._schedule(args)
+    schedule.params = {"steps": 200}
+    schedule.model = SimpleNamespace(optimizer=tf_keras.optimizers.SGD())
+    rates = []
+    for epoch in range(2):
+        schedule.on_epoch_begin(epoch)
+        for batch in range(200):
+            schedule.on_train_batch_begin(batch)
+            rates.append(float(schedule.model.optimizer.learning_rate.numpy()))
+    cosine = 0.25 * (1 + np.cos(np.pi * np.arange(400) / 400))
+    warm_up = np.minimum(1, (np.arange(400) + 1) / 150)
+    np.testing.assert_allclose(rates, cosine * warm_up, rtol=1e-4)  # of float32
+
+
+def test_an_epoch_is_a_line_that_fits_the_screen(parts, capsys):
+    _, training, args = parts
+    args.epochs = 100
+    losses = {f"{part}{name}": 19200.25 for part in ("", "val_") for name in ("loss", "nll", "kl")}
+    progress = training._progress(args)
+    progress.on_epoch_begin(8)
+    progress.on_epoch_end(8, losses)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("epoch   9/100  loss 19200.2  nll 19200.2  kl 19200.2  val_loss 19200.2")
+    assert len(line) <= 100
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", {"architecture": "residual", "hold_encoder": 0, "latent_dim": 32}),
+        ("--architecture flowers", {"architecture": "flowers", "hold_encoder": 3, "epochs": 5}),
+        ("--source-settings", {"architecture": "flowers", "optimizer": "adamax", "epochs": 50}),
+        ("--source-settings --epochs 2", {"architecture": "flowers", "epochs": 2}),
+    ],
+)
+def test_the_network_brings_its_settings_along(parts, monkeypatch, options, expected):
+    flowers, training, _ = parts
+    monkeypatch.setattr(sys, "argv", ["flowers.py", *options.split()])
+    monkeypatch.setattr(training, "start", lambda parser, args: sys.exit(args))
+    with pytest.raises(SystemExit) as stopped:
+        flowers.main()
+    args = vars(stopped.value.code)
+    assert {name: args[name] for name in expected} == expected
 
 
 def test_many_pictures_are_read_as_training_goes(parts, monkeypatch, tmp_path):

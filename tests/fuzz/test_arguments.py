@@ -62,6 +62,8 @@ KL = {
     "use_exact_kl": Argument((True, False, None), (0, "yes", *NONSENSE)),
     "kl_samples": whole(),
 }
+NO_OPTIONS = [{"depht": 2}, {"width": 0}, *[x for x in NONSENSE if not isinstance(x, dict)]]
+OPTIONS = {"backbone_options": Argument((None, {}), tuple(NO_OPTIONS))}
 LABELS = {"num_classes": whole(optional=True), "label_embedding": whole(optional=True)}
 ENCODER = {
     "posterior": name(POSTERIORS),
@@ -70,6 +72,7 @@ ENCODER = {
     "start_images": PICTURES,
     **KL,
     **LABELS,
+    **OPTIONS,
 }
 DECODER = {
     "likelihood": name(LIKELIHOODS),
@@ -77,6 +80,7 @@ DECODER = {
         (0.3, 0, 1, np.full(SHAPE, 0.5), None), (-1, 2, float("inf"), np.ones((7, 7)), *NONSENSE)
     ),
     **LABELS,
+    **OPTIONS,
 }
 OBJECTIVE = {
     "objective": name(["elbo", "iwae", "dreg"]),

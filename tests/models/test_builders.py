@@ -11,6 +11,7 @@ import tf_keras
 
 import tfpvae
 from tfpvae import layers
+from tfpvae.distributions.coupled_logistic_mixture import CoupledLogisticMixture
 from tfpvae.distributions.discretized_logistic import DiscretizedLogistic
 from tfpvae.models import builders, decoders
 
@@ -98,6 +99,41 @@ def test_flowers_refuses_images_too_small_for_its_strides():
         tfpvae.build_vae("flowers", image_shape=(20, 20, 3))
 
 
+def test_options_of_a_backbone_reach_both_networks():
+    plain, options = tfpvae.build_vae("residual"), {"width": 8, "depth": 2}
+    vae = tfpvae.build_vae("residual", backbone_options=options)
+    for one, other in ((vae.encoder, plain.encoder), (vae.decoder, plain.decoder)):
+        added = [sum(isinstance(x, tfkl.Add) for x in network.layers) for network in (one, other)]
+        assert added == [6, 3]
+        assert one.count_params() < other.count_params() / 4
+
+
+@pytest.mark.parametrize("build", [tfpvae.build_encoder, tfpvae.build_decoder])
+@pytest.mark.parametrize(
+    ("backbone", "options", "error", "message"),
+    [
+        ("residual", {"widht": 8}, ValueError, r"some of \['depth', 'width'\] for 'residual'.*wid"),
+        ("residual", {"depth": 0}, ValueError, "depth: wanted .*got 0"),
+        ("residual", [("width", 8)], TypeError, "wanted a dict or None, got"),
+        ("dense", {"width": 8}, ValueError, r"wanted none for 'dense', got \['width'\]"),
+        (tfkl.Dense(4), {"width": 8}, ValueError, "wanted none for a custom backbone, got"),
+    ],
+)
+def test_options_that_a_backbone_does_not_have_are_refused(
+    build, backbone, options, error, message
+):
+    with pytest.raises(error, match=message):
+        build(image_shape=(8, 8, 1), latent_dim=2, backbone=backbone, backbone_options=options)
+
+
+def test_a_projection_of_many_weights_is_named_before_it_is_built(monkeypatch):
+    monkeypatch.setattr("tfpvae.models.encoders._MANY_WEIGHTS", 256 * 8)
+    options = {"image_shape": (8, 8, 1), "backbone": "dense"}
+    tfpvae.build_encoder(latent_dim=4, **options)
+    with pytest.warns(UserWarning, match=r"256 features to 10 parameters .* has 2,560 weights"):
+        tfpvae.build_encoder(latent_dim=5, **options)
+
+
 def test_build_vae_takes_the_arguments_of_both_builders():
     for builder in (tfpvae.build_encoder, tfpvae.build_decoder):
         for argument in inspect.signature(builder).parameters:
@@ -143,6 +179,8 @@ def locations(likelihood: tfd.Distribution) -> np.ndarray:
     inner = likelihood.distribution
     if isinstance(inner, tfd.MixtureSameFamily):
         inner = inner.components_distribution.distribution
+    if isinstance(inner, CoupledLogisticMixture):
+        return (inner.loc.numpy() + 0.01) / 1.02
     if hasattr(inner, "logits"):
         return tf.sigmoid(inner.logits).numpy()
     if isinstance(inner, DiscretizedLogistic):

@@ -1,11 +1,14 @@
 """What the named networks are made of beside Keras' own layers."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
 import tfpvae
+from tfpvae.networks.residual import BorderPadding2D, Doubling2D, map_sizes
 
 SIDES = {"flowers": 52, "kmnist": 28}  # at least; of the others 12
 
@@ -62,3 +65,82 @@ def test_only_the_moments_of_a_network_in_bfloat16_are_computed_in_float32():
     computed = {type(x).__name__: x.compute_dtype for x in vae.decoder.layers}
     assert computed["BatchNormalization"] == "float32"
     assert {computed[x] for x in ("Conv2DTranspose", "LeakyReLU", "Cropping2D")} == {"bfloat16"}
+
+
+RESIDUAL_SHAPES = [(28, 28, 1), (29, 64, 3), (63, 33, 3), (97, 131, 1), (80, 80, 3)]
+
+
+@pytest.mark.parametrize("image_shape", RESIDUAL_SHAPES)
+def test_the_residual_network_has_maps_that_halve_to_at_most_7(image_shape):
+    height, width, _ = image_shape
+    patch, maps = map_sizes(height, width)
+    assert maps[0] == (math.ceil(height / patch), math.ceil(width / patch))
+    assert max(maps[-1]) <= 7 < max(maps[-2])
+    vae = tfpvae.build_vae("residual", image_shape=image_shape, latent_dim=3, pixel_mean=0.2)
+    convolutions = [x for x in vae.encoder.layers if getattr(x, "strides", (1, 1)) != (1, 1)]
+    assert [x.output_shape[1:3] for x in convolutions] == maps
+    x = images_of(vae)
+    assert vae.reconstruct(x).shape == x.shape
+    vae.compile()
+    assert np.isfinite(vae.fit(x, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize(("side", "most"), [(80, 4e6), (256, 4e6), (512, 5e6)])
+def test_the_residual_network_stays_small_however_large_the_images(side, most):
+    """Also with a full covariance of 32 latents."""
+    vae = tfpvae.build_vae(
+        "residual", image_shape=(side, side, 3), posterior="multivariate_normal_tril"
+    )
+    assert vae.count_params() < most
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_residual_block_starts_as_the_identity(depth):
+    """So any number of blocks passes on the features of the first convolution."""
+    options = {"image_shape": (14, 12, 1), "latent_dim": 3, "backbone_options": {"depth": depth}}
+    encoder = tfpvae.build_vae("residual", **options).encoder
+    x = np.random.default_rng(0).random((2, 14, 12, 1), np.float32)
+    first, last = encoder.layers[1], encoder.layers[-4]
+    assert isinstance(last, tf_keras.layers.Activation)
+    features = tf_keras.Model(encoder.inputs, [first.output, last.output])
+    one, other = features(x)
+    np.testing.assert_array_equal(tf.nn.leaky_relu(one, 0.2), other)
+
+
+@pytest.mark.parametrize("sides", [(14, 10), (13, 9), (14, 9)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_doubling_interpolates_and_leaves_out_a_last_row_and_column(sides, dtype):
+    x = np.random.default_rng(0).random((2, 7, 5, 3), np.float32)
+    layer = Doubling2D(sides, dtype=dtype)
+    outputs = layer(tf.cast(x, dtype))
+    assert outputs.dtype == dtype and outputs.shape == (2, *sides, 3)
+    assert layer.compute_output_shape(x.shape) == (2, *sides, 3)
+    expected = x
+    for axis, side in ((1, sides[0]), (2, sides[1])):
+        number = expected.shape[axis]
+        places = (np.arange(side) + 0.5) / 2 - 0.5
+        expected = np.apply_along_axis(
+            lambda row, p=places, n=number: np.interp(p, np.arange(n), row), axis, expected
+        )
+    tolerance = 1e-2 if dtype == "bfloat16" else 1e-5
+    np.testing.assert_allclose(tf.cast(outputs, "float32"), expected, atol=tolerance)
+
+
+def test_the_border_is_repeated():
+    x = np.random.default_rng(0).random((2, 3, 4, 1), np.float32)
+    expected = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], "edge")
+    np.testing.assert_array_equal(BorderPadding2D()(x), expected)
+    assert BorderPadding2D().compute_output_shape(x.shape) == expected.shape
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_residual_network_learns_with_and_without_xla(precision, jit_compile):
+    tf_keras.utils.set_random_seed(0)
+    options = {"image_shape": (29, 30, 3), "latent_dim": 4, "backbone_options": {"width": 8}}
+    vae = tfpvae.build_vae("residual", precision=precision, **options)
+    vae.compile(tf_keras.optimizers.Adam(3e-3), jit_compile=jit_compile)
+    x = np.repeat(np.random.default_rng(0).random((8, 1, 1, 3), np.float32), 29 * 30, 1)
+    x = x.reshape(8, 29, 30, 3)
+    losses = vae.fit(x, epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] - 80  # of some 1,800 nats, most of them the entropy of gray

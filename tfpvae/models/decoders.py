@@ -14,7 +14,7 @@ from tfpvae.networks.backbones import DECODERS
 from tfpvae.networks.custom_backbones import (
     Backbone,
     apply_backbone,
-    check_name,
+    backbone_layers,
     refuse_channels_first,
 )
 from tfpvae.networks.initialization import start_last_bias
@@ -29,6 +29,7 @@ def build_decoder(
     pixel_mean: Any = None,
     num_classes: int | None = None,
     label_embedding: int | None = None,
+    backbone_options: dict[str, Any] | None = None,
     name: str = "decoder",
 ) -> tf_keras.Model:
     """Returns the model latents [B, latent_dim] -> p(x|z), a distribution over [B, H, W, C].
@@ -53,6 +54,8 @@ def build_decoder(
         behind the latents, [B, latent_dim + C]. None for no labels.
       label_embedding: what that code is: None for one number a class, 1 at the label and 0
         elsewhere; or how many numbers, at least 1, are learned for each class.
+      backbone_options: of a backbone by name that has some: "residual" has width and depth, as in
+        {"width": 48, "depth": 2}.
       name: of the model.
 
     Returns:
@@ -77,11 +80,8 @@ def build_decoder(
     latents = tf_keras.Input((latent_dim,), name="latents")
     labels, code = build_label_inputs(num_classes, label_embedding)
     inputs = conditioning.join(latents, *labels)
-    if isinstance(backbone, str):
-        use_bias = pixel_mean is not None
-        network = DECODERS[check_name(backbone, DECODERS)](*params_shape, use_bias)
-    else:
-        network = [backbone]
+    use_bias = pixel_mean is not None
+    network = backbone_layers(backbone, DECODERS, backbone_options, *params_shape, use_bias)
     params = apply_backbone(network, concatenate([latents, *code]))
     if tuple(params.shape[1:]) not in (params_shape, (np.prod(params_shape),)):
         refuse_channels_first(tf_keras.Model(inputs, params))

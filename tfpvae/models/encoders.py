@@ -1,6 +1,7 @@
 """Encoders: a backbone and a posterior layer."""
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,12 +17,14 @@ from tfpvae.networks.backbones import ENCODERS
 from tfpvae.networks.custom_backbones import (
     Backbone,
     apply_backbone,
-    check_name,
+    backbone_layers,
     refuse_channels_first,
 )
 from tfpvae.networks.initialization import START_SCALE, start_posterior, start_scale
 from tfpvae.priors import VampPrior, build_prior
 from tfpvae.schedules import is_schedule
+
+_MANY_WEIGHTS = 100_000_000  # 400 MB in float32
 
 
 def build_encoder(
@@ -38,6 +41,7 @@ def build_encoder(
     start_images: Any = None,
     num_classes: int | None = None,
     label_embedding: int | None = None,
+    backbone_options: dict[str, Any] | None = None,
     name: str = "encoder",
 ) -> tf_keras.Model:
     """Returns the model images [B, H, W, C] -> q(z|x), a distribution over [B, latent_dim].
@@ -72,6 +76,8 @@ def build_encoder(
         into the projection. None for no labels.
       label_embedding: what that code is: None for one number a class, 1 at the label and 0
         elsewhere; or how many numbers, at least 1, are learned for each class.
+      backbone_options: of a backbone by name that has some: "residual" has width and depth, as in
+        {"width": 48, "depth": 2}.
       name: of the model.
 
     Returns:
@@ -115,21 +121,34 @@ def build_encoder(
         _checks.array("start_images", start_images, image_shape)
     images = tf_keras.Input(image_shape, name="images")
     labels, code = build_label_inputs(num_classes, label_embedding)
-    network = (
-        ENCODERS[check_name(backbone, ENCODERS)]() if isinstance(backbone, str) else [backbone]
-    )
+    network = backbone_layers(backbone, ENCODERS, backbone_options)
     features = apply_backbone(network, images)
     if not isinstance(backbone, str):
         refuse_channels_first(tf_keras.Model(images, features), image_shape)
     if len(features.shape) > 2:
         features = tf_keras.layers.Flatten("channels_last")(features)
+    features_and_code = concatenate([features, *code])
+    _name_many_weights(features_and_code.shape[-1], head.num_params)
     projection = keras_layers.Dense(head.num_params, name="posterior_parameters")
-    parameters = projection(concatenate([features, *code]))
+    parameters = projection(features_and_code)
     start_scale(projection, head.start_params(1.0))
     if start_images is not None:
         start_params = head.start_params(START_SCALE)
         start_posterior(projection, tf_keras.Model(images, features), start_params, start_images)
     return tf_keras.Model(conditioning.join(images, *labels), head(parameters), name=name)
+
+
+def _name_many_weights(num_features: int, num_params: int) -> None:
+    """Warns before a projection takes hundreds of megabytes, and the optimizer as many again."""
+    weights = num_features * num_params
+    if weights > _MANY_WEIGHTS:
+        warnings.warn(
+            f"latent_dim: the projection of {num_features:,} features to {num_params:,} parameters "
+            f"of the posterior has {weights:,} weights. A smaller latent_dim, "
+            "posterior='independent_normal' or 'low_rank', or backbone='residual', whose features "
+            "are few at any image size, has fewer.",
+            stacklevel=3,
+        )
 
 
 def _only_defaults(given: str, **options: Any) -> None:

@@ -1,5 +1,6 @@
 """Application of a backbone, by name or custom, to symbolic inputs."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -16,9 +17,38 @@ _CHANNELS_LAST = (
 Backbone: TypeAlias = str | tf_keras.Model | Callable
 
 
-def check_name(backbone: str, known: dict) -> str:
-    _checks.one_of("backbone", backbone, known)
-    return backbone
+def backbone_layers(
+    backbone: Backbone, named: dict[str, Callable], options: dict[str, Any] | None, *sizes: Any
+) -> list:
+    """Returns the layers of a backbone by name, made with its options, or the custom one alone.
+
+    Args:
+      backbone: a key of `named`, or a network.
+      named: functions of `sizes` whose keyword-only arguments are the options.
+      options: by name; None for the defaults.
+      *sizes: what every named backbone is made for.
+
+    Raises:
+      TypeError, ValueError: for an unknown name, or options that the backbone does not have.
+    """
+    options = {} if options is None else options
+    if not isinstance(options, dict):
+        raise TypeError(f"backbone_options: wanted a dict or None, got {options!r}.")
+    if not isinstance(backbone, str):
+        _check_options(options, [], "a custom backbone")
+        return [backbone]
+    _checks.one_of("backbone", backbone, named)
+    arguments = inspect.signature(named[backbone]).parameters.values()
+    names = sorted(a.name for a in arguments if a.kind is a.KEYWORD_ONLY)
+    _check_options(options, names, repr(backbone))
+    return named[backbone](*sizes, **options)
+
+
+def _check_options(options: dict[str, Any], names: list[str], backbone: str) -> None:
+    """Raises for options that a backbone does not have."""
+    if unknown := [name for name in options if name not in names]:
+        expected = f"some of {names}" if names else "none"
+        raise ValueError(f"backbone_options: wanted {expected} for {backbone}, got {unknown}.")
 
 
 def apply_backbone(network: list, inputs: Any) -> Any:

@@ -4,8 +4,8 @@ Most work is done by wide convolutions of small maps, which a CPU computes fast:
 with patches, and the decoder reaches the full size in its last convolution alone. No layer
 normalizes; the second convolution of each block starts at 0, so that every block starts as the
 identity and deep networks train (Zhang, Dauphin and Ma 2019). The decoder enlarges by bilinear
-interpolation, and the last convolution repeats the border: neither a grid nor a frame is learned by
-accident.
+interpolation, and its convolutions see the border repeated: neither a grid nor a frame is learned
+by accident.
 """
 
 import math
@@ -89,7 +89,7 @@ def residual_encoder(*, width: int = 32, depth: int = 1) -> list[Network]:
         for level in range(len(maps)):
             stride = patch if level == 0 else 2
             tensor = Conv2D(_widened(width, level), stride, stride, "same", **_LAST)(tensor)
-            tensor = _blocks(tensor, depth)
+            tensor = _blocks(tensor, depth, _same)
         return tfkl.Activation(leaky_relu)(tensor)
 
     return [network]
@@ -124,17 +124,16 @@ def residual_decoder(
         tensor = Dense(math.prod(maps[-1]) * _widened(width, len(maps) - 1))(latents)
         tensor = tfkl.Reshape((*maps[-1], -1))(tensor)
         for level in reversed(range(len(maps))):
-            tensor = _blocks(tensor, depth)
+            tensor = _blocks(tensor, depth, _bordered)
             if level:
                 tensor = Conv2D(_widened(width, level - 1), 1, **_LAST)(tensor)
                 tensor = Doubling2D(maps[level - 1])(tensor)
         tensor = tfkl.Activation(leaky_relu)(tensor)
         while patch > 1:
             patch //= 2
-            width_here = max(width * patch // 4, 1)
-            tensor = Conv2D(width_here, 3, padding="same", activation=leaky_relu, **_LAST)(tensor)
+            tensor = _bordered(tensor, max(width * patch // 4, 1), activation=leaky_relu)
             tensor = Doubling2D((-(-image_height // patch), -(-image_width // patch)))(tensor)
-        return Conv2D(channels, 3, **_LAST)(BorderPadding2D()(tensor))
+        return _bordered(tensor, channels)
 
     return [network]
 
@@ -157,15 +156,25 @@ def _widened(width: int, level: int) -> int:
     return width * 2 ** min(level, _MOST_WIDENINGS)
 
 
-def _blocks(tensor: tf.Tensor, depth: int) -> tf.Tensor:
+def _blocks(tensor: tf.Tensor, depth: int, convolved: Callable[..., tf.Tensor]) -> tf.Tensor:
     """Returns depth residual blocks, each activation, convolution, activation, convolution."""
     channels = tensor.shape[-1]
     for _ in range(depth):
         hidden = tfkl.Activation(leaky_relu)(tensor)
-        hidden = Conv2D(channels, 3, padding="same", activation=leaky_relu, **_LAST)(hidden)
-        hidden = Conv2D(channels, 3, padding="same", kernel_initializer="zeros", **_LAST)(hidden)
+        hidden = convolved(hidden, channels, activation=leaky_relu)
+        hidden = convolved(hidden, channels, kernel_initializer="zeros")
         tensor = tfkl.Add()([tensor, hidden])
     return tensor
+
+
+def _same(tensor: tf.Tensor, channels: int, **options: Any) -> tf.Tensor:
+    """Returns a convolution that sees zeros around the map."""
+    return Conv2D(channels, 3, padding="same", **options, **_LAST)(tensor)
+
+
+def _bordered(tensor: tf.Tensor, channels: int, **options: Any) -> tf.Tensor:
+    """Returns a convolution that sees the border of the map repeated around it."""
+    return Conv2D(channels, 3, **options, **_LAST)(BorderPadding2D()(tensor))
 
 
 def _check(width: int, depth: int) -> None:
