@@ -14,6 +14,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -444,7 +445,8 @@ def _show(args, scores, speed):
     for title, number, unit in rows:
         print(f"  {title:24}{number:10.{4 if abs(number) < 1 else 1}f} {unit}")
     names = sorted({*os.listdir(args.output)} - {BACKUP})
-    print(f"\nResults in {args.output}: {', '.join(names)}")
+    results = f"Results in {args.output}: {', '.join(names)}"
+    print("\n" + textwrap.fill(results, 100, subsequent_indent="  ", break_on_hyphens=False))
 
 
 def tidy(args):

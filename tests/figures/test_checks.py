@@ -57,6 +57,11 @@ def test_invalid_images_of_five_axes_raise(images, message):
         figures.mosaics(images, labels=["a", "b"])
 
 
+def test_a_scatter_refuses_a_quantity_that_is_not_finite():
+    with pytest.raises(ValueError, match="^labels: wanted finite numbers, got NaN"):
+        figures.latent_scatter(np.zeros([12, 2]), [np.nan] * 12)
+
+
 @pytest.mark.parametrize(
     ("labels", "names", "message"),
     [
@@ -73,10 +78,12 @@ def test_invalid_images_of_five_axes_raise(images, message):
 )
 def test_invalid_labels_raise(labels, names, message):
     images, latents = np.zeros([12, 4, 4, 1]), np.zeros([12, 2])
-    for draw in (
-        lambda: figures.latent_scatter(latents, labels, class_names=names),
+    draws = [
         lambda: figures.embeddings(images, latents, labels, class_names=names),
         lambda: figures.error_by_class(np.ones(12), labels, class_names=names),
-    ):
+    ]
+    if np.asarray(labels).dtype.kind != "f":  # a scatter also takes a quantity
+        draws.append(lambda: figures.latent_scatter(latents, labels, class_names=names))
+    for draw in draws:
         with pytest.raises(ValueError, match=f"^{message}"):
             draw()

@@ -135,7 +135,7 @@ def form(argument: str, pixels: Any, shape: Sequence[int]) -> tf.DType:
     message = f"{argument}: wanted float pixels in [0, 1] or uint8 ones, got"
     dtype = _dtype(message, pixels)
     if dtype == tf.string:
-        raise TypeError(f"{message} {pixels.dtype}.{pixel_advice.of_container(pixels)}")
+        raise TypeError(f"{message} {dtype.name}.{pixel_advice.of_container(pixels)}")
     _shape(argument, tuple(pixels.shape), shape)
     if 0 in tuple(pixels.shape):
         raise ValueError(f"{argument}: wanted at least one image, got shape {tuple(pixels.shape)}.")
