@@ -153,6 +153,16 @@ def test_a_vae_with_each_term_is_saved(tmp_path, path, head, api):
     np.testing.assert_allclose(actual["loss"], actual["nll"] + 0.25 * actual["kl"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_weights_per_example_are_refused_by_a_vae(given):
+    kl = regularizer(layers, weight=tf.constant([0.1, 0.2]))
+    with pytest.raises(ValueError, match="weight: wanted .*sample_weight"):
+        if given:
+            tfpvae.VAE(encoder("sequential", [layers.IndependentNormal(2)]), decoder(), prior=kl)
+        else:
+            tfpvae.VAE(encoder("sequential", head_with(kl)), decoder())
+
+
 def test_a_weight_without_a_closed_form_stays_too():
     kl = tfpl.KLDivergenceRegularizer(PRIOR, weight=0.25)
     vae = tfpvae.VAE(encoder("sequential", head_with(kl, tfpl)), decoder(), prior=PRIOR)

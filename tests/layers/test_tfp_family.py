@@ -269,6 +269,21 @@ def test_a_tensor_that_is_no_weight_is_refused(weight):
         layers.KLDivergenceRegularizer(one_normal(), weight=weight)
 
 
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_weights_of_another_number_of_examples_are_refused(batch):
+    """Those of three would be broadcast over a batch of one, without a word."""
+    kl = layers.KLDivergenceRegularizer(one_normal(), use_exact_kl=True, weight=[0.0, 1.0, 2.0])
+    with pytest.raises(ValueError, match=f"weight: wanted .*{batch}, got 3"):
+        kl(tfd.MultivariateNormalDiag(tf.zeros([batch, 3])))
+    run = tf.function(
+        lambda loc: kl(tfd.MultivariateNormalDiag(loc)),
+        input_signature=[tf.TensorSpec([None, 3])],
+    )
+    assert float(run(tf.zeros([3, 3]))) == pytest.approx(0.5)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        run(tf.zeros([batch, 3]))
+
+
 # Priors
 
 

@@ -173,12 +173,30 @@ class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
         """
         distribution = getattr(posterior, "_tfp_distribution", None)
         if distribution is None:
-            loss = tf.reduce_mean(self.weight_at(tf.int32.max) * self.kl_divergence(posterior))
+            loss = tf.reduce_mean(self._weighted(self.kl_divergence(posterior)))
             loss.is_kl = True  # by which a VAE tells it from the other losses of the encoder
             return loss
         # Keras divides both outputs' losses by the batch size: KL / B + (B - 1) KL / B = KL.
         loss = self(distribution)
         return tf.cast(tf.shape(posterior)[0] - 1, loss.dtype) * loss
+
+    def _weighted(self, kl: tf.Tensor) -> tf.Tensor:
+        """Returns weight * KL of each example; raises for weights of another number of examples."""
+        weight = self.weight_at(tf.int32.max)
+        if not self.has_weight_per_example:
+            return weight * kl
+        if kl.shape[:1].is_compatible_with(weight.shape):
+            return weight * tf.ensure_shape(kl, weight.shape)  # one KL would be broadcast
+        raise ValueError(
+            f"weight: wanted one number per example of the batch, {kl.shape[0]}, got "
+            f"{weight.shape[0]}. A VAE, whose batches have any size, takes one number; weigh its "
+            "images by sample_weight."
+        )
+
+    @property
+    def has_weight_per_example(self) -> bool:
+        """Whether the weight is a tensor [B], of batches of B examples alone."""
+        return tf.is_tensor(self.weight) and self.weight.shape.rank == 1
 
     def weight_at(self, step: Any) -> Any:
         """Returns the weight at a step of the optimizer: a float, or a tensor."""

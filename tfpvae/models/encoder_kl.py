@@ -89,6 +89,11 @@ def kl_term(
             f"got {prior!r}."
         )
     _check_prior(term.distribution_b, posterior)
+    if term.has_weight_per_example:
+        raise ValueError(
+            f"weight: wanted one number for a VAE, got {term.weight.shape[0]}. Weigh images by "
+            "sample_weight."
+        )
     if isinstance(term.distribution_b, VampPrior):
         _bind(term.distribution_b, encoder)
     term.kl_divergence(posterior)  # raises where a closed form is required and missing
