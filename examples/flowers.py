@@ -25,7 +25,7 @@ COMPONENTS = 50  # of the prior that is fitted after training
 
 DEFAULTS = {
     "architecture": "residual",
-    "epochs": 14,
+    "epochs": 12,
     "batch_size": 16,
     "learning_rate": 2e-3,
     "schedule": "cosine",

@@ -121,8 +121,9 @@ def residual_decoder(
 
     def network(latents: tf.Tensor) -> tf.Tensor:
         patch, maps = map_sizes(image_height, image_width)
-        tensor = Dense(math.prod(maps[-1]) * _widened(width, len(maps) - 1))(latents)
-        tensor = tfkl.Reshape((*maps[-1], -1))(tensor)
+        smallest = (*maps[-1], _widened(width, len(maps) - 1))
+        tensor = Dense(math.prod(smallest))(latents)
+        tensor = tfkl.Reshape(smallest)(tensor)
         for level in reversed(range(len(maps))):
             tensor = _blocks(tensor, depth, _bordered)
             if level:
