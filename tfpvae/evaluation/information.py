@@ -101,7 +101,7 @@ def posterior_means(vae: VAE, images: Any, seed: Any = None) -> np.ndarray:
     (3, 2)
     """
     images = _checks.as_tensor("images", images)
-    _checks.array("images", images, vae.image_shape)
+    _checks.array("images", images, vae.data_spec)
     pixels = estimators.pixels(vae, images, _checks.seed(seed))
     step = estimators.images_per_pass(vae)
     means = [_mean(vae, pixels[i : i + step]) for i in range(0, len(pixels), step)]

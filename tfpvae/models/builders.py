@@ -39,6 +39,7 @@ def build_vae(
     precision: str | None = None,
     *,
     image_shape: tuple[int, int, int] | None = None,
+    event_shape: tuple[int, ...] | None = None,
     latent_dim: int | None = None,
     posterior: str | layers.Posterior | None = None,
     prior: Any = "standard_normal",
@@ -59,6 +60,7 @@ def build_vae(
     free_bits: float = 0.0,
     target_rate: float | None = None,
     dequantize: bool = False,
+    missing: str | None = None,
     **unknown: Any,
 ) -> VAE:
     """Builds a VAE of one of the named architectures.
@@ -71,6 +73,9 @@ def build_vae(
         `tf_keras.mixed_precision`, which follows `tf_keras.backend.floatx()`, float32 or float64,
         unless it was set. A backbone that is a model keeps its own policy.
       image_shape: (height, width, channels); None for that of the architecture.
+      event_shape: the shape of an example of other data, in place of image_shape: (F,) of the row
+        of a table, (T, F) of a series, or any other. "dense" and "deep" take all, and so may
+        backbones of your own.
       latent_dim: D, at least 1; None for that of the architecture.
       posterior: see `build_encoder`; None for that of the architecture.
       prior: see `build_encoder`; or "vampprior", or a `tfpvae.priors.VampPrior`.
@@ -91,6 +96,7 @@ def build_vae(
       free_bits: see `VAE`.
       target_rate: see `VAE`.
       dequantize: see `VAE`.
+      missing: see `VAE`.
       **unknown: raises TypeError, which names the nearest argument.
 
     Returns:
@@ -101,12 +107,17 @@ def build_vae(
 
     >>> build_vae("flowers").count_params()
     2394337
+    >>> build_vae("dense", event_shape=(30,), likelihood="normal")
+    <VAE 'dense': examples [30], latent_dim 2, ...>
     """
     _refuse_unknown(unknown)
     _checks.one_of("architecture", architecture, ARCHITECTURES)
     defaults = ARCHITECTURES[architecture]
+    if image_shape is None and event_shape is None:
+        image_shape = defaults["image_shape"]
     shared: dict[str, Any] = {
-        "image_shape": defaults["image_shape"] if image_shape is None else image_shape,
+        "image_shape": image_shape,
+        "event_shape": event_shape,
         "latent_dim": defaults["latent_dim"] if latent_dim is None else latent_dim,
         "num_classes": num_classes,
         "label_embedding": label_embedding,
@@ -116,7 +127,8 @@ def build_vae(
     kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
     kl_term = None
     if kl_terms.is_vampprior(prior):
-        sizes = shared["image_shape"], shared["latent_dim"]
+        shape = _checks.shape_of_one(image_shape, event_shape)
+        sizes = shape, shared["latent_dim"]
         kl_term = kl_terms.build_vampprior_term(prior, *sizes, start_images, **kl_options)
         prior = None
     with _policy(precision):
@@ -145,6 +157,7 @@ def build_vae(
         free_bits=free_bits,
         target_rate=target_rate,
         dequantize=dequantize,
+        missing=missing,
     )
 
 

@@ -7,6 +7,7 @@ features as any linear map of that size, and cost one pass over some images
 Kraehenbuehl, Doersch, Donahue and Darrell 2016, section 3).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def start_posterior(
 def start_last_bias(
     network: tf_keras.Model,
     pixel_mean: Any,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     values: int,
     locations: int = 1,
 ) -> None:
@@ -85,7 +86,7 @@ def start_last_bias(
     Args:
       network: the model from latents to the parameters of the pixels, [B, H, W, V].
       pixel_mean: in [0, 1], of a shape that broadcasts to image_shape.
-      image_shape: (height, width, channels).
+      image_shape: (height, width, channels), or that of an example of other data.
       values: V, how many parameters a pixel has.
       locations: how many of them, at their beginning, a channel's mean goes by; the rest keep their
         start values.
@@ -111,15 +112,15 @@ def start_last_bias(
     while isinstance(last, tf_keras.Model):
         last = [layer for layer in last.layers if layer.weights][-1]
     bias = getattr(last, "bias", None)
-    height, width, channels = image_shape
+    *sides, channels = image_shape
     if bias is not None and bias.shape == [values]:
-        mean = mean.mean(axis=(0, 1), keepdims=True)
-    elif bias is None or bias.shape.num_elements() != height * width * values:
+        mean = mean.mean(axis=tuple(range(len(sides))), keepdims=True)
+    elif bias is None or bias.shape.num_elements() != math.prod(sides) * values:
         raise ValueError(
             f"pixel_mean: wanted a backbone whose last layer has a bias a pixel or a channel, got "
             f"{last.name!r}, whose bias is {bias if bias is None else tuple(bias.shape)}."
         )
     mean = np.clip(mean, 1e-3, 1 - 1e-3)  # pixels that are always 0 or 1
-    start = bias.numpy().reshape(*mean.shape[:2], values)
+    start = bias.numpy().reshape(*mean.shape[:-1], values)
     start[..., : locations * channels] = np.tile(np.log(mean) - np.log1p(-mean), locations)
     bias.assign(start.reshape(bias.shape))

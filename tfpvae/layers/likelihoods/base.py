@@ -8,10 +8,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability.python.layers.internal import distribution_tensor_coercible
 
+from tfpvae import _checks
 from tfpvae.layers.base import DistributionLayer, shape_of
 
 # What log_prob is: see LikelihoodLayer.scores.
 BINARY_MASS = "binary_mass"
+CATEGORY_MASS = "category_mass"
+COUNT_MASS = "count_mass"
 DENSITY = "density"
 MASS = "mass"
 
@@ -20,20 +23,24 @@ class LikelihoodLayer(DistributionLayer):
     """A layer that ends a decoder; what `build_decoder` and a VAE have to know of it.
 
     Its input is [B, H * W * V], flattened [H, W, V]: V values for each pixel, the locations (what
-    the mean goes by) first, V = params_size(event_shape) / (H * W).
+    the mean goes by) first, V = params_size(event_shape) / (H * W). Other data than images have any
+    sides in the place of H and W, and may have none.
 
     Attributes:
       scores: what log_prob is the log of. "binary_mass": the probability of pixels that are 0 or 1.
-        "density": a density of pixels in [0, 1], in units of that interval. "mass": the probability
-        of pixels that have one of the 256 levels of 8 bits. Numbers of one kind compare with each
+        "density": a density in units of the data, for pixels those of [0, 1]. "mass": the
+        probability of pixels that have one of the 256 levels of 8 bits. "count_mass" and
+        "category_mass": that of counts and of categories. Numbers of one kind compare with each
         other; a density and a mass of the same 8-bit pixels do after log 256 is taken off the
         density's, pixel for pixel and channel for channel.
       locations: how many locations a channel has: one, or one a component of a mixture.
       event_shape: of one draw, such as image_shape.
-      has_bounds: whether draws lie in [0, 1].
+      support: the values of the data, `tfpvae._checks.Support`.
+      has_bounds: whether draws are such values.
     """
 
     scores: str
+    support = _checks.UNIT_INTERVAL
     locations = 1
     has_bounds = True
 
