@@ -35,7 +35,7 @@ NAMES = [
     ("likelihood", "gaussian", "normal"),
     ("likelihood", "bce", "bernoulli"),
     ("likelihood", "binary_crossentropy", "bernoulli"),
-    ("likelihood", "logistic", "discretized_logistic"),
+    ("likelihood", "discretised_logistic", "discretized_logistic"),
     ("likelihood", "continuous-bernoulli", "continuous_bernoulli"),
     ("objective", "ELBO", "elbo"),
     ("objective", "IWAE", "iwae"),

@@ -25,12 +25,12 @@ def peeked(argument: str, data: Any, vae: tf_keras.Model) -> Any:
     """
     if not isinstance(data, Iterator) or isinstance(data, tf.data.Iterator):
         return data
-    first = next(data, None)
+    first, spec = next(data, None), vae.data_spec
     if first is None:
         raise ValueError(
-            f"{argument}: wanted at least one batch of {vae.data_spec.noun}, got an empty generator."
+            f"{argument}: wanted at least one batch of {spec.noun}, got an empty generator."
         )
-    examples(argument, first, vae.data_spec, vae.num_classes)
+    examples(argument, first, spec, vae.num_classes)
     return itertools.chain([first], data)
 
 
@@ -162,9 +162,10 @@ def form(argument: str, values: Any, spec: DataSpec) -> tf.DType:
     if support.divides_bytes and not (dtype.is_floating or dtype == tf.uint8):
         raise TypeError(f"{message} {dtype.name}{_what_to_do(values, dtype, spec)}")
     if dtype == tf.uint8 and not (support.divides_bytes or support.is_whole or support.is_one_hot):
+        scaled = f", or {_as_floats(spec, values)} / 255 for those in [0, 1]"
         raise TypeError(
             f"{message} uint8, which may be pixels. Write {_as_floats(spec, values)} to take them "
-            "as they are."
+            f"as they are{scaled if spec.is_of_images else ''}."
         )
     if dtype.is_complex:
         raise TypeError(f"{message} {dtype.name}.")
@@ -221,7 +222,7 @@ def _is_whole(values: np.ndarray) -> bool:
 
 def _one_hot(argument: str, values: Any) -> None:
     for chunk in _chunks(values):
-        sums = np.sum(chunk, axis=-1, dtype=np.float64)
+        sums = np.asarray(np.sum(chunk, axis=-1, dtype=np.float64))
         wrong = ~((np.abs(sums - 1) < _ROUNDING) | np.isnan(sums))
         if wrong.any():
             raise ValueError(

@@ -102,4 +102,5 @@ class DataSpec(NamedTuple):
         if support == REAL:
             return "finite numbers"
         noun = "pixels" if self.is_of_images else "numbers"
-        return f"{noun} in [{support.low:g}, {support.high:g}]"
+        low, high = (0, 1) if support == NEAR_UNIT_INTERVAL else support[:2]
+        return f"{noun} in [{low:g}, {high:g}]"

@@ -31,6 +31,7 @@ def observed(
     """
     if not spec.allows_missing:
         return examples, likelihood
+    inner: tfd.Distribution
     inner, axes = getattr(likelihood, "tensor_distribution", likelihood), 0
     while isinstance(inner, tfd.Independent):
         axes += len(inner.event_shape) - len(inner.distribution.event_shape)

@@ -38,8 +38,8 @@ def support_of(distribution: tfd.Distribution) -> Support:
     high = float(tf.reduce_max(bijector.forward(tf.constant(_FAR, distribution.dtype))))
     if (low, high) == (0.0, 1.0):
         return _checks.UNIT_INTERVAL
-    bounded = {"low": low} if low > -_NEAR else {}
-    return Support(**bounded, **({"high": high} if high < _NEAR else {}))
+    real = _checks.REAL
+    return Support(low if low > -_NEAR else real.low, high if high < _NEAR else real.high)
 
 
 def _innermost(distribution: Any) -> tfd.Distribution:

@@ -79,7 +79,7 @@ def by_draw(values: tf.Tensor, num_samples: int) -> tf.Tensor:
 
 
 def blank(event_shape: tuple[int, ...], num_classes: int | None) -> Any:
-    """Returns the inputs of an encoder for one example of zeros, of the first class if conditional."""
+    """Returns the inputs of an encoder for one example of zeros, of the first class."""
     zeros = tf.zeros([1, *event_shape], tf_keras.backend.floatx())
     return join(zeros, None if num_classes is None else tf.zeros([1], tf.int32))
 

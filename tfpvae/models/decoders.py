@@ -66,8 +66,9 @@ def build_decoder(
       latent_dim: D, at least 1.
       backbone: a name of `list_architectures()`, or a custom `tf_keras` model or callable from
         latents [B, latent_dim] to the parameters of the pixels, [B, H, W, V] or [B, H * W * V], and
-        those of other data alike. V is C (logits) for a Bernoulli, continuous or not, and "normal"; for other likelihoods it is
-        params_size(image_shape) / (H * W) of their layer, with the locations first.
+        those of other data alike. V is C (logits) for a Bernoulli, continuous or not, and "normal";
+        for other likelihoods it is params_size(image_shape) / (H * W) of their layer, with the
+        locations first.
       likelihood: a name, or a likelihood layer of `tfpvae.layers` for image_shape with its own
         options, which is used unchanged. For binary pixels, a mass: "bernoulli". For grey pixels, a
         density: "continuous_bernoulli", "beta", "normal" (one learned scale) and

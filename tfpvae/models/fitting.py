@@ -71,6 +71,11 @@ class FittingMixin(StepsMixin):
         for argument in ("metrics", "weighted_metrics"):
             for metric in tf.nest.flatten(kwargs.get(argument)):
                 _checks.not_keras_3(argument, metric)
+            if kwargs.get(argument) and self.data_spec.allows_missing:
+                raise ValueError(
+                    f"{argument}: wanted none for a VAE with missing='mask', since a metric of "
+                    f"Keras takes NaN for a number, got {kwargs[argument]!r}."
+                )
         loss = loss or objectives.negative_log_likelihood
         if not callable(loss):
             raise TypeError(

@@ -132,7 +132,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         return self.data_spec.shape
 
     @property
-    def image_shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def image_shape(self) -> tuple[int, ...]:
         """The shape of an example, (H, W, C) of an image."""
         return self.data_spec.shape
 

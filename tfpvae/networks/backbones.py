@@ -1,8 +1,9 @@
 """Networks without any probability in them: images to features, latents to pixel parameters.
 
 An encoder backbone ends in features of any shape. A decoder backbone ends in the parameters of the
-likelihood, `params_shape`: (H, W, channels) of images, for which alone convolutions are. Decoders whose strides make another size than asked are cropped.
-`use_bias` asks for a bias in the last layer, for those that have none; the others have one anyway.
+likelihood, `params_shape`: (H, W, channels) of images, for which alone convolutions are. Decoders
+whose strides make another size than asked are cropped. `use_bias` asks for a bias in the last
+layer, for those that have none; the others have one anyway.
 """
 
 import functools

@@ -24,9 +24,10 @@ class NormalLikelihood(LikelihoodLayer):
     """Layer that turns locations, and scales if asked, into independent normals.
 
     p(x) = N(x; mean, scale^2). For pixels, mean = sigmoid(location): draws may lie outside [0, 1],
-    the mean does not. For real numbers, such as standardized columns, mean = location. With a fixed scale the log density is, but for a constant, the squared error over
-    2 scale^2; with a learned one the network finds the weight of that error itself (Rybkin,
-    Daniilidis and Levine 2021, section 3).
+    the mean does not. For real numbers, such as standardized columns, mean = location. With a fixed
+    scale the log density is, but for a constant, the squared error over 2 scale^2; with a learned
+    one the network finds the weight of that error itself (Rybkin, Daniilidis and Levine 2021,
+    section 3).
 
     Args:
       event_shape: shape of one draw, [..., C], such as image_shape.
