@@ -32,7 +32,7 @@ SUPPORTS = {
     "Poisson": (lambda: tfd.Poisson([1.0]), _checks.COUNTS),
     "negative binomial": (lambda: tfd.NegativeBinomial([1.0], 0.0), _checks.COUNTS),
     "zero-inflated Poisson": (
-        lambda: tfd.Inflated(tfd.Poisson([1.0]), inflated_loc_logits=0.0),
+        lambda: tfd.Inflated(tfd.Poisson([1.0]), inflated_loc_logits=[0.0]),
         _checks.COUNTS,
     ),
     "masked Poisson": (lambda: tfd.Masked(tfd.Poisson([1.0]), [True]), _checks.COUNTS),
