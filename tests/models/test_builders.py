@@ -12,10 +12,10 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import tfpvae
+from tests.contracts.registry import OF_PIXELS
 from tfpvae import layers
 from tfpvae.distributions.coupled_logistic_mixture import CoupledLogisticMixture
 from tfpvae.distributions.discretized_logistic import DiscretizedLogistic
-from tests.contracts.registry import OF_PIXELS
 from tfpvae.models import builders, decoders
 
 tfd, tfb = tfp.distributions, tfp.bijectors

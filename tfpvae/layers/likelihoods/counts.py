@@ -37,8 +37,11 @@ class _CountLayer(LikelihoodLayer):
         if not self._zero_inflated:
             return EventDistribution(self._counts(params), len(shape))
         log_mean, logits = tf.split(params, 2, axis=-1)
+        # TensorFlow Probability 0.25 takes softmax([l, -l]), which is sigmoid(2 l).
         inflated = tfd.Inflated(
-            self._counts(log_mean), inflated_loc_logits=logits, validate_args=self._validate_args
+            self._counts(log_mean),
+            inflated_loc_logits=logits / 2,
+            validate_args=self._validate_args,
         )
         return EventDistribution(inflated, len(shape))
 
