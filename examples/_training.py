@@ -456,5 +456,5 @@ def tidy(args):
 
 def _versions():
     modules = ("tfpvae", "tensorflow", "tensorflow_probability", "tf_keras", "numpy")
-    found = {name: importlib.import_module(name).__version__ for name in modules}
-    return {"python": platform.python_version(), **found}
+    versions = {name: importlib.import_module(name).__version__ for name in modules}
+    return {"python": platform.python_version(), **versions}

@@ -31,7 +31,7 @@ def test_a_mosaic_holds_the_samples_of_its_epoch_pixel_by_pixel(tmp_path):
     assert (picture == 255).all()
 
 
-def test_colours_are_written_in_colour(tmp_path):
+def test_colors_are_written_in_color(tmp_path):
     vae, mosaic = small_vae((4, 4, 3)), SampleMosaic(tmp_path, num_images=1)
     vae.fit(np.random.default_rng(0).uniform(size=(4, 4, 4, 3)), verbose=0, callbacks=[mosaic])
     picture = Image.open(tmp_path / "epoch_0001.png")

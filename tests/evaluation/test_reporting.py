@@ -68,10 +68,10 @@ def test_it_says_what_the_numbers_are_not():
     def words(vae, x, **options):
         return " ".join(evaluation.report(vae, x, seed=0, **options)["trouble"]["words"])
 
-    grey = words(small_vae(), pictures(4), num_samples=50)
-    assert "Grey pixels under a Bernoulli" in grey and "Mutual information" not in grey
+    gray = words(small_vae(), pictures(4), num_samples=50)
+    assert "Gray pixels under a Bernoulli" in gray and "Mutual information" not in gray
     binary = words(small_vae(), np.round(pictures(4)), num_samples=3)
-    assert "Grey pixels" not in binary and "Few effective draws" in binary
+    assert "Gray pixels" not in binary and "Few effective draws" in binary
     apart = words(linear.vae(scale=1e-3), linear.images(10), num_samples=50)
     assert "Mutual information at its ceiling" in apart
 

@@ -1,4 +1,4 @@
-"""Discretised logistics and their mixtures against sums over all 256 levels."""
+"""Discretized logistics and their mixtures against sums over all 256 levels."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_draws_have_the_masses():
         assert (np.abs(counts - 20_000 * mass) < 5 * error + 3).all()
 
 
-def test_grey_pixels_are_scored_as_the_nearest_level():
+def test_gray_pixels_are_scored_as_the_nearest_level():
     distribution = DiscretizedLogistic(0.5, 0.02)
     x = np.array([0.0, 10.4, 10.6, 99.51, 254.4, 254.6], "float32")
     found, wanted = (distribution.log_prob(part / 255) for part in (x, np.round(x)))

@@ -102,7 +102,7 @@ def test_continuous_bernoulli_moments_and_gradients_are_the_integrals(logit, dty
 
 @every_dtype
 def test_continuous_bernoulli_is_smooth_where_its_formulas_change(dtype):
-    """Over 0, +-0.004 (l = 0.499, 0.501) and +-1, steps hardly differ from their neighbours."""
+    """Over 0, +-0.004 (l = 0.499, 0.501) and +-1, steps hardly differ from their neighbors."""
     grid = np.linspace(-1.2, 1.2, 2401)
     distribution = continuous_bernoulli(grid, dtype)
     eps = np.finfo(dtype).eps

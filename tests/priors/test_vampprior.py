@@ -106,7 +106,7 @@ def test_its_variables_are_the_pseudo_inputs_alone_and_train_within_the_range_of
     assert after.min() == 0 and after.max() == 1
 
 
-def test_batch_normalisation_and_dropout_take_pseudo_inputs_for_no_data():
+def test_pseudo_inputs_do_not_affect_batch_normalization_and_dropout():
     backbone = tf_keras.Sequential([tfkl.Flatten(), tfkl.BatchNormalization(), tfkl.Dropout(0.5)])
     vae = build(encoder_backbone=backbone)
     statistics = [w.numpy() for w in vae.encoder.non_trainable_weights]
