@@ -48,9 +48,9 @@ def runs(tmp_path_factory):
             "flowers", files, "--smoke", "--data", "pictures", "--output", "out", *options.split()
         ),
     }
-    found = {name: finish(process) for name, process in processes.items()}
-    found["drawn"].output, found["files"].output = drawn / "runs" / "flowers", files / "out"
-    return found
+    result = {name: finish(process) for name, process in processes.items()}
+    result["drawn"].output, result["files"].output = drawn / "runs" / "flowers", files / "out"
+    return result
 
 
 @pytest.fixture(params=["drawn", "files"])

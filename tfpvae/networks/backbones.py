@@ -191,8 +191,8 @@ def _pixels(height: int, width: int, channels: int) -> Layers:
     return [Dense(height * width * channels), tfkl.Reshape((height, width, channels))]
 
 
-def _crop(made: list[int], wanted: tuple[int, int]) -> Layers:
-    excess = [(m - w) for m, w in zip(made, wanted, strict=True)]
+def _crop(made: list[int], sides: tuple[int, int]) -> Layers:
+    excess = [one - other for one, other in zip(made, sides, strict=True)]
     if not any(excess):
         return []
     return [Cropping2D([(side // 2, side - side // 2) for side in excess])]
