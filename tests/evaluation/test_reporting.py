@@ -41,10 +41,11 @@ def test_the_numbers_fit_each_other_and_the_closed_form(capsys):
     assert "linear probe" in printed and max(map(len, printed.splitlines()[:18])) < 80
 
 
+FLOW = tfpvae.build_prior("flow", latent_dim=2, num_layers=1, hidden_units=(4,))
 OPTIONS = {
     "mixture": {"prior": "mixture", "likelihood": "continuous_bernoulli", "dequantize": True},
     "tril": {"posterior": "multivariate_normal_tril", "likelihood": "discretized_logistic"},
-    "low rank": {"posterior": "low_rank", "likelihood": "normal", "prior": "flow"},
+    "low rank": {"posterior": "low_rank", "likelihood": "normal", "prior": FLOW},
     "iaf": {"posterior": "iaf", "likelihood": "beta"},
     "iwae": {"objective": "iwae", "num_samples": 3, "likelihood": "mixture_of_logistics"},
 }
