@@ -18,7 +18,11 @@ def pairwise(*axes: Iterable) -> list[tuple]:
 
 
 def _covering(rows: list[tuple]) -> list[tuple]:
-    """Chooses rows of positions greedily until no pair is missing."""
+    """Chooses rows of positions greedily until no pair is missing.
+
+    >>> _covering([*itertools.product((0, 1), repeat=3)])
+    [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0)]
+    """
     missing, chosen = set().union(*map(_pairs, rows)), []
     while missing:
         best = max(rows, key=lambda row: len(missing & _pairs(row)))
