@@ -26,7 +26,7 @@ class CategoricalLikelihood(LikelihoodLayer):
       event_shape: (..., K), K the number of categories, such as (50, 4) of 50 bases of DNA.
       convert_to_tensor_fn: the tensor that stands for the distribution in the layers after it.
       validate_args: whether the distribution checks its parameters, at some cost.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     >>> likelihood = CategoricalLikelihood([2, 4])(tf.zeros([3, 8]))
     >>> likelihood.mean()[0, 0].numpy().tolist()
@@ -55,5 +55,5 @@ class CategoricalLikelihood(LikelihoodLayer):
 
     @staticmethod
     def params_size(event_shape: int | Sequence[int]) -> int:
-        """Returns the number of parameters an example, one a value of the event."""
+        """Returns the number of parameters per example, one for each value of the event."""
         return math.prod(shape_of(event_shape))

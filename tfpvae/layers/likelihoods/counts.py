@@ -46,10 +46,11 @@ class _CountLayer(LikelihoodLayer):
         return EventDistribution(inflated, len(shape))
 
     def params_size(self, event_shape: int | Sequence[int]) -> int:
-        """Returns the number of parameters an example, one or two a value of the event."""
+        """Returns the number of parameters per example, one or two for each value of the event."""
         return math.prod(shape_of(event_shape)) * (2 if self._zero_inflated else 1)
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {**super().get_config(), "zero_inflated": self._zero_inflated}
 
 
@@ -63,7 +64,7 @@ class PoissonLikelihood(_CountLayer):
       validate_args: whether the distribution checks its parameters, at some cost.
       zero_inflated: whether a value is 0 with a further probability, sigmoid(second half of the
         parameters).
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     >>> PoissonLikelihood([2])(tf.zeros([3, 2])).mean()[0].numpy().tolist()
     [1.0, 1.0]
@@ -97,7 +98,7 @@ class NegativeBinomialLikelihood(_CountLayer):
       validate_args: whether the distribution checks its parameters, at some cost.
       zero_inflated: whether a value is 0 with a further probability, sigmoid(second half of the
         parameters).
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     >>> likelihood = NegativeBinomialLikelihood([2])(tf.zeros([3, 2]))
     >>> likelihood.mean()[0].numpy().tolist(), likelihood.variance()[0].numpy().tolist()

@@ -31,7 +31,7 @@ class LogisticLikelihood(LikelihoodLayer):
       convert_to_tensor_fn: the tensor that stands for the distribution in the layers after it.
       validate_args: whether the distribution checks its parameters, at some cost.
       scale_floor: the least scale, at least 0.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     Raises:
       ValueError, TypeError: for a floor that is no such number.
@@ -66,8 +66,9 @@ class LogisticLikelihood(LikelihoodLayer):
 
     @staticmethod
     def params_size(event_shape: int | Sequence[int]) -> int:
-        """Returns the number of parameters an example, two a value of the event."""
+        """Returns the number of parameters per example, two for each value of the event."""
         return 2 * math.prod(shape_of(event_shape))
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {**super().get_config(), "scale_floor": self._scale_floor}

@@ -39,7 +39,7 @@ class NormalLikelihood(LikelihoodLayer):
         they start at 1 + scale_floor.
       scale_floor: the least standard deviation, at least 0.
       support: "unit_interval" for pixels in [0, 1], "real" for any finite numbers.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     Raises:
       ValueError, TypeError: for a scale that is none of these, or a floor below 0.
@@ -99,10 +99,11 @@ class NormalLikelihood(LikelihoodLayer):
         return positive(raw, start, self._scale_floor)
 
     def params_size(self, event_shape: int | Sequence[int]) -> int:
-        """Returns the number of parameters an example, one or two a value of the event."""
+        """Returns the number of parameters per example, one or two for each value of the event."""
         return math.prod(shape_of(event_shape)) * (2 if self._scale == "per_pixel" else 1)
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         config = {"scale": self._scale, "scale_floor": self._scale_floor}
         if self._is_real:
             config["support"] = "real"
