@@ -19,7 +19,7 @@ def check_pictures(callback: str, model: Any) -> None:
     spec = model.data_spec
     if not spec.is_of_images or spec.shape[-1] not in (1, 3):
         raise ValueError(
-            f"{callback}: wanted a VAE of images of 1 channel or 3, got one of the event_shape "
+            f"{callback}: wanted a VAE of images of 1 channel or 3, got the image_shape "
             f"{spec.shape}."
         )
 

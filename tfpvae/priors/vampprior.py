@@ -84,7 +84,9 @@ class VampPrior(DelegatingPrior):
         """The pseudo-inputs u_k, [K, H, W, C]."""
         return self._pseudo_inputs
 
-    def bind(self, encoder: tf_keras.Model, support: _checks.Support) -> None:
+    def bind(
+        self, encoder: tf_keras.Model, support: _checks.Support = _checks.UNIT_INTERVAL
+    ) -> None:
         """Sets the encoder, images -> q(z|x), whose posteriors are mixed; `VAE` does so.
 
         Args:
@@ -124,7 +126,7 @@ class VampPrior(DelegatingPrior):
 
 def _choose(images: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Draws shape[0] of the images without replacement, float; those of uint8 in [0, 1]."""
-    support = _checks.NEAR_UNIT_INTERVAL if len(shape) == 4 else _checks.REAL
+    support = _checks.UNIT_INTERVAL if len(shape) == 4 else _checks.REAL
     _checks.array("start_images", images, _checks.DataSpec(shape[1:], support))
     if len(images) < shape[0]:
         raise ValueError(
