@@ -178,3 +178,18 @@ def test_networks_of_ones_own_take_what_their_distribution_is_of(name):
     if kind != "a table":
         with pytest.raises(ValueError, match="x: wanted"):
             vae.fit(DATA["a table"][2], verbose=0)
+
+
+class LikePandas:
+    """A table with the method of a DataFrame that returns an array."""
+
+    def to_numpy(self) -> np.ndarray:
+        return DATA["a table"][2]
+
+
+def test_a_dataframe_of_numbers_is_taken_as_its_array():
+    vae, frame = built("a table"), LikePandas()
+    vae.fit(frame, verbose=0, validation_data=frame)
+    np.testing.assert_array_equal(vae.encode(frame), vae.encode(frame.to_numpy()))
+    np.testing.assert_array_equal(vae.elbo(frame, seed=0), vae.elbo(frame.to_numpy(), seed=0))
+    np.testing.assert_array_equal(vae.predict(frame, verbose=0), vae.reconstruct(frame))

@@ -24,12 +24,9 @@ from tfpvae._checks.data import (
     array,
     examples,
     form,
-    labels,
-    no_labels,
     out_of_range,
     peeked,
     same_length,
-    sample_weight_of,
 )
 from tfpvae._checks.data_spec import (
     COUNTS,
@@ -41,6 +38,7 @@ from tfpvae._checks.data_spec import (
     DataSpec,
     Support,
 )
+from tfpvae._checks.labels import labels, no_labels, sample_weight_of
 from tfpvae._checks.suggestions import did_you_mean
 
 __all__ = [

@@ -262,6 +262,23 @@ def is_array(value: Any) -> TypeGuard[Any]:
     return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
 
 
+def dtype_of(message: str, array: Any) -> tf.DType:
+    """Returns the dtype of an array.
+
+    Args:
+      message: the beginning of the sentence for a dtype that TensorFlow does not know.
+      array: has a dtype.
+
+    Raises:
+      TypeError: for such a dtype.
+    """
+    try:
+        return tf.as_dtype(array.dtype)
+    except TypeError:  # of dates, or of torch
+        hint = " Write images.numpy()." if hasattr(array, "numpy") else ""
+        raise TypeError(f"{message} {array.dtype}.{hint}") from None
+
+
 def as_dense(argument: str, value: Any) -> Any:
     """Returns the array or tensor that a value holds; anything else unchanged.
 

@@ -1,4 +1,4 @@
-"""Checks of data and labels, as arrays, datasets and generators."""
+"""Checks of data, as arrays, datasets and generators."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,9 @@ import tensorflow as tf
 import tf_keras
 
 from tfpvae._checks import pixel_advice
-from tfpvae._checks.arguments import as_dense, is_array
+from tfpvae._checks.arguments import as_dense, dtype_of, is_array
 from tfpvae._checks.data_spec import DataSpec
+from tfpvae._checks.labels import labels, no_labels
 
 # Arrays are scanned in chunks, so that the check never doubles the memory of a large data set.
 _VALUES_PER_CHUNK = 2**24
@@ -55,42 +56,6 @@ def examples(argument: str, data: Any, spec: DataSpec, num_classes: int | None =
         _pair(argument, data[0], spec, num_classes)
     elif not isinstance(data, Iterator):
         _pair(argument, data, spec, num_classes)
-
-
-def labels(values: Any, num_classes: int, count: int | None) -> None:
-    """Checks that labels are whole numbers [count], 0 <= label < num_classes.
-
-    Raises:
-      ValueError, TypeError: for other labels.
-    """
-    length = "B" if count is None else count
-    values = as_dense("labels", values)
-    message = f"labels: wanted whole numbers [{length}], 0 <= label < {num_classes}, got"
-    if not is_array(values):
-        raise TypeError(f"{message} {type(values).__name__}.")
-    shape, dtype = tuple(values.shape), _dtype(message, values)
-    if not tf.TensorShape(shape).is_compatible_with([count]):
-        hint = ""
-        if len(shape) == 2:
-            hint = " labels[:, 0]?" if shape[1] == 1 else " Of one-hot ones: labels.argmax(axis=1)."
-        raise ValueError(f"{message} shape {shape}.{hint}")
-    if not dtype.is_integer:
-        raise TypeError(f"{message} {dtype.name}.")
-    if count == 0 or (isinstance(values, tf.Tensor) and not hasattr(values, "numpy")):
-        return  # there are no values, or a symbolic tensor has none yet
-    low, high = np.min(values), np.max(values)
-    if low < 0 or high >= num_classes:
-        raise ValueError(f"{message} some from {low} to {high}.")
-
-
-def no_labels(num_classes: int) -> ValueError:
-    """Returns the error for missing labels."""
-    return ValueError(
-        f"labels: wanted one for each image, since this VAE is conditional on {num_classes} "
-        "classes, got none. fit and evaluate take (images, labels); predict takes [images, labels];"
-        " all three take batches of such pairs; the VAE's other methods have an argument `labels`. "
-        "tfpvae.evaluation and tfpvae.ex_post take no conditional VAE."
-    )
 
 
 def array(argument: str, values: Any, spec: DataSpec) -> None:
@@ -152,7 +117,7 @@ def form(argument: str, values: Any, spec: DataSpec) -> tf.DType:
     if support.divides_bytes and spec.is_of_images:
         numbers = f"float {numbers} or uint8 ones"
     message = f"{argument}: wanted {numbers}, got"
-    dtype = _dtype(message, values)
+    dtype = dtype_of(message, values)
     if dtype == tf.string:
         raise TypeError(f"{message} {dtype.name}.{pixel_advice.of_container(values)}")
     _shape(argument, tuple(values.shape), spec, dtype)
@@ -178,7 +143,7 @@ def _what_to_do(values: Any, dtype: tf.DType, spec: DataSpec) -> str:
     if not spec.is_of_images:
         return f". Write {floats}."
     if not (dtype.is_integer and _has_values(values)):
-        return f". {pixel_advice.of_dtype(dtype, floats)}".rstrip()
+        return f". {pixel_advice.ofdtype_of(dtype, floats)}".rstrip()
     low, high = map(int, _range(values))
     return f", values from {low} to {high}. {pixel_advice.of_whole_numbers(low, high, floats)}"
 
@@ -257,33 +222,6 @@ def same_length(argument: str, values: Any, x: Any) -> None:
     """
     if is_array(x) and is_array(values) and len(values) != len(x):
         raise ValueError(f"{argument}: wanted as many as of x, {len(x)}, got {len(values)}.")
-
-
-def _dtype(message: str, array: Any) -> tf.DType:
-    try:
-        return tf.as_dtype(array.dtype)
-    except TypeError:  # of dates, or of torch
-        hint = " Write images.numpy()." if hasattr(array, "numpy") else ""
-        raise TypeError(f"{message} {array.dtype}.{hint}") from None
-
-
-def sample_weight_of(weights: Any, count: int) -> None:
-    """Checks that sample weights are finite numbers [count] or [count, 1].
-
-    Raises:
-      ValueError, TypeError: for other weights.
-    """
-    weights = as_dense("sample_weight", weights)
-    message = f"sample_weight: wanted finite numbers [{count}], got"
-    if not is_array(weights):
-        raise TypeError(f"{message} {type(weights).__name__}.")
-    shape, dtype = tuple(weights.shape), _dtype(message, weights)
-    if shape not in ((count,), (count, 1)):
-        raise ValueError(f"{message} shape {shape}.")
-    if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
-        raise TypeError(f"{message} {dtype.name}.")
-    if not np.isfinite(np.asarray(weights, np.float64)).all():
-        raise ValueError(f"{message} some that are not finite.")
 
 
 def _dataset(

@@ -188,6 +188,7 @@ class FittingMixin(StepsMixin):
         """
         if batch_size is not None:
             _checks.whole_number("batch_size", batch_size)
+        x = x if isinstance(x, (list, tuple)) else _checks.as_dense("x", x)
         _checks.examples("x", x, self.data_spec, self.num_classes)
         is_pair = self.num_classes is not None and isinstance(x, (list, tuple))
         batches, steps = self._batches(tuple(x) if is_pair else (x,), batch_size, steps)
