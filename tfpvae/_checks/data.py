@@ -143,7 +143,7 @@ def _what_to_do(values: Any, dtype: tf.DType, spec: DataSpec) -> str:
     if not spec.is_of_images:
         return f". Write {floats}."
     if not (dtype.is_integer and _has_values(values)):
-        return f". {pixel_advice.ofdtype_of(dtype, floats)}".rstrip()
+        return f". {pixel_advice.of_dtype(dtype, floats)}".rstrip()
     low, high = map(int, _range(values))
     return f", values from {low} to {high}. {pixel_advice.of_whole_numbers(low, high, floats)}"
 
