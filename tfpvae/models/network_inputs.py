@@ -53,9 +53,8 @@ def scaled(examples: Any, spec: DataSpec) -> tf.Tensor:
     """
     examples = tf.convert_to_tensor(examples)
     floatx = tf_keras.backend.floatx()
-    shape, is_floating = spec.shape, examples.dtype.is_floating
-    if spec.shape_of(examples.shape.rank, is_floating) != shape:
-        return tf.one_hot(tf.cast(examples, tf.int32), shape[-1], dtype=floatx)
+    if spec.support.is_one_hot and examples.shape.rank == len(spec.shape):
+        return tf.one_hot(tf.cast(examples, tf.int32), spec.shape[-1], dtype=floatx)
     values = tf.cast(examples, floatx)
     is_bytes = examples.dtype == tf.uint8 and spec.support.divides_bytes
     return values / 255 if is_bytes else values
@@ -117,7 +116,7 @@ def _examples(examples: Any, spec: DataSpec) -> tf.Tensor:
       ValueError, TypeError: for examples of another shape, range or kind.
     """
     examples = tf.convert_to_tensor(examples)
-    if spec.is_of_images and examples.shape.rank == 3 and spec.shape[-1] == 1:
+    if len(spec.shape) == examples.shape.rank == 3 and spec.shape[-1] == 1:
         examples = examples[..., tf.newaxis]
     if examples.shape.rank is not None and 0 not in examples.shape:
         _checks.form("images", examples, spec)
