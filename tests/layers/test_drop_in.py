@@ -1,5 +1,6 @@
 """Programs on tfp.layers with tfpvae.layers in its place: each API, batch size and save format."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,17 @@ def test_a_program_trains_on_its_kl_once_and_is_saved(tmp_path, name, api, batch
     np.testing.assert_allclose(actual.mean(), expected.mean(), rtol=1e-6)
     np.testing.assert_allclose(actual_tensor, tensor, rtol=1e-6)
     np.testing.assert_allclose(actual_loss, loss, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [functools.partial(draw_five), lambda q: q.mean(), type("Of", (), {"__call__": id})()],
+)
+def test_no_function_without_a_name_waits_for_a_checkpoint_to_be_refused(function):
+    with pytest.warns(UserWarning, match=r"convert_to_tensor_fn: (.|\n)*\n +def \w+\("):
+        layers.IndependentNormal(3, function)
+    with pytest.warns(UserWarning, match=r"test_points_fn: (.|\n)*\n +def \w+\("):
+        regularizer(test_points_fn=function)
 
 
 @pytest.mark.parametrize(("api", "path"), list(zip(APIS, FORMATS[:3], strict=True)))

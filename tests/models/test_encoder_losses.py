@@ -233,6 +233,45 @@ def test_a_plain_autoencoder_has_no_kl_to_be_counted_twice():
         assert float(vae.loss_terms(pictures(7)).regularization) > 0
 
 
+@tf_keras.saving.register_keras_serializable("tests")
+class Encoder(tf_keras.Model):
+    """A subclassed encoder that is saved by its head."""
+
+    def __init__(self, head, **options):
+        super().__init__(**options)
+        self.dense, self.head = tfkl.Dense(4), head
+
+    def call(self, images):
+        return self.head(self.dense(tf.reshape(images, [-1, 16])))
+
+    def get_config(self):
+        return {"head": tf_keras.layers.serialize(self.head)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(tf_keras.layers.deserialize(config["head"]))
+
+
+@pytest.mark.parametrize(("path", "way"), [("vae.keras", "add_loss"), ("vae", "regularizer")])
+def test_a_vae_of_a_subclassed_encoder_is_saved_with_its_term(tmp_path, path, way):
+    options = {"use_exact_kl": True, "weight": 0.25}
+    prior = tfd.Independent(tfd.Normal([0.0, 0.5], 1.0), 1)
+    if way == "regularizer":
+        term = layers.KLDivergenceRegularizer(prior, **options)
+        head = layers.IndependentNormal(2, activity_regularizer=term)
+    else:
+        add = layers.KLDivergenceAddLoss(prior, **options)
+        head = tf_keras.Sequential([layers.IndependentNormal(2), add])
+    encoder = Encoder(head)
+    encoder(pictures(1))
+    vae = tfpvae.VAE(encoder, decoder())
+    vae.save(tmp_path / path)
+    restored = tf_keras.models.load_model(tmp_path / path)
+    expected, actual = (one.loss_terms(pictures(7), seed=0) for one in (vae, restored))
+    np.testing.assert_allclose(actual.kl, expected.kl, rtol=1e-6)
+    np.testing.assert_allclose(actual.loss, actual.nll + 0.25 * actual.kl, rtol=1e-5)
+
+
 # The weight of a term that is given to the VAE
 
 

@@ -287,10 +287,15 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
     def get_config(self) -> dict:
         """Returns the encoder, the decoder and a given prior as plain data."""
         serialize = tf_keras.layers.serialize  # knows both config formats of Keras
+        networks = {"encoder": self.encoder, "decoder": self.decoder}
         return {
             "name": self.name,
-            "encoder": serialize(self.encoder),
-            "decoder": serialize(self.decoder),
+            **{name: serialize(network) for name, network in networks.items()},
+            "input_shapes": {  # of subclassed networks, whose own config has none
+                name: introspection.input_shape(name, network)
+                for name, network in networks.items()
+                if not network._is_graph_network
+            },
             "kl": self._kl_regularizer.get_config() if self._prior_is_given else None,
             **self.settings,
         }
@@ -303,8 +308,13 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
           ValueError: if the config is broken or, in safe mode, names what is not part of a VAE.
         """
         with safe_mode.guarding(config):
-            encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
-            decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
+            encoder, decoder = (
+                introspection.built(
+                    tf_keras.layers.deserialize(config[name], custom_objects),
+                    config.get("input_shapes", {}).get(name),
+                )
+                for name in ("encoder", "decoder")
+            )
             kl = config.get("kl")
             prior = kl and KLDivergenceRegularizer.from_config(kl)
             settings = {name: config[name] for name in objectives.SETTINGS if name in config}
