@@ -265,6 +265,8 @@ def test_a_vae_of_a_subclassed_encoder_is_saved_with_its_term(tmp_path, path, wa
     encoder = Encoder(head)
     encoder(pictures(1))
     vae = tfpvae.VAE(encoder, decoder())
+    vae.compile("sgd")
+    vae.fit(pictures(7), verbose=0)
     vae.save(tmp_path / path)
     restored = tf_keras.models.load_model(tmp_path / path)
     expected, actual = (one.loss_terms(pictures(7), seed=0) for one in (vae, restored))
