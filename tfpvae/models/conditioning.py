@@ -69,7 +69,7 @@ def by_draw(values: tf.Tensor, num_samples: int) -> tf.Tensor:
     return tf.reshape(values, tf.concat([[num_samples, -1], tf.shape(values)[1:]], axis=0))
 
 
-def blank(image_shape: tuple[int, int, int], num_classes: int | None) -> Any:
+def blank(image_shape: tuple[int, ...], num_classes: int | None) -> Any:
     """Returns the inputs of an encoder for one black image, of the first class if conditional."""
     image = tf.zeros([1, *image_shape], tf_keras.backend.floatx())
     return join(image, None if num_classes is None else tf.zeros([1], tf.int32))
