@@ -130,7 +130,12 @@ def input_shape(argument: str, model: tf_keras.Model) -> tuple[int, ...]:
 
 
 def built(network: tf_keras.Model, shape: tuple[int, ...] | None) -> tf_keras.Model:
-    """Returns a network, which is called on zeros of a shape [*shape] if it never was."""
+    """Returns a network, after a call on zeros of this shape, [1, ...], if it had none.
+
+    >>> network = tf_keras.Sequential([tf_keras.layers.Dense(2)])
+    >>> built(network, (3,)).built
+    True
+    """
     if shape and network.save_spec() is None:
         network(conditioning.blank(tuple(shape), num_classes_of(network)))
     return network
