@@ -148,7 +148,9 @@ class DistributionLambda(tfp.layers.DistributionLambda):
         elif self._regularizer is not None:
             values = tf.convert_to_tensor(distribution)
             loss = tf.convert_to_tensor(self._regularizer(values))
-            self.add_loss(loss / tf.cast(tf.shape(values)[0], loss.dtype))
+            loss /= tf.cast(tf.shape(values)[0], loss.dtype)
+            loss.is_kl = False  # by which a VAE tells it from the losses that code adds
+            self.add_loss(loss)
         return outputs
 
     @property

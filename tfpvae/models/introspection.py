@@ -143,6 +143,18 @@ def input_shape(argument: str, model: tf_keras.Model) -> tuple[int, ...]:
     return tuple(first.shape[1:])
 
 
+def built(network: tf_keras.Model, shape: tuple[int, ...] | None) -> tf_keras.Model:
+    """Returns a network, after a call on zeros of this shape, [1, ...], if it had none.
+
+    >>> network = tf_keras.Sequential([tf_keras.layers.Dense(2)])
+    >>> built(network, (3,)).built
+    True
+    """
+    if shape and network.save_spec() is None:
+        network(conditioning.blank(tuple(shape), num_classes_of(network)))
+    return network
+
+
 def num_classes_of(model: tf_keras.Model) -> int | None:
     """Returns the number of classes that a network is conditional on; None for no labels."""
     layers = (part for part in layers_of(model) if isinstance(part, OneHot))

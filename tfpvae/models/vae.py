@@ -13,11 +13,13 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.distributions import divergences
 from tfpvae.distributions.observed import observed
+from tfpvae.layers.distribution_lambda import track
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import (
     conditioning,
     description,
     encoder_kl,
+    encoder_losses,
     estimators,
     introspection,
     network_inputs,
@@ -116,7 +118,8 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         object.__setattr__(self, "_kl_regularizer", kl_regularizer)
         objectives.check(self, posterior)
         self._prior_is_given = prior is not None
-        self._prior_variables = [] if prior is None else list(self.prior.variables)
+        if self._prior_is_given:
+            track(self, kl_regularizer)
         # Keras calls a model built once it was called.
         self(conditioning.blank(self.image_shape, self.num_classes))
         self._clear_losses()
@@ -246,6 +249,8 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         likelihood = self.decoder(conditioning.draws(decoded, labels), training=training)
         nll = self._nll(targets, likelihood)  # [S, B]
         # Before the KL: a prior made of the encoder runs it again, with losses of its own.
+        if training and self.kl_regularizer is not None:
+            encoder_losses.warn_of_unchecked(self.encoder)
         regularization = self._regularization(nll.dtype)
         kl = self._kl_of_draws(posterior, latents, seed)  # [B]
         if self.objective == "elbo":
@@ -282,7 +287,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
     def _regularization(self, dtype: tf.DType) -> tf.Tensor:
         """Returns the sum of the losses that layers added in the last pass, but for the KL."""
         own = {id(loss) for loss in self._eager_losses}  # those of `call`
-        losses = encoder_kl.without_kl_terms(self.losses, self.encoder)
+        losses = encoder_losses.without_kl_terms(self.losses, self.encoder)
         losses = [tf.cast(loss, dtype) for loss in losses if id(loss) not in own]
         return tf.add_n([tf.zeros([], dtype), *losses])
 
@@ -296,7 +301,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         the loss: with them, train on `loss_terms(images).loss`.
         """
         losses = super().losses
-        return encoder_kl.without_kl_terms(losses, self.encoder) if self._adds_kl else losses
+        return encoder_losses.without_kl_terms(losses, self.encoder) if self._adds_kl else losses
 
     @property
     def _adds_kl(self) -> bool:
@@ -309,10 +314,15 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
     def get_config(self) -> dict:
         """Returns the encoder, the decoder and a given prior as plain data."""
         serialize = tf_keras.layers.serialize  # knows both config formats of Keras
+        networks = {"encoder": self.encoder, "decoder": self.decoder}
         return {
             "name": self.name,
-            "encoder": serialize(self.encoder),
-            "decoder": serialize(self.decoder),
+            **{name: serialize(network) for name, network in networks.items()},
+            "input_shapes": {  # of subclassed networks, whose own config has none
+                name: introspection.input_shape(name, network)
+                for name, network in networks.items()
+                if not network._is_graph_network
+            },
             "kl": self._kl_regularizer.get_config() if self._prior_is_given else None,
             **self.settings,
         }
@@ -325,8 +335,13 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
           ValueError: if the config is broken or, in safe mode, names what is not part of a VAE.
         """
         with safe_mode.guarding(config):
-            encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
-            decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
+            encoder, decoder = (
+                introspection.built(
+                    tf_keras.layers.deserialize(config[name], custom_objects),
+                    config.get("input_shapes", {}).get(name),
+                )
+                for name in ("encoder", "decoder")
+            )
             kl = config.get("kl")
             prior = kl and KLDivergenceRegularizer.from_config(kl)
             settings = {name: config[name] for name in objectives.SETTINGS if name in config}
