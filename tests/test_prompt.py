@@ -14,6 +14,7 @@ IMAGES = np.zeros([4, 6, 5, 1], np.float32)
 CALLS = {
     "LinearWarmup(num_steps=5)": schedules.LinearWarmup(5),
     "LinearWarmup(num_steps=5, weight=0.5)": schedules.LinearWarmup(5, weight=0.5),
+    "LinearWarmup(num_epochs=5)": schedules.LinearWarmup(num_epochs=5),
     "CyclicalWarmup(num_steps=4, ramp=1.0)": schedules.CyclicalWarmup(4, ramp=1),
     "IndependentNormal(event_shape=(2,))": layers.IndependentNormal(2),
     "IndependentNormal(event_shape=(2,), convert_to_tensor_fn='mean', scale_floor=0.1)": (
