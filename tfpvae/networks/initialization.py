@@ -73,6 +73,17 @@ def start_posterior(
     projection.set_weights([kernel, bias])
 
 
+def mean_image(images: Any, image_shape: tuple[int, ...]) -> np.ndarray:
+    """Returns the mean of images in [0, 1], of the image shape.
+
+    >>> mean_image(np.array([[[0, 51]], [[102, 153]]], np.uint8), (1, 2, 1))[..., 0].tolist()
+    [[0.2, 0.4]]
+    """
+    array = np.asarray(_checks.as_dense("start_images", images))
+    mean = array.mean(axis=0, dtype=np.float64).reshape(image_shape)
+    return mean / 255 if array.dtype == np.uint8 else mean
+
+
 def start_last_bias(
     network: tf_keras.Model,
     pixel_mean: Any,
