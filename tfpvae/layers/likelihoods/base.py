@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.layers.internal import distribution_tensor_coercible
 
 from tfpvae.layers.base import DistributionLayer, shape_of
+from tfpvae.layers.distribution_lambda import LayerOutput
 
 # What log_prob is: see LikelihoodLayer.scores.
 BINARY_MASS = "binary_mass"
@@ -48,8 +48,8 @@ class LikelihoodLayer(DistributionLayer):
         return outputs
 
 
-class _CoerciblePixels(distribution_tensor_coercible._TensorCoercible):
-    """Distribution of tfp.layers that keeps uint8 pixels, of which its base makes floats."""
+class _CoerciblePixels(LayerOutput):
+    """Distribution of a layer that keeps uint8 pixels, of which its base makes floats."""
 
     def _call_log_prob(self, value, name, **kwargs):
         return super()._call_log_prob(_keep_bytes(value), name, **kwargs)
