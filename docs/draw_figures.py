@@ -221,7 +221,8 @@ def collapse():
     (good, history), (bad, collapsed) = healthy(), trained(kl_weight=40.0)
     for fitted, color, text in ((history, BLUE, "healthy"), (collapsed, RED, "collapsed")):
         left.plot(range(1, 21), fitted.history["kl"], color=color)
-        left.text(9, fitted.history["kl"][-1] + 0.25, text, color=color)
+        height = fitted.history["kl"][-1]
+        left.text(9, height + (0.2 if height < 1 else -0.8), text, color=color)
     left.set(
         title="KL, nats per image", xlabel="epoch", xticks=[1, 5, 10, 15, 20], ylim=(-0.1, None)
     )

@@ -155,7 +155,7 @@ def start(parser, args):
         parser.error(f"argument --output: wanted a folder, got '{args.output}', {error.strerror}.")
     if args.smoke:
         args.epochs = 1
-        print("A smoke run trains one epoch on few pictures: its figures are those of a beginner.")
+        print("A smoke run has one epoch on few pictures: its network has hardly learned to draw.")
     if (args.output / "summary.json").exists():
         print(f"The results in {args.output} will be overwritten.")
     print("Starting TensorFlow ...", flush=True)
@@ -436,7 +436,7 @@ def _means(values):
     """Returns the mean of each array, and its standard error under the name with `_error`."""
     import numpy as np
 
-    scores = {name: float(np.mean(numbers)) for name, numbers in values.items()}
+    scores = {name: float(np.mean(numbers, dtype=float)) for name, numbers in values.items()}
     for name, numbers in values.items():
         spread = np.std(numbers, ddof=1) if len(numbers) > 1 else 0.0
         scores[f"{name}_error"] = float(spread / math.sqrt(len(numbers)))
@@ -538,7 +538,7 @@ def _print_rows(rows):
         mean, error = scores[name], scores[f"{name}_error"]
         digits = 4 if abs(mean) < 1 else 1
         error = f"\N{PLUS-MINUS SIGN} {error:.{4 if abs(mean) < 1 else 2}f}"
-        print(f"  {title:24}{mean:10.{digits}f} {error:8} {unit}")
+        print(f"  {title:24}{mean:10.{digits}f} {error:10} {unit}")
 
 
 def tidy(args):
