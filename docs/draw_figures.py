@@ -20,7 +20,7 @@ import tfpvae
 from tfpvae import datasets, evaluation, figures, schedules
 
 tfd = tfp.distributions
-FIGURES = Path(__file__).parent / "figures" / "site"
+FIGURES = Path(__file__).parent / "figures"
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 COLORS = 64  # of the palette of an image
 
@@ -308,22 +308,23 @@ def rate_distortion():
     )
 
 
-DRAWINGS = (
-    *(priors, posteriors, likelihoods, warmups, collapse, history, error_by_class),
-    *(reconstructions, mosaic, mosaics, interpolation, traversal, latent_scatter, embeddings),
-    *(latent_grid, active_units, rate_distortion),
+# Of these the site inverts the plots in its dark mode.
+PLOTS = (
+    *(priors, posteriors, likelihoods, warmups, history, error_by_class, latent_scatter),
+    *(embeddings, active_units, rate_distortion),
 )
+PICTURES = (collapse, reconstructions, mosaic, mosaics, interpolation, traversal, latent_grid)
 
 
 def main():
-    FIGURES.mkdir(exist_ok=True)
-    for drawing in DRAWINGS:
+    for drawing in (*PLOTS, *PICTURES):
         if sys.argv[1:] and drawing.__name__ not in sys.argv[1:]:
             continue
         file = io.BytesIO()
         drawing().savefig(file, format="png", dpi=150)
         image = Image.open(file).convert("RGB")
-        path = FIGURES / f"{drawing.__name__}.png"
+        folder = "plots" if drawing in PLOTS else "pictures"
+        path = FIGURES / folder / f"{drawing.__name__}.png"
         image.quantize(COLORS, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
