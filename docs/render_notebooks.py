@@ -38,7 +38,8 @@ def render(name):
     for cell in notebook.cells:
         source = re.sub(r"^%.*\n", "", cell.source)
         if cell.cell_type == "markdown":
-            parts.append(source.replace("```python", "```py").replace(".ipynb)", ".md)"))
+            source = source.replace("```python", "```py")
+            parts.append(re.sub(r"\(\w+\.ipynb\)", "(../notebooks.md)", source))
             continue
         parts.append(f"```py\n{source}\n```")
         parts += [text for output in joined(cell.outputs) if (text := shown(output, name, numbers))]
