@@ -10,9 +10,12 @@ from tfpvae.layers.kl_add_loss import KLDivergenceAddLoss
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.layers.likelihoods.bernoulli import IndependentBernoulli
 from tfpvae.layers.likelihoods.beta import BetaLikelihood
+from tfpvae.layers.likelihoods.categorical import CategoricalLikelihood
 from tfpvae.layers.likelihoods.continuous_bernoulli import IndependentContinuousBernoulli
+from tfpvae.layers.likelihoods.counts import NegativeBinomialLikelihood, PoissonLikelihood
 from tfpvae.layers.likelihoods.coupled_logistic_mixture import CoupledLogisticMixtureLikelihood
 from tfpvae.layers.likelihoods.independent_poisson import IndependentPoisson
+from tfpvae.layers.likelihoods.logistic import LogisticLikelihood
 from tfpvae.layers.likelihoods.logistics import (
     DiscretizedLogisticLikelihood,
     LogisticMixtureLikelihood,
@@ -25,6 +28,7 @@ from tfpvae.layers.likelihoods.mixture_of_one_hot_categoricals import (
 from tfpvae.layers.likelihoods.mixture_same_family import MixtureSameFamily
 from tfpvae.layers.likelihoods.normal import NormalLikelihood
 from tfpvae.layers.likelihoods.one_hot_categorical import OneHotCategorical
+from tfpvae.layers.likelihoods.student_t import StudentTLikelihood
 from tfpvae.layers.one_hot import OneHot
 from tfpvae.layers.posteriors.base import Posterior
 from tfpvae.layers.posteriors.deterministic import Deterministic
@@ -37,6 +41,7 @@ from tfpvae.layers.variable_layer import VariableLayer
 
 __all__ = [
     "BetaLikelihood",
+    "CategoricalLikelihood",
     "CategoricalMixtureOfOneHotCategorical",
     "CoupledLogisticMixtureLikelihood",
     "Deterministic",
@@ -50,15 +55,19 @@ __all__ = [
     "InverseAutoregressiveFlow",
     "KLDivergenceAddLoss",
     "KLDivergenceRegularizer",
+    "LogisticLikelihood",
     "LogisticMixtureLikelihood",
     "MixtureLogistic",
     "MixtureNormal",
     "MixtureSameFamily",
     "MultivariateNormalLowRank",
     "MultivariateNormalTriL",
+    "NegativeBinomialLikelihood",
     "NormalLikelihood",
     "OneHot",
     "OneHotCategorical",
+    "PoissonLikelihood",
     "Posterior",
+    "StudentTLikelihood",
     "VariableLayer",
 ]

@@ -40,6 +40,7 @@ def build_vae(
     precision: str | None = None,
     *,
     image_shape: tuple[int, int, int] | None = None,
+    event_shape: tuple[int, ...] | None = None,
     latent_dim: int | None = None,
     posterior: str | layers.Posterior | None = None,
     prior: Any = "standard_normal",
@@ -60,6 +61,7 @@ def build_vae(
     free_bits: float = 0.0,
     target_rate: float | None = None,
     dequantize: bool = False,
+    missing: str | None = None,
     **unknown: Any,
 ) -> VAE:
     """Builds a VAE of one of the named architectures.
@@ -72,6 +74,9 @@ def build_vae(
         `tf_keras.mixed_precision`, which follows `tf_keras.backend.floatx()`, float32 or float64,
         unless it was set. A backbone that is a model keeps its own policy.
       image_shape: (height, width, channels); None for that of the architecture.
+      event_shape: the shape of an example of other data, in place of image_shape: (F,) of the row
+        of a table, (T, F) of a series, or any other. "dense" and "deep" take all, and so may
+        backbones of your own.
       latent_dim: D, at least 1; None for that of the architecture.
       posterior: see `build_encoder`; None for that of the architecture.
       prior: see `build_encoder`; or "vampprior", or a `tfpvae.priors.VampPrior`.
@@ -81,8 +86,8 @@ def build_vae(
       kl_samples: see `build_encoder`.
       scale_floor: see `build_encoder`.
       start_images: see `build_encoder`.
-      pixel_mean: see `build_decoder`; None for the mean of start_images, where they are given and
-        the decoder is a named one.
+      pixel_mean: see `build_decoder`; None for the mean of start_images, where they are images in
+        [0, 1] or uint8 and the decoder is a named one.
       num_classes: C of a conditional VAE, at least 1; None for no labels.
       label_embedding: see `build_encoder`.
       encoder_backbone: see `backbone` of `build_encoder`; None for that of the architecture.
@@ -93,6 +98,7 @@ def build_vae(
       free_bits: see `VAE`.
       target_rate: see `VAE`.
       dequantize: see `VAE`.
+      missing: see `VAE`.
       **unknown: raises TypeError, which names the nearest argument.
 
     Returns:
@@ -103,12 +109,17 @@ def build_vae(
 
     >>> build_vae("flowers").count_params()
     2394337
+    >>> build_vae("dense", event_shape=(30,), likelihood="normal")
+    <VAE 'dense': examples [30], latent_dim 2, ...>
     """
     _refuse_unknown(unknown)
     _checks.one_of("architecture", architecture, ARCHITECTURES)
     defaults = ARCHITECTURES[architecture]
+    if image_shape is None and event_shape is None:
+        image_shape = defaults["image_shape"]
     shared: dict[str, Any] = {
-        "image_shape": defaults["image_shape"] if image_shape is None else image_shape,
+        "image_shape": image_shape,
+        "event_shape": event_shape,
         "latent_dim": defaults["latent_dim"] if latent_dim is None else latent_dim,
         "num_classes": num_classes,
         "label_embedding": label_embedding,
@@ -118,7 +129,8 @@ def build_vae(
     kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
     kl_term = None
     if kl_terms.is_vampprior(prior):
-        sizes = shared["image_shape"], shared["latent_dim"]
+        shape = _checks.shape_of_one(image_shape, event_shape)
+        sizes = shape, shared["latent_dim"]
         kl_term = kl_terms.build_vampprior_term(prior, *sizes, start_images, **kl_options)
         prior = None
     with _policy(precision):
@@ -132,7 +144,7 @@ def build_vae(
             **shared,
         )
         if pixel_mean is None and start_images is not None and decoder_backbone is None:
-            pixel_mean = mean_image(start_images, shared["image_shape"])
+            pixel_mean = mean_image(start_images, image_shape)
         decoder = build_decoder(
             backbone=architecture if decoder_backbone is None else decoder_backbone,
             likelihood=likelihood,
@@ -149,6 +161,7 @@ def build_vae(
         free_bits=free_bits,
         target_rate=target_rate,
         dequantize=dequantize,
+        missing=missing,
     )
 
 

@@ -25,6 +25,7 @@ _DEFAULTS = {
     "free_bits": 0.0,
     "target_rate": None,
     "dequantize": False,
+    "missing": None,
     "kl_weight": 1.0,
 }
 
@@ -99,7 +100,7 @@ def _parts(vae: VAE) -> dict[str, str]:
     settings = {name: getattr(vae, name) for name in _DEFAULTS}
     settings["kl_weight"] = round(float(settings["kl_weight"]), 6)
     return {
-        "images": str([*vae.image_shape]),
+        vae.data_spec.noun: str([*vae.event_shape]),
         "latent_dim": str(_latent_dim(vae)),
         "posterior": _last_layer(vae.encoder),
         "prior": _prior(vae),

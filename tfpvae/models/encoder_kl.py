@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
+from tfpvae._checks import Support
 from tfpvae.distributions import divergences
 from tfpvae.layers.distribution_lambda import DistributionLambda
 from tfpvae.layers.kl_add_loss import KLDivergenceAddLoss
@@ -49,6 +50,7 @@ def kl_term(
     encoder: tf_keras.Model,
     posterior: tfd.Distribution,
     prior: tfd.Distribution | KLDivergenceRegularizer | None,
+    support: Support,
 ) -> KLDivergenceRegularizer | None:
     """Returns the KL term of an encoder; None for a deterministic posterior.
 
@@ -57,6 +59,7 @@ def kl_term(
       posterior: q(z|x) of some images.
       prior: None for the term of the encoder's own layer; a distribution to replace its prior; or a
         whole term, which is returned unchanged.
+      support: the values of the data.
 
     Raises:
       ValueError: if there is no prior, it does not fit the posterior, or the encoder adds more than
@@ -95,7 +98,7 @@ def kl_term(
             "sample_weight."
         )
     if isinstance(term.distribution_b, VampPrior):
-        _bind(term.distribution_b, encoder)
+        _bind(term.distribution_b, encoder, support)
     term.kl_divergence(posterior)  # raises where a closed form is required and missing
     _check_other_losses(encoder, term)
     return term
@@ -185,7 +188,7 @@ def _possible_kls(posterior: tfd.Distribution, term: KLDivergenceRegularizer) ->
     return [float(tf.reduce_sum(kl)) for kl in kls]
 
 
-def _bind(prior: VampPrior, encoder: tf_keras.Model) -> None:
+def _bind(prior: VampPrior, encoder: tf_keras.Model, support: Support) -> None:
     if introspection.num_classes_of(encoder) is not None:
         raise ValueError(
             "prior: wanted one that is the same for all classes, got a VampPrior of a conditional "
@@ -197,4 +200,4 @@ def _bind(prior: VampPrior, encoder: tf_keras.Model) -> None:
             f"prior: wanted a VampPrior of images {shape}, as the encoder's, got one of "
             f"{tuple(prior.pseudo_inputs.shape[1:])}."
         )
-    prior.bind(encoder)
+    prior.bind(encoder, support)

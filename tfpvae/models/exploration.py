@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpvae import _checks
+from tfpvae.distributions.observed import observed
 from tfpvae.models import conditioning, estimators
 from tfpvae.models.probabilistic import ProbabilisticMixin
 
@@ -142,15 +143,16 @@ class ExplorationMixin(ProbabilisticMixin):
         for chunk in estimators.chunks(conditioning.join(targets, labels), size=128):
             part, classes = conditioning.split(chunk)
             codes = conditioning.join(self.encoder(chunk).mean(), classes)
-            scores.append(-self.decoder(codes).log_prob(part))
+            values, likelihood = observed(part, self.decoder(codes), self.data_spec)
+            scores.append(-likelihood.log_prob(values))
         return tf.concat(scores, axis=0)
 
     def _batch_of(self, argument: str, images: Any) -> tuple[tf.Tensor, bool]:
         """Returns checked images as a batch, and whether they were a single image."""
         images = _checks.as_tensor(argument, images)
-        is_single = images.shape == self.image_shape
+        is_single = images.shape == self.event_shape
         images = images[tf.newaxis] if is_single else images
-        _checks.array(argument, images, self.image_shape)
+        _checks.array(argument, images, self.data_spec)
         return images, is_single
 
     def _decode_paths(self, paths: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:

@@ -45,7 +45,7 @@ def checked(method: Callable, vae: VAE, *args: Any, **kwargs: Any) -> dict[str, 
             arguments[name] = _checks.peeked(name, arguments[name], vae)
     _checks.weights_of_floatx(vae)
     arguments |= _dense(arguments, is_conditional=vae.num_classes is not None)
-    arguments = _images_checked(arguments, vae.image_shape, vae.num_classes)
+    arguments = _data_checked(arguments, vae.data_spec, vae.num_classes)
     arguments["callbacks"] = keras_3.adapt(arguments.get("callbacks"))
     return arguments
 
@@ -70,19 +70,19 @@ def _dense_parts(names: Sequence[str], data: Any) -> Any:
     return kind([*parts, *data[len(parts) :]])
 
 
-def _images_checked(
-    arguments: dict[str, Any], shape: tuple[int, int, int], num_classes: int | None
+def _data_checked(
+    arguments: dict[str, Any], spec: _checks.DataSpec, num_classes: int | None
 ) -> dict[str, Any]:
     """Returns the arguments with images, labels and weights checked, as Keras needs them."""
     x, y, weight = (arguments.get(name) for name in ("x", "y", "sample_weight"))
     if num_classes is not None:
         if y is None and isinstance(x, (list, tuple)) and len(x) == 2:
             x, y = x
-        _checks.images("x", x if y is None else (x, y), shape, num_classes)
+        _checks.examples("x", x if y is None else (x, y), spec, num_classes)
     else:
-        _checks.images("x", x, shape)
+        _checks.examples("x", x, spec)
         if y is not None:
-            _checks.images("y", y, shape)
+            _checks.examples("y", y, spec)
             _checks.same_length("y", y, x)
         elif weight is not None:
             y = x  # Keras drops the weights of x alone
@@ -90,7 +90,7 @@ def _images_checked(
         _checks.sample_weight_of(weight, len(x))
     unseen = arguments.get("validation_data")
     if unseen is not None:
-        _checks.images("validation_data", unseen, shape, num_classes)
+        _checks.examples("validation_data", unseen, spec, num_classes)
         if hasattr(unseen, "dtype"):  # Keras asks whether an array is true
             arguments["validation_data"] = (unseen,)
     return arguments | {"x": x} | ({} if y is None else {"y": y})

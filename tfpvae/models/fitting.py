@@ -71,6 +71,11 @@ class FittingMixin(StepsMixin):
         for argument in ("metrics", "weighted_metrics"):
             for metric in tf.nest.flatten(kwargs.get(argument)):
                 _checks.not_keras_3(argument, metric)
+            if kwargs.get(argument) and self.data_spec.allows_missing:
+                raise ValueError(
+                    f"{argument}: wanted none for a VAE with missing='mask', since a metric of "
+                    f"Keras takes NaN for a number, got {kwargs[argument]!r}."
+                )
         loss = loss or objectives.negative_log_likelihood
         if not callable(loss):
             raise TypeError(
@@ -141,7 +146,7 @@ class FittingMixin(StepsMixin):
         arguments["callbacks"] = exhaustion.with_callback(arguments.get("callbacks"), empty_epochs)
         with (
             self._prepared(arguments, "train_function", "test_function"),
-            batch_checks.faults_named("x", self._train_counter),
+            batch_checks.faults_named("x", self.data_spec, self._train_counter),
         ):
             arguments = self._with_batches(arguments)
             history = keras_fit(**fit_arguments.with_progress(self, arguments))
@@ -164,12 +169,12 @@ class FittingMixin(StepsMixin):
             if getattr(self, "_eval_data_handler", None) is not None:
                 # Keras takes data that were once too few for data that are exhausted.
                 self._eval_data_handler._insufficient_data = False
-            with batch_checks.faults_named("validation_data", self._test_counter):
+            with batch_checks.faults_named("validation_data", self.data_spec, self._test_counter):
                 return keras_evaluate(**arguments)
         with (
             self.training_state.kept(),
             self._prepared(arguments, "test_function"),
-            batch_checks.faults_named("x", self._test_counter),
+            batch_checks.faults_named("x", self.data_spec, self._test_counter),
         ):
             parts = input_pipeline.data_of(arguments, "x", "y", "sample_weight")
             batches, steps = self._batches(
@@ -187,28 +192,29 @@ class FittingMixin(StepsMixin):
         """
         if batch_size is not None:
             _checks.whole_number("batch_size", batch_size)
-        _checks.images("x", x, self.image_shape, self.num_classes)
+        x = x if isinstance(x, (list, tuple)) else _checks.as_dense("x", x)
+        _checks.examples("x", x, self.data_spec, self.num_classes)
         is_pair = self.num_classes is not None and isinstance(x, (list, tuple))
         batches, steps = self._batches(tuple(x) if is_pair else (x,), batch_size, steps)
         x, batch_size = (x, batch_size) if batches is None else (batches, None)
         arguments = fit_arguments.with_progress(self, {"verbose": verbose} | kwargs)
-        with batch_checks.faults_named("x", self._predict_counter):
+        with batch_checks.faults_named("x", self.data_spec, self._predict_counter):
             return super().predict(x, batch_size, steps=steps, **arguments)
 
     def train_on_batch(self, x, *args, **kwargs):
         """Runs one step on a batch, and returns the metrics; as `tf_keras.Model.train_on_batch`."""
         fit_arguments.begin_warmup(self, {})
-        with batch_checks.faults_named("x"):
+        with batch_checks.faults_named("x", self.data_spec):
             return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
         """Returns the metrics of one batch; as `tf_keras.Model.test_on_batch`."""
-        with batch_checks.faults_named("x"):
+        with batch_checks.faults_named("x", self.data_spec):
             return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, x):
         """Returns the reconstructions of one batch; as `tf_keras.Model.predict_on_batch`."""
-        with batch_checks.faults_named("x"):
+        with batch_checks.faults_named("x", self.data_spec):
             return super().predict_on_batch(x)
 
     def _checked_arguments(self, method: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:

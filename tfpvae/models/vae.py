@@ -13,6 +13,7 @@ import tf_keras
 
 from tfpvae import _checks
 from tfpvae.distributions import divergences
+from tfpvae.distributions.observed import observed
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import (
     conditioning,
@@ -43,14 +44,18 @@ class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
     networks (Kingma and Welling 2014, equation 10). `fit` and `evaluate` report the loss and,
     whatever the objective and its weights, nll, kl and elbo = -nll - kl, in nats per image.
 
-    Images are float in [0, 1] or uint8, which is divided by 255 in the graph.
+    Images are float in [0, 1] or uint8, which is divided by 255 in the graph. Other data are
+    examples [B, ...] of any shape, such as rows of a table [B, F] or series [B, T, F]; the
+    likelihood tells which values they have: numbers in [0, 1], any finite numbers, counts or
+    one-hot vectors.
 
     Networks that also take labels [B], whole numbers that go through a `layers.OneHot`, make a
     conditional VAE: q(z|x, y), p(x|z, y) and p(z). Wherever it takes images or latents, it takes
     their labels too (Sohn, Lee and Yan 2015, equation 4).
 
     Args:
-      encoder: a built `tf_keras` model, images [B, H, W, C] -> q(z|x); or [images, labels].
+      encoder: a built `tf_keras` model, images [B, H, W, C], or other examples [B, ...], -> q(z|x);
+        or [images, labels].
       decoder: a built `tf_keras` model, latents [B, D] -> p(x|z); or [latents, labels].
       prior: p(z), a `tfd.Distribution` of event shape [D], or the whole KL term, a
         `tfpvae.layers.KLDivergenceRegularizer`; None for the prior of the encoder. A plain
@@ -65,6 +70,9 @@ class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
       dequantize: whether 8-bit pixels get uniform noise of one level, (255 x + u) / 256, wherever
         they are trained on or scored, so that their density is meaningful (Theis, van den Oord and
         Bethge 2016, section 3.1).
+      missing: "mask" for data in which NaN is a missing value. The encoder gets 0 in its place, and
+        log p(x|z) is that of the observed values (Mattei and Frellsen 2019, equation 3). None to
+        refuse NaN.
 
     Raises:
       TypeError, ValueError: if the networks do not end in distributions, do not fit each other, or
@@ -91,18 +99,21 @@ class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
         free_bits: float = 0.0,
         target_rate: float | None = None,
         dequantize: bool = False,
+        missing: str | None = None,
         **kwargs: Any,
     ):
         _checks.eager()
         super().__init__(name=name, **kwargs)
         self.objective, self.num_samples = objective, num_samples
         self.free_bits, self.target_rate = free_bits, target_rate
-        self.dequantize = dequantize
-        self.image_shape, self.num_classes, posterior = introspection.probe(encoder, decoder)
+        self.dequantize, self.missing = dequantize, missing
+        spec, self.num_classes, posterior = introspection.probe(encoder, decoder)
+        # Past Keras' tracking, which would wrap it.
+        object.__setattr__(self, "_data_spec", spec._replace(allows_missing=missing is not None))
         self.encoder, self.decoder = encoder, decoder
         network_inputs.adapt(self, has_bounds=introspection.has_bounds(decoder))
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
-        kl_regularizer = encoder_kl.kl_term(encoder, posterior, prior)
+        kl_regularizer = encoder_kl.kl_term(encoder, posterior, prior, spec.support)
         object.__setattr__(self, "_kl_regularizer", kl_regularizer)
         objectives.check(self, posterior)
         self._prior_is_given = prior is not None
@@ -110,6 +121,21 @@ class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
         # Keras calls a model built once it was called.
         self(conditioning.blank(self.image_shape, self.num_classes))
         self._clear_losses()
+
+    @property
+    def data_spec(self) -> _checks.DataSpec:  # type: ignore[override]
+        """The shape of an example, and the values that it may have."""
+        return self._data_spec
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of an example."""
+        return self.data_spec.shape
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of an example, (H, W, C) of an image."""
+        return self.data_spec.shape
 
     @property
     def prior(self) -> Any:  # type: ignore[override]
@@ -189,7 +215,7 @@ class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
         True
         """
         images = _checks.as_tensor("images", images)
-        _checks.array("images", images, self.image_shape)
+        _checks.array("images", images, self.data_spec)
         labels = conditioning.labels_of(self, labels, images)
         seed = _checks.seed(seed)
         targets = estimators.pixels(self, images, seed)
@@ -207,7 +233,7 @@ class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
 
         Args:
           inputs: images [B, H, W, C], or [images, labels].
-          targets: the images to reconstruct, [B, H, W, C].
+          targets: the images to reconstruct, [B, H, W, C]; NaN where a value is missing.
           training: whether the networks train.
           seed: of the draws of z, int32 [2].
           present: see `objectives.batch_mean`.
@@ -241,7 +267,8 @@ class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
         """Returns the loss given to `compile`, by default -log p(x|z): [S, B], nats."""
         # `loss` is None before `compile`.
         loss = getattr(self, "loss", None) or objectives.negative_log_likelihood
-        nll = loss(tf.tile(targets, [self.num_samples, 1, 1, 1]), likelihood)
+        targets = conditioning.repeat(targets, self.num_samples)
+        nll = loss(*observed(targets, likelihood, self.data_spec))
         return tf.reshape(nll, [self.num_samples, -1])
 
     def _kl_of_draws(

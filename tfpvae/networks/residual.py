@@ -96,9 +96,7 @@ def residual_encoder(*, width: int = 32, depth: int = 1) -> list[Network]:
 
 
 def residual_decoder(
-    image_height: int,
-    image_width: int,
-    channels: int,
+    params_shape: tuple[int, int, int],
     use_bias: bool,
     *,
     width: int = 32,
@@ -107,9 +105,7 @@ def residual_decoder(
     """Returns the network latents [B, D] -> pixel parameters [B, H, W, channels].
 
     Args:
-      image_height: H.
-      image_width: W.
-      channels: parameters of a pixel.
+      params_shape: (H, W, channels), channels the parameters of a pixel.
       use_bias: not read, as the last layer has a bias anyway.
       width: channels of the map that the encoder's patches have; see `residual_encoder`.
       depth: residual blocks of each map, at least 1.
@@ -118,9 +114,10 @@ def residual_decoder(
       TypeError, ValueError: for a width or depth that is no such number.
     """
     _check(width, depth)
+    height, image_width, channels = params_shape
 
     def network(latents: tf.Tensor) -> tf.Tensor:
-        patch, maps = map_sizes(image_height, image_width)
+        patch, maps = map_sizes(height, image_width)
         smallest = (*maps[-1], _widened(width, len(maps) - 1))
         tensor = Dense(math.prod(smallest))(latents)
         tensor = tfkl.Reshape(smallest)(tensor)
@@ -133,7 +130,7 @@ def residual_decoder(
         while patch > 1:
             patch //= 2
             tensor = _bordered(tensor, max(width * patch // 4, 1), activation=leaky_relu)
-            tensor = Doubling2D((-(-image_height // patch), -(-image_width // patch)))(tensor)
+            tensor = Doubling2D((-(-height // patch), -(-image_width // patch)))(tensor)
         return _bordered(tensor, channels)
 
     return [network]
