@@ -85,7 +85,7 @@ def mean_image(images: Any, image_shape: tuple[int, ...] | None) -> np.ndarray |
         return None
     mean = array.mean(axis=0, dtype=np.float64).reshape(image_shape)
     mean = mean / 255 if array.dtype == np.uint8 else mean
-    return mean if 0 <= mean.min() and mean.max() <= 1 else None
+    return mean if mean.min() >= 0 and mean.max() <= 1 else None
 
 
 def start_last_bias(
