@@ -16,6 +16,7 @@ from tfpvae.models.decoders import build_decoder
 from tfpvae.models.encoders import build_encoder
 from tfpvae.models.vae import VAE
 from tfpvae.networks.custom_backbones import Backbone
+from tfpvae.networks.initialization import mean_image
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -85,7 +86,8 @@ def build_vae(
       kl_samples: see `build_encoder`.
       scale_floor: see `build_encoder`.
       start_images: see `build_encoder`.
-      pixel_mean: see `build_decoder`.
+      pixel_mean: see `build_decoder`; None for the mean of start_images, where they are images in
+        [0, 1] or uint8, and likelihood and decoder are named ones.
       num_classes: C of a conditional VAE, at least 1; None for no labels.
       label_embedding: see `build_encoder`.
       encoder_backbone: see `backbone` of `build_encoder`; None for that of the architecture.
@@ -141,6 +143,9 @@ def build_vae(
             **kl_options,
             **shared,
         )
+        are_named = isinstance(likelihood, str) and decoder_backbone is None
+        if pixel_mean is None and start_images is not None and are_named:
+            pixel_mean = mean_image(start_images, image_shape)
         decoder = build_decoder(
             backbone=architecture if decoder_backbone is None else decoder_backbone,
             likelihood=likelihood,

@@ -7,6 +7,7 @@ encoder are images [B, H, W, C], of a decoder latents [B, D]; of a conditional V
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -195,26 +196,42 @@ def _in_passes(
         yield scores
 
 
-# Traced once per model; TensorFlow keeps the traces of a model for as long as it lives.
+def _graph_of_the_model(function: Callable) -> Callable:
+    """Returns a function that is traced by itself for each model, which keeps its traces.
+
+    In one `tf.function` the traces of several models look like one that is traced over and over,
+    of which TensorFlow warns.
+    """
+
+    @functools.wraps(function)
+    def call(vae: VAE, *args: Any) -> tf.Tensor:
+        graphs = vae.__dict__.setdefault("_graphs", {})  # past Keras' tracking
+        if function not in graphs:
+            # TensorFlow counts the traces of a code, of a partial object its own.
+            own = functools.partial(function)
+            graphs[function] = tf.function(own, reduce_retracing=True)
+        return graphs[function](vae, *args)
+
+    return call
 
 
-@tf.function(reduce_retracing=True)
+@_graph_of_the_model
 def _encode(vae: VAE, inputs: Any) -> tf.Tensor:
     return vae.encoder(inputs).mean()
 
 
-@tf.function(reduce_retracing=True)
+@_graph_of_the_model
 def _decode(vae: VAE, inputs: Any) -> tf.Tensor:
     return vae.decoder(inputs).mean()
 
 
-@tf.function(reduce_retracing=True)
+@_graph_of_the_model
 def _elbo(vae: VAE, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     nll, kl = nll_and_kl(vae, inputs, draws, fold_in(seed, number))
     return -(nll + kl)
 
 
-@tf.function(reduce_retracing=True)
+@_graph_of_the_model
 def _log_weights(
     vae: VAE, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:

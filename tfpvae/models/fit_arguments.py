@@ -11,7 +11,8 @@ import tensorflow as tf
 import tf_keras
 
 from tfpvae import _checks
-from tfpvae.training import keras_3
+from tfpvae.schedules import Warmup
+from tfpvae.training import input_pipeline, keras_3, progress
 
 if TYPE_CHECKING:
     from tfpvae.models.vae import VAE
@@ -95,6 +96,23 @@ def _data_checked(
     return arguments | {"x": x} | ({} if y is None else {"y": y})
 
 
+def begin_warmup(vae: VAE, arguments: dict[str, Any]) -> None:
+    """Converts the epochs of a warm-up of kl_weight to steps, before the optimizer's first step.
+
+    Raises:
+      ValueError: for a warm-up in epochs, and data of unknown length.
+    """
+    weight = vae.kl_regularizer and vae.kl_regularizer.weight
+    if not isinstance(weight, Warmup):
+        return
+    if weight.num_steps is not None and int(vae.optimizer.iterations.numpy()):
+        return
+    get = arguments.get
+    data, size = get("x"), get("batch_size") or 32
+    if weight.begin(input_pipeline.count_batches(data, size, get("steps_per_epoch"))):
+        vae.train_function = vae.test_function = None  # they were traced with the other steps
+
+
 def with_class_weight(arguments: dict[str, Any], num_classes: int | None) -> dict[str, Any]:
     """Returns the arguments of `fit` with `class_weight` as weights of the images.
 
@@ -137,3 +155,29 @@ def with_class_weight(arguments: dict[str, Any], num_classes: int | None) -> dic
     weight = 1.0 if weight is None else np.asarray(weight).reshape(-1)
     *_, weight = weigh(arguments["x"], arguments["y"], weight)
     return arguments | {"sample_weight": weight.numpy()}
+
+
+def callbacks_of(arguments: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
+    """Returns the callbacks among the arguments as a list.
+
+    >>> callbacks_of({"callbacks": "a"}), callbacks_of({})
+    (['a'], [])
+    """
+    callbacks = arguments.get("callbacks") or []
+    callbacks = getattr(callbacks, "callbacks", callbacks)  # of a CallbackList
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def with_progress(vae: VAE, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments with the progress bar, unless they are silent or have one."""
+    callbacks = keras_3.adapt(arguments.get("callbacks"))
+    arguments = arguments | {"callbacks": callbacks}
+    bar = tf_keras.callbacks.ProgbarLogger
+    if (
+        arguments.get("verbose", "auto") == 0
+        or isinstance(callbacks, tf_keras.callbacks.CallbackList)
+        or any(isinstance(callback, bar) for callback in callbacks_of(arguments))
+    ):
+        return arguments
+    hidden = ("elbo",) if vae.prior is not None else ("elbo", "kl")
+    return arguments | {"callbacks": [*callbacks_of(arguments), progress.Progress(hidden)]}

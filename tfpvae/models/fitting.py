@@ -139,7 +139,8 @@ class FittingMixin(StepsMixin):
         keras_fit = super().fit
         arguments = self._checked_arguments(keras_fit, x, y, *args, **kwargs)
         arguments = fit_arguments.with_class_weight(arguments, self.num_classes)
-        for callback in _callbacks(arguments):
+        fit_arguments.begin_warmup(self, arguments)
+        for callback in fit_arguments.callbacks_of(arguments):
             monitors.let_elbo_rise(callback)
         empty_epochs = exhaustion.EmptyEpochs()
         arguments["callbacks"] = exhaustion.with_callback(arguments.get("callbacks"), empty_epochs)
@@ -147,8 +148,10 @@ class FittingMixin(StepsMixin):
             self._prepared(arguments, "train_function", "test_function"),
             batch_checks.faults_named("x", self.data_spec, self._train_counter),
         ):
-            history = keras_fit(**self._with_batches(arguments))
+            arguments = self._with_batches(arguments)
+            history = keras_fit(**fit_arguments.with_progress(self, arguments))
         empty_epochs.clean(history)
+        object.__setattr__(self, "last_fit", history)  # Keras' own, `evaluate` replaces
         step = int(self.optimizer.iterations.numpy())  # works for a MirroredVariable too
         if step < self.warmup_steps:
             warnings.warn(
@@ -179,6 +182,7 @@ class FittingMixin(StepsMixin):
             )
             if batches is not None:
                 arguments |= {"x": batches, "y": None, "sample_weight": None, "batch_size": None}
+            arguments = fit_arguments.with_progress(self, arguments)
             return keras_evaluate(**arguments | {"steps": steps})
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, **kwargs):
@@ -193,11 +197,13 @@ class FittingMixin(StepsMixin):
         is_pair = self.num_classes is not None and isinstance(x, (list, tuple))
         batches, steps = self._batches(tuple(x) if is_pair else (x,), batch_size, steps)
         x, batch_size = (x, batch_size) if batches is None else (batches, None)
+        arguments = fit_arguments.with_progress(self, {"verbose": verbose} | kwargs)
         with batch_checks.faults_named("x", self.data_spec, self._predict_counter):
-            return super().predict(x, batch_size, verbose, steps, **kwargs)
+            return super().predict(x, batch_size, steps=steps, **arguments)
 
     def train_on_batch(self, x, *args, **kwargs):
         """Runs one step on a batch, and returns the metrics; as `tf_keras.Model.train_on_batch`."""
+        fit_arguments.begin_warmup(self, {})
         with batch_checks.faults_named("x", self.data_spec):
             return super().train_on_batch(x, *args, **kwargs)
 
@@ -342,15 +348,11 @@ class FittingMixin(StepsMixin):
         if get("validation_data") is not None:
             unseen_size = get("validation_batch_size") or size
             counts.append(count(get("validation_data"), unseen_size, get("validation_steps")))
-        needs_each = any(c._implements_train_batch_hooks() for c in _callbacks(arguments))
+        needs_each = any(
+            c._implements_train_batch_hooks() for c in fit_arguments.callbacks_of(arguments)
+        )
         if needs_each or self.run_eagerly or self._has_strategy or None in counts:
             return 1
         if set(counts) == {1} and not self.execution.in_loops:
             return 1  # Keras' loop would be traced twice
         return execution.steps_per_call(self, size)
-
-
-def _callbacks(arguments: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
-    callbacks = arguments.get("callbacks") or []
-    callbacks = getattr(callbacks, "callbacks", callbacks)  # of a CallbackList
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

@@ -1,7 +1,8 @@
 """The VAE: an encoder, a decoder and a prior; its loss; and its config.
 
-Three mixins add the rest: `FittingMixin` (compile, fit, evaluate, predict), `ProbabilisticMixin`
-(encode, decode, sample, elbo and more) and `FilesMixin` (save, load_weights).
+Mixins add the rest: `FittingMixin` (compile, fit, evaluate, predict), `ProbabilisticMixin` (encode,
+decode, sample, elbo and more), on which `ExplorationMixin` is built (interpolate, traverse,
+anomaly_score), and `FilesMixin` (save, load_weights).
 """
 
 from typing import Any
@@ -25,9 +26,9 @@ from tfpvae.models import (
     network_inputs,
     objectives,
 )
+from tfpvae.models.exploration import ExplorationMixin
 from tfpvae.models.files import FilesMixin
 from tfpvae.models.fitting import FittingMixin
-from tfpvae.models.probabilistic import ProbabilisticMixin
 from tfpvae.saving import safe_mode
 from tfpvae.schedules import is_schedule
 from tfpvae.training import checkpoint_state
@@ -36,7 +37,7 @@ tfd = tfp.distributions
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
-class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
+class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
     """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on the negative ELBO.
 
     loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) || p(z))]

@@ -74,6 +74,20 @@ def start_posterior(
     projection.set_weights([kernel, bias])
 
 
+def mean_image(images: Any, image_shape: tuple[int, ...] | None) -> np.ndarray | None:
+    """Returns the mean of images in [0, 1], of the image shape; None for any other data.
+
+    >>> mean_image(np.array([[[0, 51]], [[102, 153]]], np.uint8), (1, 2, 1))[..., 0].tolist()
+    [[0.2, 0.4]]
+    """
+    array = np.asarray(_checks.as_dense("start_images", images))
+    if image_shape is None or array.dtype.kind not in "fu":
+        return None
+    mean = array.mean(axis=0, dtype=np.float64).reshape(image_shape)
+    mean = mean / 255 if array.dtype == np.uint8 else mean
+    return mean if mean.min() >= 0 and mean.max() <= 1 else None
+
+
 def start_last_bias(
     network: tf_keras.Model,
     pixel_mean: Any,

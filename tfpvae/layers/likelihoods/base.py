@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.layers.internal import distribution_tensor_coercible
 
 from tfpvae import _checks
 from tfpvae.layers.base import DistributionLayer, shape_of
+from tfpvae.layers.distribution_lambda import LayerOutput
 
 # Kinds of log_prob: see LikelihoodLayer.scores.
 BINARY_MASS = "binary_mass"
@@ -57,8 +57,8 @@ class LikelihoodLayer(DistributionLayer):
         return outputs
 
 
-class _CoerciblePixels(distribution_tensor_coercible._TensorCoercible):
-    """Distribution of tfp.layers that keeps uint8 pixels, which its base converts to floats."""
+class _CoerciblePixels(LayerOutput):
+    """Distribution of a layer that keeps uint8 pixels, which its base converts to floats."""
 
     def _call_log_prob(self, value, name, **kwargs):
         return super()._call_log_prob(_keep_bytes(value), name, **kwargs)
