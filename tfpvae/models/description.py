@@ -125,3 +125,18 @@ def _prior(vae: VAE) -> str:
     if vae.prior is None:
         return "none"
     return vae.prior.name + (" (trainable)" if vae.prior.trainable_variables else "")
+
+
+class DescriptionMixin(tf_keras.Model):
+    """Mixin of `VAE` with what a prompt and a notebook show of it."""
+
+    def __repr__(self) -> str:
+        return one_line(self) if self.built else super().__repr__()
+
+    def _repr_html_(self) -> str:
+        return table(self)
+
+    def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
+        """Prints the VAE in a line, then its layers; as `tf_keras.Model.summary`."""
+        (kwargs.get("print_fn") or print)(repr(self))
+        super().summary(*args, expand_nested=expand_nested, **kwargs)

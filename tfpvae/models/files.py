@@ -7,7 +7,7 @@ import tf_keras
 
 from tfpvae.models import description
 from tfpvae.models.signatures import build_signatures
-from tfpvae.saving import atomic, finite_weights, model_card
+from tfpvae.saving import atomic, finite_weights, model_card, safe_mode
 from tfpvae.training import checkpoint_state
 
 
@@ -99,3 +99,9 @@ class FilesMixin(tf_keras.Model):
             for variable, value in before:  # HDF5 reads some weights before it meets damage
                 variable.assign(value)
             raise
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles as the saved model was; loading calls it, and then restores the optimizer."""
+        with safe_mode.guarding(config):
+            self.compile(**tf_keras.saving.deserialize_keras_object(config))
+            checkpoint_state.build_optimizer(self)

@@ -201,22 +201,6 @@ class FittingMixin(StepsMixin):
         with batch_checks.faults_named("x", self.data_spec, self._predict_counter):
             return super().predict(x, batch_size, steps=steps, **arguments)
 
-    def train_on_batch(self, x, *args, **kwargs):
-        """Runs one step on a batch, and returns the metrics; as `tf_keras.Model.train_on_batch`."""
-        fit_arguments.begin_warmup(self, {})
-        with batch_checks.faults_named("x", self.data_spec):
-            return super().train_on_batch(x, *args, **kwargs)
-
-    def test_on_batch(self, x, *args, **kwargs):
-        """Returns the metrics of one batch; as `tf_keras.Model.test_on_batch`."""
-        with batch_checks.faults_named("x", self.data_spec):
-            return super().test_on_batch(x, *args, **kwargs)
-
-    def predict_on_batch(self, x):
-        """Returns the reconstructions of one batch; as `tf_keras.Model.predict_on_batch`."""
-        with batch_checks.faults_named("x", self.data_spec):
-            return super().predict_on_batch(x)
-
     def _checked_arguments(self, method: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
         arguments = fit_arguments.checked(method, self, *args, **kwargs)
         if not self._is_compiled:

@@ -82,6 +82,22 @@ class StepsMixin(tf_keras.Model):
         with network_inputs.trusted():
             return estimators.reconstruct(self, conditioning.join(images, labels))
 
+    def train_on_batch(self, x, *args, **kwargs):
+        """Runs one step on a batch, and returns the metrics; as `tf_keras.Model.train_on_batch`."""
+        fit_arguments.begin_warmup(self, {})
+        with batch_checks.faults_named("x", self.data_spec):
+            return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        """Returns the metrics of one batch; as `tf_keras.Model.test_on_batch`."""
+        with batch_checks.faults_named("x", self.data_spec):
+            return super().test_on_batch(x, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        """Returns the reconstructions of one batch; as `tf_keras.Model.predict_on_batch`."""
+        with batch_checks.faults_named("x", self.data_spec):
+            return super().predict_on_batch(x)
+
     def _checked(self, data: Any) -> tuple:
         batch = conditioning.unpacked(data, self.num_classes)
         return batch_checks.checked(batch, self.data_spec, self.num_classes)

@@ -2,7 +2,7 @@
 
 Mixins add the rest: `FittingMixin` (compile, fit, evaluate, predict), `ProbabilisticMixin` (encode,
 decode, sample, elbo and more), on which `ExplorationMixin` is built (interpolate, traverse,
-anomaly_score), and `FilesMixin` (save, load_weights).
+anomaly_score), `DescriptionMixin` (repr, summary) and `FilesMixin` (save, load_weights).
 """
 
 from typing import Any
@@ -18,7 +18,6 @@ from tfpvae.layers.distribution_lambda import track
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import (
     conditioning,
-    description,
     encoder_kl,
     encoder_losses,
     estimators,
@@ -26,18 +25,18 @@ from tfpvae.models import (
     network_inputs,
     objectives,
 )
+from tfpvae.models.description import DescriptionMixin
 from tfpvae.models.exploration import ExplorationMixin
 from tfpvae.models.files import FilesMixin
 from tfpvae.models.fitting import FittingMixin
 from tfpvae.saving import safe_mode
 from tfpvae.schedules import is_schedule
-from tfpvae.training import checkpoint_state
 
 tfd = tfp.distributions
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
-class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
+class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras.Model):
     """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on the negative ELBO.
 
     loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) || p(z))]
@@ -347,20 +346,3 @@ class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
             prior = kl and KLDivergenceRegularizer.from_config(kl)
             settings = {name: config[name] for name in objectives.SETTINGS if name in config}
             return cls(encoder, decoder, prior=prior, name=config["name"], **settings)
-
-    def compile_from_config(self, config: dict) -> None:
-        """Compiles as the saved model was; loading calls it, and then restores the optimizer."""
-        with safe_mode.guarding(config):
-            self.compile(**tf_keras.saving.deserialize_keras_object(config))
-            checkpoint_state.build_optimizer(self)
-
-    def __repr__(self) -> str:
-        return description.one_line(self) if self.built else super().__repr__()
-
-    def _repr_html_(self) -> str:
-        return description.table(self)
-
-    def summary(self, *args, expand_nested: bool = True, **kwargs) -> None:
-        """Prints the VAE in a line, then its layers; as `tf_keras.Model.summary`."""
-        (kwargs.get("print_fn") or print)(repr(self))
-        super().summary(*args, expand_nested=expand_nested, **kwargs)
