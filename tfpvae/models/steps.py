@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae._checks import DataSpec
-from tfpvae.models import conditioning, estimators, network_inputs, objectives
+from tfpvae.models import conditioning, estimators, fit_arguments, network_inputs, objectives
 from tfpvae.training import batch_checks, checkpoint_state, xla_loop
 from tfpvae.training.execution import Execution
 
