@@ -77,7 +77,7 @@ class FlowDistribution(tfd.TransformedDistribution):
     def _fixed_draws(self) -> tf.Tensor:
         """Returns [64, B, D]."""
         normal = self.distribution
-        noise = _fixed_noise(normal.event_shape[-1])
+        noise = fixed_noise(normal.event_shape[-1], _MOMENT_DRAWS)
         noise = noise.reshape([len(noise), *[1] * normal.batch_shape.rank, noise.shape[-1]])
         draws = normal.mean() + normal.stddev() * tf.constant(noise, normal.dtype)
         return self.bijector.forward(draws)
@@ -109,10 +109,13 @@ def gated_step(
 
 
 @functools.cache
-def _fixed_noise(size: int) -> np.ndarray:
-    """Returns 64 draws of N(0, I), [64, size], of mean 0 and variance 1 in each dimension."""
+def fixed_noise(size: int, num_draws: int) -> np.ndarray:
+    """Returns an even number of draws of N(0, I), [num_draws, size], always the same ones.
+
+    They are of mean 0 and variance 1 in each dimension.
+    """
     # Of NumPy, since TensorFlow's draws differ from device to device; RandomState is the one of
     # its generators whose draws are the same in every version.
-    half = np.random.RandomState(0).standard_normal((_MOMENT_DRAWS // 2, size))
+    half = np.random.RandomState(0).standard_normal((num_draws // 2, size))
     noise = np.concatenate([half, -half])
     return noise / noise.std(axis=0)

@@ -31,6 +31,7 @@ from tfpvae.layers.posteriors.deterministic import Deterministic
 from tfpvae.layers.posteriors.independent_logistic import IndependentLogistic
 from tfpvae.layers.posteriors.independent_normal import IndependentNormal
 from tfpvae.layers.posteriors.inverse_autoregressive_flow import InverseAutoregressiveFlow
+from tfpvae.layers.posteriors.ladder import Ladder
 from tfpvae.layers.posteriors.multivariate_normal_low_rank import MultivariateNormalLowRank
 from tfpvae.layers.posteriors.multivariate_normal_tril import MultivariateNormalTriL
 from tfpvae.layers.variable_layer import VariableLayer
@@ -50,6 +51,7 @@ __all__ = [
     "InverseAutoregressiveFlow",
     "KLDivergenceAddLoss",
     "KLDivergenceRegularizer",
+    "Ladder",
     "LogisticMixtureLikelihood",
     "MixtureLogistic",
     "MixtureNormal",

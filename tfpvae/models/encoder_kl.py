@@ -12,7 +12,7 @@ from tfpvae.layers.distribution_lambda import DistributionLambda
 from tfpvae.layers.kl_add_loss import KLDivergenceAddLoss
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer, is_kl
 from tfpvae.models import conditioning, introspection
-from tfpvae.priors import VampPrior
+from tfpvae.priors import Ladder, VampPrior
 
 tfd = tfp.distributions
 # Kept here, so that a program may put the layers of tfpvae in the place of those of tfp.layers.
@@ -88,14 +88,17 @@ def kl_term(
             "prior: wanted a tfd.Distribution, a tfpvae.layers.KLDivergenceRegularizer or None, "
             f"got {prior!r}."
         )
+    if isinstance(term.distribution_b, Ladder) and hasattr(posterior, "path"):
+        term.distribution_b.bind(posterior.path)
     _check_prior(term.distribution_b, posterior)
     if term.has_weight_per_example:
         raise ValueError(
             f"weight: wanted one number for a VAE, got {term.weight.shape[0]}. Weigh images by "
             "sample_weight."
         )
-    if isinstance(term.distribution_b, VampPrior):
-        _bind(term.distribution_b, encoder)
+    top = getattr(term.distribution_b, "top", term.distribution_b)
+    if isinstance(top, VampPrior):
+        _bind(top, encoder)
     term.kl_divergence(posterior)  # raises where a closed form is required and missing
     _check_other_losses(encoder, term)
     return term

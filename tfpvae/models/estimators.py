@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from tfpvae.distributions import remembered
 from tfpvae.models import conditioning, network_inputs
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def reconstruct(vae: VAE, inputs: Any) -> tf.Tensor:
     return vae.decoder(conditioning.join(vae.encoder(inputs).mean(), labels)).mean()
 
 
+@remembered.remembering()
 def nll_and_kl(
     vae: VAE, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -71,6 +73,7 @@ def nll_and_kl(
     return nll, vae.kl_divergence(posterior, latents)
 
 
+@remembered.remembering()
 def log_weights(vae: VAE, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Computes log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x): [S, B], nats."""
     posterior = vae.encoder(inputs)
@@ -78,9 +81,13 @@ def log_weights(vae: VAE, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor) 
     return _log_joint_in_slices(vae, inputs, latents) - posterior.log_prob(latents)
 
 
+@remembered.remembering()
 def log_joint(vae: VAE, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
     """Computes log p(x|z) + log p(z), [S, B], for B images and latents [S, B, D]."""
-    return _log_likelihood(vae, inputs, latents) + vae.prior.log_prob(latents)
+    log_prior = vae.prior.log_prob(
+        latents
+    )  # first, so that the decoder of a ladder reuses its walk
+    return _log_likelihood(vae, inputs, latents) + log_prior
 
 
 def elbo(vae: VAE, inputs: Any, num_samples: int, seed: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
-from tfpvae.distributions import divergences
+from tfpvae.distributions import divergences, remembered
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import (
     conditioning,
@@ -24,6 +24,7 @@ from tfpvae.models import (
 )
 from tfpvae.models.files import FilesMixin
 from tfpvae.models.fitting import FittingMixin
+from tfpvae.models.ladders import share_path
 from tfpvae.models.probabilistic import ProbabilisticMixin
 from tfpvae.saving import safe_mode
 from tfpvae.schedules import is_schedule
@@ -97,6 +98,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         self.objective, self.num_samples = objective, num_samples
         self.free_bits, self.target_rate = free_bits, target_rate
         self.dequantize = dequantize
+        share_path(encoder, decoder)
         self.image_shape, self.num_classes, posterior = introspection.probe(encoder, decoder)
         self.encoder, self.decoder = encoder, decoder
         network_inputs.adapt(self, has_bounds=introspection.has_bounds(decoder))
@@ -194,6 +196,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         targets = estimators.pixels(self, images, seed)
         return self._loss_terms(conditioning.join(targets, labels), targets, training, seed)
 
+    @remembered.remembering()
     def _loss_terms(
         self,
         inputs: Any,
@@ -223,9 +226,8 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         regularization = self._regularization(nll.dtype)
         kl = self._kl_of_draws(posterior, latents, seed)  # [B]
         if self.objective == "elbo":
-            loss = objectives.negative_elbo(
-                nll, objectives.counted_kl(self, posterior, kl, present), self.kl_weight
-            )
+            counted = objectives.counted_kl(self, posterior, kl, present, latents)
+            loss = objectives.negative_elbo(nll, counted, self.kl_weight)
         else:
             log_ratio = divergences.sampled_kl(weighed, self.prior, decoded)
             if self.objective == "dreg":
