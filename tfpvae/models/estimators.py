@@ -84,9 +84,8 @@ def log_weights(vae: VAE, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor) 
 @remembered.remembering()
 def log_joint(vae: VAE, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
     """Computes log p(x|z) + log p(z), [S, B], for B images and latents [S, B, D]."""
-    log_prior = vae.prior.log_prob(
-        latents
-    )  # first, so that the decoder of a ladder reuses its walk
+    # First, so that the decoder of a ladder has no walk of its own.
+    log_prior = vae.prior.log_prob(latents)
     return _log_likelihood(vae, inputs, latents) + log_prior
 
 

@@ -10,18 +10,16 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
-from tf_keras.src.mixed_precision.policy import policy_scope
 
 from tfpvae import _checks
 from tfpvae.networks.keras_layers import Conv2D, leaky_relu
 from tfpvae.networks.ladder import SCALE_FLOOR, LadderPath
-from tfpvae.networks.residual import Doubling2D, blocks, bordered, map_sizes, same, widened
+from tfpvae.networks.residual import Doubling2D, blocks, map_sizes, same, widened
 
 tfkl = tf_keras.layers
 
 _LAST = {"data_format": "channels_last"}
-# Of the means of the top group at first, beside scales of about 1.
-_SMALL = tf_keras.initializers.VarianceScaling(0.1)
+_START = 0.1  # of the variance of the top group's means, beside scales of about 1
 
 
 def maps_encoder(width: int, depth: int) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -97,72 +95,81 @@ class ConvolutionalPath(LadderPath):
         }
 
     def _build(self) -> None:
-        groups = range(len(self.sizes))
-        with policy_scope(self.dtype_policy):
-            self._heads = [self._head(group) for group in groups]
-            self._posteriors = [self._posterior(group) for group in groups[1:]]
-            self._steps = [self._step(group) for group in groups]
+        self._convolutions: dict[str, tf_keras.layers.Layer] = {}
+        last = len(self.sizes) - 1
+        for group, level in enumerate(self._levels):
+            channels, latents = self._maps[level][2], self._shapes[group][2]
+            start = "zeros" if group else tf_keras.initializers.VarianceScaling(_START)
+            self._add(f"head_{group}", channels, 2 * latents, 3, kernel_initializer=start)
+            if group:
+                half = -(-channels // 2)
+                self._add(f"join_{group}", 2 * channels, half, 1)
+                self._add(f"posterior_{group}", half, half, 3)
+                self._add(f"ratio_{group}", half, 2 * latents, 3, kernel_initializer="zeros")
+            self._add(f"latents_{group}", latents, channels, 1)
+            for block in range(self._depth):
+                self._add(f"block_{group}_{block}", channels, channels, 3)
+                name = f"residual_{group}_{block}"
+                self._add(name, channels, channels, 3, kernel_initializer="zeros")
+            if group < last and self._levels[group + 1] != level:
+                self._add(f"enlarged_{group}", channels, self._maps[level + 1][2], 1)
+        self._enlarge = [Doubling2D(shape[:2], dtype=self.dtype_policy) for shape in self._maps]
 
-    def _head(self, group: int) -> tf_keras.Model:
-        """Returns the network from the map of a group to the parameters of a normal."""
-        tensor = inputs = tf_keras.Input(self._maps[self._levels[group]])
-        if group:
-            tensor = tfkl.Activation(leaky_relu)(tensor)
-        return tf_keras.Model(inputs, self._params(tensor, group))
+    def _add(self, name: str, channels: int, units: int, side: int, **options: Any) -> None:
+        """Makes one convolution, of a map of these channels."""
+        layer = Conv2D(units, side, name=name, dtype=self.dtype_policy, **options, **_LAST)
+        with tf.name_scope(name):  # by which the weights of an HDF5 file differ
+            layer.build([None, None, None, channels])
+        self._convolutions[name] = layer
 
-    def _posterior(self, group: int) -> tf_keras.Model:
-        """Returns the network from the state and the map of an image to relative parameters."""
-        shape = self._maps[self._levels[group]]
-        state, features = tf_keras.Input(shape), tf_keras.Input(shape)
-        tensor = tfkl.Concatenate()([tfkl.Activation(leaky_relu)(state), features])
-        tensor = Conv2D(-(-shape[-1] // 2), 1, activation=leaky_relu, **_LAST)(tensor)
-        tensor = bordered(tensor, tensor.shape[-1], activation=leaky_relu)
-        return tf_keras.Model([state, features], self._params(tensor, group))
+    def _apply(self, name: str, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns a convolution of a map; one of 3x3 sees its border repeated."""
+        layer = self._convolutions[name]
+        if layer.kernel_size != (1, 1):
+            tensor = tf.pad(tensor, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+        return layer(tensor)
 
-    def _params(self, tensor: tf.Tensor, group: int) -> tf.Tensor:
-        """Returns the locations and raw scales of a group, at first 0, [B, 2 * D_i]."""
+    def _params(self, name: str, tensor: tf.Tensor, group: int) -> tf.Tensor:
+        """Returns the locations and raw scales of a group, [N, 2 * D_i]."""
         height, width, channels = self._shapes[group]
-        tensor = bordered(tensor, 2 * channels, kernel_initializer="zeros" if group else _SMALL)
-        tensor = tfkl.Reshape((height * width, 2, channels))(tensor)
-        return tfkl.Flatten("channels_last")(tfkl.Permute((2, 1, 3))(tensor))
+        params = tf.reshape(self._apply(name, tensor), [-1, height * width, 2, channels])
+        return self.full(
+            tf.reshape(tf.transpose(params, [0, 2, 1, 3]), [-1, 2 * self.sizes[group]])
+        )
 
-    def _step(self, group: int) -> tf_keras.Model:
-        """Returns the network from the state and the latents of a group to the next state."""
-        level = self._levels[group]
-        shape = self._maps[level]
-        latents = tf_keras.Input((self.sizes[group],))
-        tensor = tfkl.Reshape(self._shapes[group])(latents)
-        tensor = Conv2D(shape[-1], 1, **_LAST)(tensor)
-        inputs: Any = latents
-        if group:
-            state = tf_keras.Input(shape)
-            inputs, tensor = [state, latents], tfkl.Add()([state, tensor])
-        tensor = blocks(tensor, self._depth, bordered)
-        following = self._levels[group + 1] if group + 1 < len(self.sizes) else level
-        if following != level:
-            height, width, channels = self._maps[following]
-            tensor = Conv2D(channels, 1, **_LAST)(tensor)
-            tensor = Doubling2D((height, width))(tensor)
-        return tf_keras.Model(inputs, tensor)
+    def _step(self, group: int, state: Any, z: tf.Tensor) -> tf.Tensor:
+        tensor = self._apply(f"latents_{group}", tf.reshape(z, [-1, *self._shapes[group]]))
+        tensor = tensor if state is None else state + tensor
+        for block in range(self._depth):
+            hidden = leaky_relu(self._apply(f"block_{group}_{block}", leaky_relu(tensor)))
+            tensor += self._apply(f"residual_{group}_{block}", hidden)
+        if f"enlarged_{group}" in self._convolutions:
+            tensor = self._apply(f"enlarged_{group}", tensor)
+            tensor = self._enlarge[self._levels[group + 1]](tensor)
+        return tensor
 
     def read(self, features):
         parts = tf.split(features, [math.prod(shape) for shape in self._maps], axis=-1)
         maps = [
-            tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, self._maps, strict=True)
+            tf.cast(tf.reshape(part, [-1, *shape]), self.compute_dtype)
+            for part, shape in zip(parts, self._maps, strict=True)
         ]
-        return self.full(self._heads[0](maps[0])), maps
+        return self._params("head_0", maps[0], 0), maps
 
     def start(self, z):
-        return self._steps[0](z)
+        return self._step(0, None, z)
 
     def prior_params(self, group, state):
-        return self.full(self._heads[group](state))
+        return self._params(f"head_{group}", leaky_relu(state), group)
 
     def posterior_params(self, group, state, context):
-        return self.full(self._posteriors[group - 1]([state, context[self._levels[group]]]))
+        tensor = tf.concat([leaky_relu(state), context[self._levels[group]]], axis=-1)
+        tensor = leaky_relu(self._apply(f"join_{group}", tensor))
+        tensor = leaky_relu(self._apply(f"posterior_{group}", tensor))
+        return self._params(f"ratio_{group}", tensor, group)
 
     def down(self, group, state, z):
-        return self._steps[group]([state, z])
+        return self._step(group, state, z)
 
     def get_config(self) -> dict:
         config = super().get_config()
