@@ -44,6 +44,9 @@ class LadderPath(tf_keras.layers.Layer):
             self._build()
         super().build(input_shape)
 
+    def get_build_config(self) -> None:
+        """Returns nothing: the layer that has the path builds it."""
+
     def _build(self) -> None:
         raise NotImplementedError
 
