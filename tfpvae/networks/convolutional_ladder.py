@@ -98,28 +98,32 @@ class ConvolutionalPath(LadderPath):
         self._convolutions: dict[str, tf_keras.layers.Layer] = {}
         last = len(self.sizes) - 1
         for group, level in enumerate(self._levels):
-            channels, latents = self._maps[level][2], self._shapes[group][2]
+            *sides, channels = self._maps[level]
+            latents = self._shapes[group][2]
             start = "zeros" if group else tf_keras.initializers.VarianceScaling(_START)
-            self._add(f"head_{group}", channels, 2 * latents, 3, kernel_initializer=start)
+            self._add(f"head_{group}", sides, channels, 2 * latents, 3, kernel_initializer=start)
             if group:
                 half = -(-channels // 2)
-                self._add(f"join_{group}", 2 * channels, half, 1)
-                self._add(f"posterior_{group}", half, half, 3)
-                self._add(f"ratio_{group}", half, 2 * latents, 3, kernel_initializer="zeros")
-            self._add(f"latents_{group}", latents, channels, 1)
+                self._add(f"join_{group}", sides, 2 * channels, half, 1)
+                self._add(f"posterior_{group}", sides, half, half, 3)
+                self._add(f"ratio_{group}", sides, half, 2 * latents, 3, kernel_initializer="zeros")
+            self._add(f"latents_{group}", sides, latents, channels, 1)
             for block in range(self._depth):
-                self._add(f"block_{group}_{block}", channels, channels, 3)
+                self._add(f"block_{group}_{block}", sides, channels, channels, 3)
                 name = f"residual_{group}_{block}"
-                self._add(name, channels, channels, 3, kernel_initializer="zeros")
+                self._add(name, sides, channels, channels, 3, kernel_initializer="zeros")
             if group < last and self._levels[group + 1] != level:
-                self._add(f"enlarged_{group}", channels, self._maps[level + 1][2], 1)
+                self._add(f"enlarged_{group}", sides, channels, self._maps[level + 1][2], 1)
         self._enlarge = [Doubling2D(shape[:2], dtype=self.dtype_policy) for shape in self._maps]
 
-    def _add(self, name: str, channels: int, units: int, side: int, **options: Any) -> None:
-        """Makes one convolution, of a map of these channels."""
+    def _add(
+        self, name: str, sides: Any, channels: int, units: int, side: int, **options: Any
+    ) -> None:
+        """Makes one convolution of a map, (height, width), of these channels."""
         layer = Conv2D(units, side, name=name, dtype=self.dtype_policy, **options, **_LAST)
         with tf.name_scope(name):  # by which the weights of an HDF5 file differ
             layer.build([None, None, None, channels])
+        layer.positions = math.prod(sides)  # Keras knows them of called layers
         self._convolutions[name] = layer
 
     def _apply(self, name: str, tensor: tf.Tensor) -> tf.Tensor:

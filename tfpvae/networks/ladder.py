@@ -138,6 +138,7 @@ class DensePath(LadderPath):
         layer = Dense(units, name=name, dtype=self.dtype_policy, **options)
         with tf.name_scope(name):  # by which the weights of an HDF5 file differ
             layer.build([None, size])
+        layer.positions = 1  # where the kernel is applied; Keras knows it of called layers
         return layer
 
     def read(self, features):
