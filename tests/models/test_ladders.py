@@ -12,8 +12,8 @@ from tfpvae.networks.ladder import DensePath
 from tfpvae.networks.structure import layers_of
 
 SHAPE = (10, 17, 3)  # maps of 3x5 and 5x9, whose sides are not doubles
-OPTIONS = {"groups": [2, 1], "latent_channels": 2, "width": 4}
-SIZES = (30, 30, 90)
+OPTIONS = {"groups": 1, "latent_channels": 2, "width": 4}
+SIZES = (30, 90)
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, *SHAPE), np.uint8)
 
 
@@ -82,7 +82,7 @@ def test_scores_and_shapes(vae):
     assert vae.encode(IMAGES).shape == (8, sum(SIZES))
     groups = tfpvae.evaluation.kl_per_group(vae, IMAGES, 4, seed=0)
     rate = tfpvae.evaluation.rate_distortion(vae, IMAGES, 200, seed=0).rate
-    assert groups.shape == (3,) and (groups > 0).all()
+    assert groups.shape == (2,) and (groups > 0).all()
     np.testing.assert_allclose(groups.sum(), rate.mean(), rtol=0.1)
     elbo, bound = vae.elbo(IMAGES, 50, seed=0), vae.log_likelihood(IMAGES, 50, seed=0)
     assert (elbo.numpy().mean() < bound.numpy().mean()) and np.isfinite(elbo).all()
@@ -93,19 +93,26 @@ def test_scores_and_shapes(vae):
 
 def test_each_group_depends_on_those_above_alone(vae):
     z = vae.prior.sample(2, seed=(1, 2)).numpy()
-    starts = np.cumsum([0, *SIZES])
-    walks = [vae.prior.walk(tf.constant(z))]
-    z[:, starts[1] : starts[2]] += 1
-    walks.append(vae.prior.walk(tf.constant(z)))
-    first, second = ([prior.mean().numpy() for prior in walk.priors] for walk in walks)
-    np.testing.assert_array_equal(first[0], second[0])  # of the group that was moved
-    assert np.abs(first[1] - second[1]).max() > 1e-3
+    means = []
+    for start, stop in ((0, 0), (0, SIZES[0]), (SIZES[0], sum(SIZES))):
+        changed = z.copy()
+        changed[:, start:stop] += 1
+        (below,) = vae.prior.walk(tf.constant(changed)).priors
+        means.append(below.mean().numpy())
+    assert np.abs(means[1] - means[0]).max() > 1e-3
+    np.testing.assert_array_equal(means[2], means[0])
 
 
-@pytest.mark.parametrize("name", ["model.keras", "model", "model.weights.h5", "weights.h5"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("model.keras", "model.weights.h5", "weights.h5"),
+        pytest.param("model", marks=pytest.mark.slow),
+    ],
+)
 def test_every_format_saves_one_path(name, tmp_path):
     vae = moved(build())
-    vae.compile(jit_compile=False)
+    vae.compile(run_eagerly=True)
     vae.fit(IMAGES, batch_size=8, verbose=0)
     if "weights" in name:
         vae.save_weights(tmp_path / name)
@@ -122,7 +129,7 @@ def test_every_format_saves_one_path(name, tmp_path):
         for one, other in zip(*pair, strict=True):
             np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(vae.elbo(IMAGES, seed=0), loaded.elbo(IMAGES, seed=0))
-    loaded.compile(jit_compile=False)
+    loaded.compile(run_eagerly=True)
     assert np.isfinite(loaded.fit(IMAGES, batch_size=8, verbose=0).history["loss"]).all()
 
 
@@ -131,7 +138,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
         for last in epochs:
             tf_keras.utils.set_random_seed(0)
             vae = build()
-            vae.compile(tf_keras.optimizers.Adam(1e-3), jit_compile=False)
+            vae.compile(tf_keras.optimizers.Adam(1e-3), run_eagerly=True)
             backup = tf_keras.callbacks.BackupAndRestore(
                 tmp_path / str(epochs), delete_checkpoint=False
             )
@@ -146,7 +153,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
 def test_the_prior_of_the_top_group_is_chosen(prior, tmp_path):
     vae = build(prior=prior, kl_weight=tfpvae.schedules.LinearWarmup(10), free_bits=0.01)
     assert vae.prior.top.event_shape == [SIZES[0]]
-    vae.compile(jit_compile=False)
+    vae.compile(run_eagerly=True)
     assert np.isfinite(vae.fit(IMAGES, epochs=2, verbose=0).history["loss"]).all()
     vae.save(tmp_path / "model.keras")
     loaded = tf_keras.models.load_model(tmp_path / "model.keras")
@@ -167,7 +174,7 @@ def test_bfloat16_keeps_distributions_and_losses_in_full_precision():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"latent_dim": 7}, "latent_dim: wanted None for 'ladder', or 150"),
+        ({"latent_dim": 7}, "latent_dim: wanted None for 'ladder', or 120"),
         ({"posterior": "iaf"}, "posterior: wanted None or 'ladder'"),
         ({"encoder_backbone": "dense"}, "encoder_backbone: wanted None for 'ladder'"),
         ({"num_classes": 3}, "num_classes: wanted None for a convolutional ladder"),

@@ -196,8 +196,7 @@ def kl_per_group(
         )
         for i in range(0, len(pixels), step)
     ]
-    total: np.ndarray = np.sum([part.numpy() for part in parts], axis=0, dtype=np.float64)
-    return total / len(pixels)
+    return np.stack(parts).astype(np.float64).sum(axis=0) / len(pixels)
 
 
 def aggregate_posterior(

@@ -18,7 +18,7 @@ def build_kl_term(
     """Builds the KL term of a posterior layer against a prior; see `build_encoder`."""
     check_kl_options(kl_weight, use_exact_kl, kl_samples)
     is_joint = isinstance(prior, Ladder) and isinstance(head, layers.Ladder)
-    size = head.output_shape[1] if is_joint else head.prior_size
+    size = prior.event_shape[0] if is_joint else head.prior_size
     return layers.KLDivergenceRegularizer(
         head.joint_prior(build_prior(prior, latent_dim=size)),
         use_exact_kl=use_exact_kl,

@@ -111,13 +111,13 @@ class Ladder(DelegatingPrior):
     def _sample_n(self, n, seed=None):
         seeds = tfp.random.split_seed(seed, n=len(self.path.sizes), salt="Ladder")
 
-        def choose(i: int, normal: tfd.Distribution | None) -> tf.Tensor:
+        def choose(i: int, normal: Any) -> tf.Tensor:
             return self.top.sample(n, seed=seeds[0]) if i == 0 else normal.sample(seed=seeds[i])
 
         return tf.concat(descend(self.path, choose).latents, axis=-1)
 
     def _mean(self):
-        def choose(i: int, normal: tfd.Distribution | None) -> tf.Tensor:
+        def choose(i: int, normal: Any) -> tf.Tensor:
             return self.top.mean()[tf.newaxis] if i == 0 else normal.mean()
 
         return tf.concat(descend(self.path, choose).latents, axis=-1)[0]

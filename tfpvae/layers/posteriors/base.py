@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow_probability as tfp
 
-from tfpvae.layers.base import DistributionLayer
+from tfpvae.layers.base import DistributionLayer, shape_of
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 
 tfd = tfp.distributions
@@ -34,7 +34,7 @@ class Posterior(DistributionLayer):
     @property
     def prior_size(self) -> int:
         """The number of latents whose prior is chosen: all of them."""
-        return self.output_shape[1]
+        return shape_of(self._event_shape)[0]
 
     def joint_prior(self, prior: tfd.Distribution) -> tfd.Distribution:
         """Returns the prior of all latents with the chosen one: that itself."""

@@ -56,13 +56,14 @@ class Ladder(Posterior):
         **kwargs: Any,
     ):
         event_size = size_of("event_size", event_size, minimum=2)
+        network: Any = path
         if path is None:
-            path = DensePath(split_sizes(event_size), scale_floor=scale_floor, name="path")
+            network = DensePath(split_sizes(event_size), scale_floor=scale_floor, name="path")
         elif isinstance(path, dict):  # of a config
-            path = tf_keras.layers.deserialize(path)
-        if sum(path.sizes) != event_size:
+            network = tf_keras.layers.deserialize(path)
+        if sum(network.sizes) != event_size:
             raise ValueError(
-                f"path: wanted groups of {event_size} latents together, got {path.sizes}."
+                f"path: wanted groups of {event_size} latents together, got {network.sizes}."
             )
         super().__init__(
             lambda t: LadderPosterior(t, self.path, validate_args),
@@ -71,7 +72,7 @@ class Ladder(Posterior):
             validate_args,
             **kwargs,
         )
-        self.path = path
+        self.path: LadderPath = network
         self._bind()
 
     def build(self, input_shape) -> None:
