@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="of this call, at most")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--groups", type=int, nargs="+", default=[2, 3, 4], help="of each map")
+    parser.add_argument("--groups", type=int, nargs=3, default=[2, 3, 4], help="of each map")
     parser.add_argument("--latent-channels", type=int, default=8)
     parser.add_argument("--width", type=int, default=48)
     parser.add_argument("--depth", type=int, default=1)
