@@ -71,8 +71,8 @@ def parser(description, **defaults):
     precisions = ("float32", "bfloat16")
     add("--precision", "of the networks' arithmetic", choices=precisions, default="float32")
     add("--output", "folder for the results, replacing those of an earlier run", type=Path)
-    held = "in so many first epochs, of 5 at most 3, the decoder trains alone"
-    add("--hold-encoder", held, metavar="EPOCHS", type=at_least(0))
+    hold = "number of first epochs, at most 3 in 5, in which the decoder trains alone"
+    add("--hold-encoder", hold, metavar="EPOCHS", type=at_least(0))
     patience = "stop when so many epochs have brought no better val_loss, and go back to the best"
     parser.add_argument("--patience", help=patience, metavar="EPOCHS", type=at_least(1))
     source = "train with the optimizer, batch size, epochs and KL weight of the tutorial"
@@ -151,13 +151,13 @@ def _held_stderr():
     """Keeps off the screen what C++ writes to file descriptor 2, unless there is an error."""
     sys.stderr.flush()
     screen = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as lines:
+        os.dup2(lines.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(screen, held.read())
+            lines.seek(0)
+            os.write(screen, lines.read())
             raise
         finally:
             os.dup2(screen, 2)
@@ -345,8 +345,8 @@ def _noted(path):
 
 def _phases(args):
     """Returns the first and last epochs of the decoder alone, if any, and of both networks."""
-    held = min(args.hold_encoder, 3 * args.epochs // 5)
-    return [(0, held), (held, args.epochs)] if held else [(0, args.epochs)]
+    epochs = min(args.hold_encoder, 3 * args.epochs // 5)
+    return [(0, epochs), (epochs, args.epochs)] if epochs else [(0, args.epochs)]
 
 
 def _cosine(args):
@@ -400,8 +400,8 @@ def save(vae, test, args, labels=None):
     (args.output / "summary.json").unlink(missing_ok=True)
     vae.save(args.output / "model")
     reloaded = tf_keras.models.load_model(args.output / "model")
-    given = {} if labels is None else {"labels": labels[:8]}
-    copies = [model.reconstruct(test[:8], **given) for model in (reloaded, vae)]
+    options = {} if labels is None else {"labels": labels[:8]}
+    copies = [model.reconstruct(test[:8], **options) for model in (reloaded, vae)]
     difference = np.abs(copies[0] - copies[1]).max()
     if not difference <= TOLERANCE:
         sys.exit(f"error: model: the reloaded model disagrees, by {difference:.2g} in a pixel")
@@ -459,5 +459,5 @@ def tidy(args):
 
 def _versions():
     modules = ("tfpvae", "tensorflow", "tensorflow_probability", "tf_keras", "numpy")
-    found = {name: importlib.import_module(name).__version__ for name in modules}
-    return {"python": platform.python_version(), **found}
+    versions = {name: importlib.import_module(name).__version__ for name in modules}
+    return {"python": platform.python_version(), **versions}

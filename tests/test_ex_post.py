@@ -109,10 +109,14 @@ def test_a_mixture_starts_from_expectation_maximization(trained):
 
 
 @pytest.mark.parametrize("written_as", ["fitted.keras", "fitted"])
-@pytest.mark.parametrize("kind", ["mixture", "flow"])
-def test_a_fitted_vae_is_reproducible_and_saved(kind, written_as, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "options"), [("mixture", {}), ("flow", {"num_layers": 1, "hidden_units": (4,)})]
+)
+def test_a_fitted_vae_is_reproducible_and_saved(kind, options, written_as, tmp_path):
     vae, x = small_vae(), pictures(40)
-    fitted, repeated = (ex_post.fit_prior(vae, x, kind, epochs=1, seed=3) for _ in range(2))
+    fitted, repeated = (
+        ex_post.fit_prior(vae, x, kind, epochs=1, seed=3, **options) for _ in range(2)
+    )
     scores = fitted.log_likelihood(x, 20, seed=0)
     np.testing.assert_allclose(repeated.log_likelihood(x, 20, seed=0), scores, rtol=1e-5)
     assert not np.allclose(vae.log_likelihood(x, 20, seed=0), scores, rtol=1e-4)

@@ -8,6 +8,7 @@ import sys
 import tensorflow, tensorflow_probability, tf_keras
 before = set(sys.modules)
 import tfpvae
+tfpvae.callbacks, tfpvae.datasets, tfpvae.evaluation, tfpvae.ex_post, tfpvae.figures
 print(*{name.split(".")[0] for name in set(sys.modules) - before})
 """
 

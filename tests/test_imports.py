@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tfpvae
 from tfpvae import _imports
 
 WITHOUT = """
@@ -38,6 +39,15 @@ def test_an_import_without_a_dependency_says_the_fix(module, package):
     last = process.stderr.splitlines()[-1]
     assert last.startswith(f"ImportError: {module}: wanted it installed, got none.")
     assert f'python -m pip install "{package}' in last
+
+
+def test_a_module_that_is_imported_later_says_the_fix_too(monkeypatch):
+    def import_module(name):
+        raise ModuleNotFoundError(f"No module named 'PIL', for {name}", name="PIL")
+
+    monkeypatch.setattr("importlib.import_module", import_module)
+    with pytest.raises(ImportError, match="PIL: wanted it installed.*pillow"):
+        tfpvae.__getattr__("datasets")
 
 
 @pytest.mark.parametrize("module", _imports._PACKAGES)

@@ -82,7 +82,7 @@ def test_the_readme_runs(tmp_path):
 def test_custom_pictures_take_under_forty_lines(folder, capsys):
     (block,) = blocks_of("docs/own_pictures.md")
     assert len(block.splitlines()) < 40
-    write_pictures(folder / "grey_pictures", size=(36, 50), mode="L")
+    write_pictures(folder / "gray_pictures", size=(36, 50), mode="L")
     run("docs/own_pictures.md", epochs=6)
     assert "'nll'" in capsys.readouterr().out
     results = {path.name for path in (folder / "results").iterdir()}

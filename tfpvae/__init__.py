@@ -1,33 +1,40 @@
 """Variational autoencoders on TensorFlow Probability."""
 
+import contextlib
+import importlib
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from tfpvae import _imports
 
-try:
+if TYPE_CHECKING:
+    from tfpvae import callbacks, datasets, evaluation, ex_post, figures
+
+# Imported when a program first uses them.
+_LATER = ("callbacks", "datasets", "evaluation", "ex_post", "figures")
+
+
+@contextlib.contextmanager
+def _naming_the_fix() -> Iterator[None]:
+    """Adds the command that installs a missing dependency to the error of an import."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        fix = _imports.message(error.name)
+        if fix is None:
+            raise
+        raise ImportError(fix, name=error.name) from error
+
+
+with _naming_the_fix():
     _imports.import_tensorflow()
-    from tfpvae import (
-        callbacks,
-        datasets,
-        evaluation,
-        ex_post,
-        figures,
-        layers,
-        priors,
-        saving,
-        schedules,
-    )
+    from tfpvae import layers, priors, saving, schedules
     from tfpvae.models.builders import build_vae, list_architectures
     from tfpvae.models.decoders import build_decoder
     from tfpvae.models.encoders import build_encoder
     from tfpvae.models.vae import VAE
     from tfpvae.priors import build_prior
-except ModuleNotFoundError as error:
-    fix = _imports.message(error.name)
-    if fix is None:
-        raise
-    raise ImportError(fix, name=error.name) from error
 
 __version__ = "0.1.0"
 
@@ -55,6 +62,9 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        with _naming_the_fix():
+            return importlib.import_module(f"tfpvae.{name}")
     if name == "serialization":
         warnings.warn(
             "tfpvae.serialization is now tfpvae.saving; the old name goes with version 0.3.",

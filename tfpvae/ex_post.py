@@ -84,8 +84,8 @@ def _draws(vae: VAE, pixels: tf.Tensor, seed: tf.Tensor) -> np.ndarray:
     """Returns z ~ q(z|x), one of each image: [N, D]."""
     step = estimators.images_per_pass(vae)
     draws = [
-        vae.encoder(pixels[i : i + step]).sample(seed=estimators.fold_in(seed, i))
-        for i in range(0, len(pixels), step)
+        vae.encoder(chunk).sample(seed=estimators.fold_in(seed, i * step))
+        for i, chunk in enumerate(estimators.chunks(pixels, step))
     ]
     return np.concatenate(draws)
 

@@ -43,8 +43,8 @@ def test_it_stops_and_puts_the_last_good_weights_back(epoch, images):
     with pytest.raises(FloatingPointError, match=re.escape(message)):
         fit(vae, stop, keep, _Spoil(epoch), epochs=5)
     assert list(kept) == list(range(-1, epoch))  # the others do not see the bad epoch
-    for found, wanted in zip(vae.get_weights(), kept[epoch - 1], strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for result, expected in zip(vae.get_weights(), kept[epoch - 1], strict=True):
+        np.testing.assert_array_equal(result, expected)
     optimizer = [variable.numpy() for variable in vae.optimizer.variables]
     assert optimizer[0] == steps
     assert all(np.isfinite(value).all() for value in optimizer)

@@ -18,20 +18,20 @@ def test_it_is_exported():
 def test_a_mosaic_holds_the_samples_of_its_epoch_pixel_by_pixel(tmp_path):
     vae, mosaic = small_vae(), SampleMosaic(tmp_path / "a" / "b", num_images=5, seed=3)
     fit(vae, mosaic)
-    wanted = np.round(255 * vae.sample(5, seed=3).numpy())
+    expected = np.round(255 * vae.sample(5, seed=3).numpy())
     assert list(mosaic.samples) == [1] and mosaic.samples[1].dtype == np.uint8
-    np.testing.assert_array_equal(mosaic.samples[1], wanted)
+    np.testing.assert_array_equal(mosaic.samples[1], expected)
     picture = np.array(Image.open(tmp_path / "a" / "b" / "epoch_0001.png"))
     # Three columns, two pixels of white between the images, and the last place empty.
     assert picture.dtype == np.uint8 and picture.shape == (2 * 6 + 2, 3 * 5 + 2 * 2)
     for i in range(5):
         top, left = 8 * (i // 3), 7 * (i % 3)
-        np.testing.assert_array_equal(picture[top : top + 6, left : left + 5], wanted[i, ..., 0])
+        np.testing.assert_array_equal(picture[top : top + 6, left : left + 5], expected[i, ..., 0])
         picture[top : top + 6, left : left + 5] = 255
     assert (picture == 255).all()
 
 
-def test_colours_are_written_in_colour(tmp_path):
+def test_colors_are_written_in_color(tmp_path):
     vae, mosaic = small_vae((4, 4, 3)), SampleMosaic(tmp_path, num_images=1)
     vae.fit(np.random.default_rng(0).uniform(size=(4, 4, 4, 3)), verbose=0, callbacks=[mosaic])
     picture = Image.open(tmp_path / "epoch_0001.png")
@@ -50,25 +50,25 @@ def test_all_mosaics_show_the_same_latents(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("every", "epochs", "initial_epoch", "wanted"),
+    ("every", "epochs", "initial_epoch", "expected"),
     [(1, 3, 0, [1, 2, 3]), (2, 5, 0, [2, 4]), (2, 6, 3, [4, 6]), (5, 4, 0, [])],
 )
-def test_epochs_are_counted_from_the_initial_one(tmp_path, every, epochs, initial_epoch, wanted):
+def test_epochs_are_counted_from_the_initial_one(tmp_path, every, epochs, initial_epoch, expected):
     mosaic = SampleMosaic(tmp_path, every=every, num_images=1)
     fit(small_vae(), mosaic, epochs=epochs, initial_epoch=initial_epoch)
-    assert list(mosaic.samples) == wanted
-    assert names(tmp_path) == [f"epoch_{epoch:04d}.png" for epoch in wanted]
+    assert list(mosaic.samples) == expected
+    assert names(tmp_path) == [f"epoch_{epoch:04d}.png" for epoch in expected]
 
 
 @pytest.mark.parametrize(
-    ("every", "steps_per_execution", "wanted"),
+    ("every", "steps_per_execution", "expected"),
     [(1, 1, range(1, 9)), (3, 1, [3, 6]), (3, 4, [4, 8]), (2, 4, [4, 8]), (8, 4, [8]), (9, 1, [])],
 )
-def test_steps_are_the_optimizers(tmp_path, every, steps_per_execution, wanted):
+def test_steps_are_the_optimizers(tmp_path, every, steps_per_execution, expected):
     mosaic = SampleMosaic(tmp_path, every=every, unit="step", num_images=1)
     fit(small_vae(steps_per_execution=steps_per_execution), mosaic, epochs=2)  # of 4 steps each
-    assert list(mosaic.samples) == list(wanted)
-    assert names(tmp_path) == [f"step_{step:06d}.png" for step in wanted]
+    assert list(mosaic.samples) == list(expected)
+    assert names(tmp_path) == [f"step_{step:06d}.png" for step in expected]
 
 
 def test_steps_go_on_in_a_resumed_run(tmp_path):

@@ -18,14 +18,14 @@ needs_tensorboard = pytest.mark.skipif(
 
 def _events(folder, run) -> dict[str, dict[int, tf.Tensor]]:
     """Returns the values of a run, by tag and step."""
-    found: dict[str, dict[int, tf.Tensor]] = {}
+    result: dict[str, dict[int, tf.Tensor]] = {}
     for path in sorted((folder / run).iterdir()):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
-                written = found.setdefault(value.tag, {})
+                written = result.setdefault(value.tag, {})
                 written[event.step] = tf.make_ndarray(value.tensor)
-    return found
+    return result
 
 
 def _picture(written) -> np.ndarray:
@@ -46,8 +46,8 @@ def test_a_board_has_nats_pictures_and_the_latents(tmp_path):
         np.testing.assert_allclose([*train[f"epoch_{name}"].values()], history[name], rtol=1e-6)
         written = [*validation[f"epoch_{name}"].values()]
         np.testing.assert_allclose(written, history[f"val_{name}"], rtol=1e-6)
-    wanted = {"kl_weight", "posterior_mean/0", "posterior_mean/1", "reconstructions", "samples"}
-    assert set(own) == wanted and all([*steps] == [1] for steps in own.values())  # every second
+    expected = {"kl_weight", "posterior_mean/0", "posterior_mean/1", "reconstructions", "samples"}
+    assert set(own) == expected and all([*steps] == [1] for steps in own.values())  # every second
     assert own["kl_weight"][1] == 0.5
     samples = np.round(255 * vae.sample(4, seed=3).numpy())
     picture = _picture(own["samples"][1])  # three in the first row, two pixels between

@@ -138,7 +138,7 @@ def test_the_layer_reads_locations_scales_coefficients_and_weights():
     np.testing.assert_allclose(actual, expected.reshape(5, 4).sum(axis=1), rtol=1e-9)
 
 
-def test_grey_pixels_are_scored_as_the_nearest_level_by_every_channel():
+def test_gray_pixels_are_scored_as_the_nearest_level_by_every_channel():
     distribution = CoupledLogisticMixture(*parameters(3, 2))
     x = np.array([99.51, 10.4, 200.49])
     np.testing.assert_allclose(

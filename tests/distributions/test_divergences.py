@@ -55,8 +55,8 @@ GAUSSIANS = {
 def test_kl_of_every_pair_of_gaussians_is_the_textbook_formula(q, p, dtype, tolerance):
     posterior, mean_q, covariance_q = GAUSSIANS[q](lambda value: tf.constant(value, dtype))
     prior, mean_p, covariance_p = GAUSSIANS[p](lambda value: tf.constant(value, dtype))
-    wanted = reference.gaussian_kl(mean_q + np.zeros(3), covariance_q, mean_p, covariance_p)
-    np.testing.assert_allclose(exact_kl(posterior, prior), wanted, rtol=tolerance, atol=tolerance)
+    expected = reference.gaussian_kl(mean_q + np.zeros(3), covariance_q, mean_p, covariance_p)
+    np.testing.assert_allclose(exact_kl(posterior, prior), expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -76,19 +76,19 @@ def test_kl_of_a_batch_of_low_rank_gaussians(prior):
     factors = rng.normal(size=(4, 3, 2))
     posterior = tfd.MultivariateNormalDiagPlusLowRankCovariance(means, variances, factors)
     prior, mean, covariance = GAUSSIANS[prior](double)
-    wanted = [
+    expected = [
         reference.gaussian_kl(m, np.diag(v) + f @ f.T, mean + np.zeros(3), covariance)
         for m, v, f in zip(means, variances, factors, strict=True)
     ]
-    np.testing.assert_allclose(exact_kl(posterior, prior), wanted, rtol=1e-10)
+    np.testing.assert_allclose(exact_kl(posterior, prior), expected, rtol=1e-10)
 
 
 def test_kl_keeps_the_batch_of_the_posterior():
     means = np.arange(12.0).reshape(4, 3) / 10
     posterior = tfd.MultivariateNormalTriL(means, TRIL)
     prior = tfd.Independent(tfd.Normal(np.zeros(3), np.ones(3)), 1)
-    wanted = [reference.gaussian_kl(mean, FULL, np.zeros(3), np.eye(3)) for mean in means]
-    np.testing.assert_allclose(exact_kl(posterior, prior), wanted, rtol=1e-10)
+    expected = [reference.gaussian_kl(mean, FULL, np.zeros(3), np.eye(3)) for mean in means]
+    np.testing.assert_allclose(exact_kl(posterior, prior), expected, rtol=1e-10)
 
 
 @settings(max_examples=30)

@@ -11,35 +11,35 @@ from tfpvae.models import estimators
 
 def test_from_the_exact_posterior_every_chain_has_the_same_weight():
     x = linear.images(4)
-    found = evaluation.annealed_log_likelihood(linear.vae(), x, 5, 3, start="posterior", seed=0)
+    result = evaluation.annealed_log_likelihood(linear.vae(), x, 5, 3, start="posterior", seed=0)
     # Float32, added up over five steps of three chains.
-    np.testing.assert_allclose(found.log_likelihood, linear.log_likelihood(x), rtol=1e-3)
-    np.testing.assert_allclose(found.standard_error, 0, atol=1e-3)
+    np.testing.assert_allclose(result.log_likelihood, linear.log_likelihood(x), rtol=1e-3)
+    np.testing.assert_allclose(result.standard_error, 0, atol=1e-3)
 
 
 @pytest.mark.parametrize("start", ["prior", "posterior"])
 def test_it_agrees_with_the_closed_form_within_its_error(start):
     x = linear.images(30)
     vae = linear.vae(scale=1.3)
-    found = evaluation.annealed_log_likelihood(vae, x, 60, 32, start=start, seed=0)
-    differences = found.log_likelihood - linear.log_likelihood(x)
-    bias = np.mean(found.standard_error**2) / 2  # of a log of a mean, to its first order
-    error = np.sqrt(np.mean(found.standard_error**2) / len(x))
+    result = evaluation.annealed_log_likelihood(vae, x, 60, 32, start=start, seed=0)
+    differences = result.log_likelihood - linear.log_likelihood(x)
+    bias = np.mean(result.standard_error**2) / 2  # of a log of a mean, to its first order
+    error = np.sqrt(np.mean(result.standard_error**2) / len(x))
     assert 0 < error < 0.1
     assert abs(differences.mean() + bias) < 4 * error + bias
-    assert (found.acceptance > 0.5).all() and (found.acceptance <= 1).all()
+    assert (result.acceptance > 0.5).all() and (result.acceptance <= 1).all()
 
 
 def test_the_two_bounds_hold_the_entropy_between_them():
     """E log p(x) over the model's own images is minus the entropy of a Gaussian."""
     vae = linear.vae(scale=1.3)
     _, covariance = linear.moments()
-    wanted = -0.5 * np.linalg.slogdet(2 * np.pi * np.e * covariance)[1]
+    expected = -0.5 * np.linalg.slogdet(2 * np.pi * np.e * covariance)[1]
     gaps = {}
     for start, steps in (("posterior", 20), ("prior", 20), ("prior", 4)):
         lower, upper = evaluation.simulated_bounds(vae, 200, steps, 8, start=start, seed=0)
         error = 4 * np.std(upper) / np.sqrt(len(upper))  # by which images were drawn
-        assert lower.mean() - error < wanted < upper.mean() + error
+        assert lower.mean() - error < expected < upper.mean() + error
         gaps[start, steps] = np.mean(upper - lower)
     assert -0.02 < gaps["posterior", 20] < 0.3
     assert gaps["posterior", 20] < gaps["prior", 20] < gaps["prior", 4] / 2

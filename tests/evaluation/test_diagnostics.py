@@ -12,7 +12,7 @@ from tfpvae import _checks, evaluation
 from tfpvae.evaluation import diagnostics
 
 
-def found(vae, x, rate=5.0, variances=(1.0, 1.0)):
+def result(vae, x, rate=5.0, variances=(1.0, 1.0)):
     seed = _checks.seed(0)
     return diagnostics.troubles(vae, tf.convert_to_tensor(x), np.array(variances), rate, seed)
 
@@ -30,16 +30,16 @@ def with_bias(vae, part, bias, kernel=0.0):
 
 def test_a_new_model_has_no_trouble():
     for posterior in ("independent_normal", "multivariate_normal_tril", "low_rank", "iaf"):
-        numbers, words = found(small_vae(posterior=posterior), pictures())
+        numbers, words = result(small_vae(posterior=posterior), pictures())
         assert words == []
         assert numbers["dead_units"] == numbers["posterior_scales_at_floor"] == 0
         assert numbers["saturated_logits"] == 0
 
 
 def test_dead_units_are_counted_and_collapse_is_named():
-    _, words = found(small_vae(), pictures(), variances=(1.0, 0.009))
+    _, words = result(small_vae(), pictures(), variances=(1.0, 0.009))
     assert len(words) == 1 and words[0].startswith("Dead units: 1 of 2 latent units")
-    numbers, words = found(small_vae(), pictures(), rate=0.01, variances=(0.001, 0.009))
+    numbers, words = result(small_vae(), pictures(), rate=0.01, variances=(0.001, 0.009))
     assert numbers["dead_units"] == 2
     assert len(words) == 1 and words[0].startswith("Posterior collapse: the rate is 0.010 nats")
 
@@ -51,7 +51,7 @@ def test_dead_units_are_counted_and_collapse_is_named():
 def test_scales_at_their_floor_are_named(posterior, parameters):
     vae = small_vae(posterior=posterior)
     bias = np.r_[np.zeros(2), np.full(parameters - 2, -30.0)]
-    numbers, words = found(with_bias(vae, "encoder", bias), pictures())
+    numbers, words = result(with_bias(vae, "encoder", bias), pictures())
     assert numbers["posterior_scales_at_floor"] == 1
     assert "Scale-floor hits: 100.0% of the scales of the posterior" in words[0]
 
@@ -61,8 +61,8 @@ def test_scales_at_their_floor_are_named(posterior, parameters):
 )
 def test_scales_of_pixels_at_their_floor_are_named(likelihood):
     vae = small_vae(likelihood=likelihood, pixel_mean=0.5)
-    assert found(vae, pictures())[0]["likelihood_scales_at_floor"] == 0
-    numbers, words = found(with_bias(vae, "decoder", -30.0), pictures())
+    assert result(vae, pictures())[0]["likelihood_scales_at_floor"] == 0
+    numbers, words = result(with_bias(vae, "decoder", -30.0), pictures())
     assert numbers["likelihood_scales_at_floor"] == 1
     assert "Scale-floor hits: 100.0% of the scales of the likelihood" in words[-1]
 
@@ -72,7 +72,7 @@ def test_badly_conditioned_scales_are_named():
     vae = small_vae(posterior="multivariate_normal_tril")
     scale = np.array([[np.log(np.e - 1), 0], [1e5, np.log(np.e - 1)]])
     bias = np.r_[0, 0, tfp.math.fill_triangular_inverse(scale)]
-    numbers, words = found(with_bias(vae, "encoder", bias), pictures())
+    numbers, words = result(with_bias(vae, "encoder", bias), pictures())
     assert numbers["badly_conditioned_scales"] == 1
     assert any(sentence.startswith("Badly conditioned: 100.0%") for sentence in words)
 
@@ -82,11 +82,11 @@ def test_saturated_logits_are_named_and_those_on_the_wrong_side(likelihood):
     x = np.zeros([12, *SHAPE], "float32")
     x[:3, :, :2] = 1  # 12 of 30 pixels vary, and are 1 in a quarter of the images
     vae = with_bias(small_vae(likelihood=likelihood, pixel_mean=0.5), "decoder", -20.0)
-    numbers, words = found(vae, x)
+    numbers, words = result(vae, x)
     assert numbers["saturated_logits"] == 1
     assert numbers["saturated_on_the_wrong_side"] == 0.25
     assert words[-1].startswith("Saturated logits: 100.00%") and "25.000%" in words[-1]
-    numbers, words = found(vae, x[3:])  # pixels that are always 0 may well have such logits
+    numbers, words = result(vae, x[3:])  # pixels that are always 0 may well have such logits
     assert numbers["saturated_logits"] == 0 and words == []
 
 

@@ -16,19 +16,19 @@ from tfpvae.models import estimators
 
 def test_with_the_exact_posterior_every_bound_is_the_log_likelihood():
     x = linear.images(20)
-    found = evaluation.importance_bounds(linear.vae(), x, 100, ks=[1, 5, 50], seed=1)
-    wanted = linear.log_likelihood(x)
-    for values in (found.log_likelihood, *found.curve.values()):
-        np.testing.assert_allclose(values, wanted, rtol=1e-4)  # float32, as everywhere
-    np.testing.assert_allclose(found.standard_error, 0, atol=1e-4)  # all weights are alike
-    np.testing.assert_allclose(found.effective_samples, 100, rtol=1e-4)
+    result = evaluation.importance_bounds(linear.vae(), x, 100, ks=[1, 5, 50], seed=1)
+    expected = linear.log_likelihood(x)
+    for values in (result.log_likelihood, *result.curve.values()):
+        np.testing.assert_allclose(values, expected, rtol=1e-4)  # float32, as everywhere
+    np.testing.assert_allclose(result.standard_error, 0, atol=1e-4)  # all weights are alike
+    np.testing.assert_allclose(result.effective_samples, 100, rtol=1e-4)
 
 
 def test_with_a_wrong_posterior_the_bound_rises_with_the_draws():
     x = linear.images(100)
     vae, truth = linear.vae(scale=1.5), linear.log_likelihood(x)
-    found = [evaluation.importance_bounds(vae, x, 500, [1, 5, 50], seed=s) for s in range(10)]
-    gaps = {k: np.stack([each.curve[k] for each in found]) - truth for k in (1, 5, 50)}
+    result = [evaluation.importance_bounds(vae, x, 500, [1, 5, 50], seed=s) for s in range(10)]
+    gaps = {k: np.stack([each.curve[k] for each in result]) - truth for k in (1, 5, 50)}
     means = {k: gap.mean() for k, gap in gaps.items()}
     errors = {k: 3 * gap.mean(axis=1).std(ddof=1) / np.sqrt(len(gap)) for k, gap in gaps.items()}
     assert means[1] <= means[5] + errors[1] + errors[5]
@@ -40,17 +40,17 @@ def test_with_a_wrong_posterior_the_bound_rises_with_the_draws():
 def test_the_standard_error_is_the_spread_over_seeds():
     x = linear.images(50)
     vae = linear.vae(scale=1.3)
-    found = [evaluation.importance_bounds(vae, x, 200, seed=seed) for seed in range(30)]
-    spread = np.var([each.log_likelihood for each in found], axis=0, ddof=1).mean()
-    said = np.mean([each.standard_error**2 for each in found])
+    result = [evaluation.importance_bounds(vae, x, 200, seed=seed) for seed in range(30)]
+    spread = np.var([each.log_likelihood for each in result], axis=0, ddof=1).mean()
+    said = np.mean([each.standard_error**2 for each in result])
     # 30 values a variance, 50 variances: 4%; the delta method's next term is of order 1/200.
     assert said == pytest.approx(spread, rel=0.15)
 
 
 def test_its_draws_are_those_of_the_vae():
     vae, x = small_vae(), pictures()
-    found = evaluation.importance_bounds(vae, x, 40, seed=3)
-    np.testing.assert_allclose(found.log_likelihood, vae.log_likelihood(x, 40, seed=3), rtol=1e-5)
+    result = evaluation.importance_bounds(vae, x, 40, seed=3)
+    np.testing.assert_allclose(result.log_likelihood, vae.log_likelihood(x, 40, seed=3), rtol=1e-5)
     one = evaluation.importance_bounds(vae, x, 1, [1], seed=3)
     np.testing.assert_allclose(one.curve[1], vae.log_likelihood(x, 1, seed=3), rtol=1e-5)
     assert np.isinf(one.standard_error).all()  # of one draw there is no telling
@@ -78,9 +78,9 @@ def test_slices_of_a_pass_are_the_pass(monkeypatch, rows, count):
     np.testing.assert_allclose(in_slices, at_once, rtol=1e-5)
     posterior = vae.encoder(x)
     latents = posterior.sample(draws, seed=tf.constant([1, 2]))
-    for z, found in zip(latents, at_once, strict=True):  # draw by draw, by the definition
-        wanted = vae.decoder(z).log_prob(x) + vae.prior.log_prob(z) - posterior.log_prob(z)
-        np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    for z, result in zip(latents, at_once, strict=True):  # draw by draw, by the definition
+        expected = vae.decoder(z).log_prob(x) + vae.prior.log_prob(z) - posterior.log_prob(z)
+        np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
 @settings(max_examples=50)
@@ -90,8 +90,8 @@ def test_mean_error_and_groups_are_those_of_the_definitions(values, k):
     value, error, effective = importance_sampling.log_mean(log_weights)
     assert value == pytest.approx(special.logsumexp(log_weights) - np.log(len(values)))
     weights = np.exp(log_weights - log_weights.max())
-    wanted = weights.std(ddof=1) / np.sqrt(len(weights)) / weights.mean()
-    assert error == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+    expected = weights.std(ddof=1) / np.sqrt(len(weights)) / weights.mean()
+    assert error == pytest.approx(expected, rel=1e-6, abs=1e-6)
     assert 1 - 1e-9 <= effective <= len(values) + 1e-9
     k = min(k, len(values))
     groups = [log_weights[i : i + k] for i in range(0, len(values) - k + 1, k)]

@@ -42,14 +42,14 @@ def test_kl_per_dimension_is_that_of_the_marginals(head):
     vae, x = linear.vae(head=head, scale=1.2), linear.images(10)
     posterior = vae.encoder(x)
     means, scales = posterior.mean().numpy(), posterior.stddev().numpy()
-    wanted = 0.5 * (means**2 + scales**2 - 1) - np.log(scales)
-    found = evaluation.kl_per_dimension(vae, x)
-    np.testing.assert_allclose(found, wanted.mean(axis=0), rtol=1e-4)
+    expected = 0.5 * (means**2 + scales**2 - 1) - np.log(scales)
+    result = evaluation.kl_per_dimension(vae, x)
+    np.testing.assert_allclose(result, expected.mean(axis=0), rtol=1e-4)
     rate = np.mean(divergences.exact_kl(posterior, vae.prior))
     assert (
-        found.sum() == pytest.approx(rate, rel=1e-4)
+        result.sum() == pytest.approx(rate, rel=1e-4)
         if head == "independent"
-        else (found.sum() < rate)
+        else (result.sum() < rate)
     )
 
 
@@ -62,8 +62,8 @@ def test_unit_variances_are_those_of_the_posterior_means():
     vae, x = linear.vae(), linear.images(50)
     means = evaluation.posterior_means(vae, x)
     np.testing.assert_allclose(means, vae.encoder(x).mean(), rtol=1e-5, atol=1e-6)
-    wanted = np.mean((means - means.mean(axis=0)) ** 2, axis=0)
-    np.testing.assert_allclose(evaluation.unit_variances(means), wanted)
+    expected = np.mean((means - means.mean(axis=0)) ** 2, axis=0)
+    np.testing.assert_allclose(evaluation.unit_variances(means), expected)
 
 
 def test_of_few_images_the_parts_of_the_rate_are_integrals():
@@ -75,38 +75,38 @@ def test_of_few_images_the_parts_of_the_rate_are_integrals():
     density = np.exp(mixture)
     marginal = integrate.trapezoid(density * (mixture - stats.norm.logpdf(z)), z)
     information = integrate.trapezoid(np.exp(each) * (each - mixture), z, axis=1).mean()
-    found = evaluation.aggregate_posterior(vae, x, 40_000, seed=0)
+    result = evaluation.aggregate_posterior(vae, x, 40_000, seed=0)
     # 10,000 draws an image; the error that is said is that between images, which are not drawn.
-    assert found.mutual_information[0] == pytest.approx(information, abs=0.03)
-    assert found.marginal_kl[0] == pytest.approx(marginal, abs=0.03)
-    assert found.most_information == pytest.approx(np.log(4))
+    assert result.mutual_information[0] == pytest.approx(information, abs=0.03)
+    assert result.marginal_kl[0] == pytest.approx(marginal, abs=0.03)
+    assert result.most_information == pytest.approx(np.log(4))
     rate = np.mean(divergences.exact_kl(vae.encoder(x), vae.prior))
-    total = found.mutual_information[0] + found.marginal_kl[0]
+    total = result.mutual_information[0] + result.marginal_kl[0]
     assert total == pytest.approx(rate, abs=0.03)
 
 
 def test_of_many_images_of_the_model_the_aggregate_posterior_is_the_prior():
     vae, x, _, scale = one_dimensional(2000)
-    found = evaluation.aggregate_posterior(vae, x, 2000, seed=0)
-    wanted = -np.log(scale)  # 1/2 log of the variance of p(z) over that of p(z|x)
-    assert 0.5 < wanted < 3
-    error = 4 * found.mutual_information[1]
+    result = evaluation.aggregate_posterior(vae, x, 2000, seed=0)
+    expected = -np.log(scale)  # 1/2 log of the variance of p(z) over that of p(z|x)
+    assert 0.5 < expected < 3
+    error = 4 * result.mutual_information[1]
     # 2000 posteriors make up the normal but for about (1 / scale) / 2 / 2000 nats.
-    assert found.mutual_information[0] == pytest.approx(wanted, abs=error + 0.02)
-    assert found.marginal_kl[0] == pytest.approx(0, abs=4 * found.marginal_kl[1] + 0.02)
+    assert result.mutual_information[0] == pytest.approx(expected, abs=error + 0.02)
+    assert result.marginal_kl[0] == pytest.approx(0, abs=4 * result.marginal_kl[1] + 0.02)
 
 
 def test_images_that_are_told_apart_carry_the_log_of_their_number():
     vae, x = linear.vae(scale=1e-3), linear.images(50)
-    found = evaluation.aggregate_posterior(vae, x, 20, seed=0)
-    assert found.mutual_information[0] == pytest.approx(np.log(50), abs=1e-3)
+    result = evaluation.aggregate_posterior(vae, x, 20, seed=0)
+    assert result.mutual_information[0] == pytest.approx(np.log(50), abs=1e-3)
 
 
 def test_standard_errors_are_the_spread_over_seeds():
     vae, x = linear.vae(scale=2.0), linear.images(200)
-    found = [evaluation.aggregate_posterior(vae, x, 20, seed=seed) for seed in range(40)]
+    result = [evaluation.aggregate_posterior(vae, x, 20, seed=seed) for seed in range(40)]
     for part in ("mutual_information", "marginal_kl"):
-        values, errors = np.transpose([getattr(each, part) for each in found])
+        values, errors = np.transpose([getattr(each, part) for each in result])
         # 40 values say a spread to 11%; 20 of 200 images without replacement take off 5%.
         assert np.mean(errors**2) ** 0.5 == pytest.approx(values.std(ddof=1), rel=0.45)
 

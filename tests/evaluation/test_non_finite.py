@@ -83,23 +83,23 @@ def test_the_layer_whose_output_it_is(network):
     shape = [tfkl.Reshape(SHAPE)] if network == "decoder" else []
     vae = small_vae(**{f"{network}_backbone": backbone("output", *shape)})
     before = dict(vars(vae.encoder.layers[1]))
-    found = first_non_finite(vae, pictures())
-    assert found.startswith(f"output of the layer 'spoiling' of the {network}: ")
-    assert found.endswith(" in 60 of 60")
+    result = first_non_finite(vae, pictures())
+    assert result.startswith(f"output of the layer 'spoiling' of the {network}: ")
+    assert result.endswith(" in 60 of 60")
     assert vars(vae.encoder.layers[1]) == before  # looked at, and left as it was
 
 
 @pytest.mark.parametrize(
-    ("overrides", "network", "bias", "found"),
+    ("overrides", "network", "bias", "message"),
     [
         ({"posterior": "multivariate_normal_tril"}, "encoder", 3e38, "draw of the posterior: "),
         ({}, "encoder", 3e38, "draw of the posterior: "),
         ({"likelihood": "bernoulli"}, "decoder", -3e38, "nll, -log p(x|z): inf in "),
     ],
 )
-def test_finite_weights_that_overflow(overrides, network, bias, found):
+def test_finite_weights_that_overflow(overrides, network, bias, message):
     vae = spoil(small_vae(pixel_mean=0.5, **overrides), network, "bias", bias, at=slice(None))
-    assert first_non_finite(vae, pictures()).startswith(found)
+    assert first_non_finite(vae, pictures()).startswith(message)
 
 
 def test_parameters_of_the_distributions():
@@ -122,14 +122,14 @@ def test_parameters_of_the_distributions():
 def test_the_kl():
     """A prior so narrow that a draw lies infinitely far from it."""
     narrow = tfp.distributions.MultivariateNormalDiag(tf.zeros(2), tf.fill([2], 1e-30))
-    found = first_non_finite(small_vae(prior=narrow), pictures())
-    assert found.startswith("kl, KL(q(z|x) || p(z)): inf in 12 of 12")
+    result = first_non_finite(small_vae(prior=narrow), pictures())
+    assert result.startswith("kl, KL(q(z|x) || p(z)): inf in 12 of 12")
 
 
 def test_a_gradient_of_a_finite_loss():
     vae = small_vae(encoder_backbone=backbone("gradient"))
-    found = first_non_finite(vae, pictures())
-    assert found.startswith("gradient of the weight 'before/kernel:0': inf in 150 of 150")
+    result = first_non_finite(vae, pictures())
+    assert result.startswith("gradient of the weight 'before/kernel:0': inf in 150 of 150")
 
 
 def test_nothing_is_trained_and_the_seed_counts():
@@ -140,7 +140,7 @@ def test_nothing_is_trained_and_the_seed_counts():
     images[0] = np.nan
     assert first_non_finite(vae, images).startswith("images")
     assert first_non_finite(vae, pictures()) is None
-    for found, wanted in zip(vae.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for result, expected in zip(vae.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(result, expected)
     with pytest.raises(ValueError, match="seed: wanted"):
         first_non_finite(vae, images, seed=0.5)

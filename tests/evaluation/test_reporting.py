@@ -14,37 +14,38 @@ from tfpvae import evaluation
 def test_the_numbers_fit_each_other_and_the_closed_form(capsys):
     x = linear.images(200)
     labels = (x[:, 0, 0, 0] > np.median(x[:, 0, 0, 0])).astype(int)
-    found = evaluation.report(linear.vae(), x, labels, num_samples=60, seed=0)
+    result = evaluation.report(linear.vae(), x, labels, num_samples=60, seed=0)
     truth = linear.log_likelihood(x).mean()
-    elbo, shared = found["elbo"], found["information"]
-    assert found["log_likelihood"]["mean"] == pytest.approx(truth, rel=1e-4)
+    elbo, shared = result["elbo"], result["information"]
+    assert result["log_likelihood"]["mean"] == pytest.approx(truth, rel=1e-4)
     assert elbo["mean"] == pytest.approx(-elbo["rate"]["mean"] - elbo["distortion"]["mean"])
-    assert list(found["log_likelihood"]["curve"]) == ["1", "5", "50"]
-    assert found["log_likelihood"]["effective_samples"] == pytest.approx(60, rel=1e-3)
+    assert list(result["log_likelihood"]["curve"]) == ["1", "5", "50"]
+    assert result["log_likelihood"]["effective_samples"] == pytest.approx(60, rel=1e-3)
     parts = shared["mutual_information"]["mean"] + shared["marginal_kl"]["mean"]
     error = 4 * elbo["rate"]["standard_error"] + 4 * shared["marginal_kl"]["standard_error"]
     assert parts == pytest.approx(elbo["rate"]["mean"], abs=error)
-    assert found["latent"]["active_units"] == found["latent"]["units"] == 3
+    assert result["latent"]["active_units"] == result["latent"]["units"] == 3
     reconstructed = linear.vae().reconstruct(x).numpy()
-    wanted = np.mean((reconstructed - x) ** 2)
-    assert found["squared_error"]["mean"] == pytest.approx(wanted, rel=1e-4)
-    assert found["linear_probe_accuracy"] > 0.7
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    expected = np.mean((reconstructed - x) ** 2)
+    assert result["squared_error"]["mean"] == pytest.approx(expected, rel=1e-4)
+    assert result["linear_probe_accuracy"] > 0.7
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert capsys.readouterr().out == ""
-    printed = str(found)
-    assert printed == evaluation.table(found)
-    assert evaluation.table(json.loads(json.dumps(found))) == printed
-    mean, error = (found["elbo"][name] for name in ("mean", "standard_error"))
-    assert repr(found).startswith("<Report on 200 images: log p(x) ")
-    assert repr(found).endswith(f"ELBO {mean:.3f} +- {error:.3f} nats>")
-    assert "linear probe" in found._repr_html_() and "p(z)" in found._repr_html_()
+    printed = str(result)
+    assert printed == evaluation.table(result)
+    assert evaluation.table(json.loads(json.dumps(result))) == printed
+    mean, error = (result["elbo"][name] for name in ("mean", "standard_error"))
+    assert repr(result).startswith("<Report on 200 images: log p(x) ")
+    assert repr(result).endswith(f"ELBO {mean:.3f} +- {error:.3f} nats>")
+    assert "linear probe" in result._repr_html_() and "p(z)" in result._repr_html_()
     assert "linear probe" in printed and max(map(len, printed.splitlines()[:18])) < 80
 
 
+FLOW = tfpvae.build_prior("flow", latent_dim=2, num_layers=1, hidden_units=(4,))
 OPTIONS = {
     "mixture": {"prior": "mixture", "likelihood": "continuous_bernoulli", "dequantize": True},
     "tril": {"posterior": "multivariate_normal_tril", "likelihood": "discretized_logistic"},
-    "low rank": {"posterior": "low_rank", "likelihood": "normal", "prior": "flow"},
+    "low rank": {"posterior": "low_rank", "likelihood": "normal", "prior": FLOW},
     "iaf": {"posterior": "iaf", "likelihood": "beta"},
     "iwae": {"objective": "iwae", "num_samples": 3, "likelihood": "mixture_of_logistics"},
 }
@@ -60,26 +61,26 @@ def test_it_is_there_for_every_kind_of_vae_and_seeded(options):
     has_bits = options.get("dequantize") or "logistic" in options["likelihood"]
     assert ("bits_per_dim" in once["log_likelihood"]) == bool(has_bits)
     if has_bits:
-        wanted = np.mean(vae.bits_per_dim(x, 3, seed=7))
-        assert once["log_likelihood"]["bits_per_dim"] == pytest.approx(wanted, rel=1e-5)
+        expected = np.mean(vae.bits_per_dim(x, 3, seed=7))
+        assert once["log_likelihood"]["bits_per_dim"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_it_says_what_the_numbers_are_not():
     def words(vae, x, **options):
         return " ".join(evaluation.report(vae, x, seed=0, **options)["trouble"]["words"])
 
-    grey = words(small_vae(), pictures(4), num_samples=50)
-    assert "Grey pixels under a Bernoulli" in grey and "Mutual information" not in grey
+    gray = words(small_vae(), pictures(4), num_samples=50)
+    assert "Gray pixels under a Bernoulli" in gray and "Mutual information" not in gray
     binary = words(small_vae(), np.round(pictures(4)), num_samples=3)
-    assert "Grey pixels" not in binary and "Few effective draws" in binary
+    assert "Gray pixels" not in binary and "Few effective draws" in binary
     apart = words(linear.vae(scale=1e-3), linear.images(10), num_samples=50)
     assert "Mutual information at its ceiling" in apart
 
 
 def test_without_a_seed_it_says_which_it_took():
     vae = small_vae()
-    found = evaluation.report(vae, pictures(4), num_samples=3)
-    assert evaluation.report(vae, pictures(4), num_samples=3, seed=found["seed"]) == found
+    result = evaluation.report(vae, pictures(4), num_samples=3)
+    assert evaluation.report(vae, pictures(4), num_samples=3, seed=result["seed"]) == result
 
 
 def test_what_has_no_likelihood_is_refused():
@@ -109,7 +110,7 @@ def test_a_conditional_vae_is_refused_in_words(ask):
         ask(vae, np.zeros([4, 4, 4, 1], "float32"))
 
 
-@pytest.mark.parametrize("found", [None, [], {}, {"loss": [1.0]}], ids=str)
-def test_a_table_of_something_else_is_refused(found):
+@pytest.mark.parametrize("report", [None, [], {}, {"loss": [1.0]}], ids=str)
+def test_a_table_of_something_else_is_refused(report):
     with pytest.raises(TypeError, match="report: wanted the dict that report returns, got"):
-        evaluation.table(found)
+        evaluation.table(report)

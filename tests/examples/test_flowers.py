@@ -48,9 +48,9 @@ def runs(tmp_path_factory):
             "flowers", files, "--smoke", "--data", "pictures", "--output", "out", *options.split()
         ),
     }
-    found = {name: finish(process) for name, process in processes.items()}
-    found["drawn"].output, found["files"].output = drawn / "runs" / "flowers", files / "out"
-    return found
+    result = {name: finish(process) for name, process in processes.items()}
+    result["drawn"].output, result["files"].output = drawn / "runs" / "flowers", files / "out"
+    return result
 
 
 @pytest.fixture(params=["drawn", "files"])
@@ -290,9 +290,9 @@ def test_the_network_brings_its_settings_along(parts, monkeypatch, options, expe
 
 def test_many_pictures_are_read_as_training_goes(parts, monkeypatch, tmp_path):
     flowers, _, args = parts
-    colours = np.linspace(0, 255, 30).astype(np.uint8)
-    for index, colour in enumerate(colours):
-        Image.new("L", (80, 80), int(colour)).save(tmp_path / f"{index}.png")
+    colors = np.linspace(0, 255, 30).astype(np.uint8)
+    for index, color in enumerate(colors):
+        Image.new("L", (80, 80), int(color)).save(tmp_path / f"{index}.png")
     args.data = tmp_path
     args.smoke = False
     in_memory, validation, test = flowers.photographs(args)
@@ -304,7 +304,7 @@ def test_many_pictures_are_read_as_training_goes(parts, monkeypatch, tmp_path):
     for one, other in zip(held_out, (validation, test), strict=True):
         np.testing.assert_array_equal(one, other)
     together = np.concatenate([in_memory, validation, test])
-    assert sorted(together[:, 0, 0, 0]) == sorted(colours)
+    assert sorted(together[:, 0, 0, 0]) == sorted(colors)
     bias = flowers.build(stream, args).decoder.weights[-1].numpy()
     np.testing.assert_allclose(tf.sigmoid(bias), in_memory.mean(axis=(0, 1, 2)) / 255, rtol=1e-5)
 

@@ -82,8 +82,8 @@ def test_one_sample_monte_carlo_kl_uses_the_draw_that_is_decoded(cls, api):
     head = posterior_head(cls, activity_regularizer=layers.KLDivergenceRegularizer(prior))
     posterior = build(api, params_of(cls), head)(np.ones([7, 4], "float32"))
     draw = tf.convert_to_tensor(posterior)
-    wanted = tf.reduce_mean(posterior.log_prob(draw) - prior.log_prob(draw))
-    np.testing.assert_allclose(sum(head.losses), wanted, rtol=1e-6)
+    expected = tf.reduce_mean(posterior.log_prob(draw) - prior.log_prob(draw))
+    np.testing.assert_allclose(sum(head.losses), expected, rtol=1e-6)
 
 
 def test_monte_carlo_kl_of_many_samples_nears_the_exact_one():
@@ -150,8 +150,8 @@ def test_bernoulli_log_prob_is_the_reference():
     rng = np.random.default_rng(0)
     logits, x = rng.normal(size=(5, 4)) * 3, rng.uniform(size=(5, 2, 2, 1))
     likelihood = layers.IndependentBernoulli((2, 2, 1), dtype="float64")(logits)
-    wanted = reference.bernoulli_log_prob(x, logits.reshape(x.shape))
-    np.testing.assert_allclose(likelihood.log_prob(x), wanted, rtol=1e-10)
+    expected = reference.bernoulli_log_prob(x, logits.reshape(x.shape))
+    np.testing.assert_allclose(likelihood.log_prob(x), expected, rtol=1e-10)
     np.testing.assert_allclose(
         likelihood.mean(), 1 / (1 + np.exp(-logits.reshape(x.shape))), rtol=1e-10
     )
@@ -163,10 +163,10 @@ def test_continuous_bernoulli_log_prob_is_the_reference(dtype):
     logits = np.array([0.0, 1e-3, -0.004, 0.5, -3.0, 20.0, -100.0, 100.0]).reshape(2, 4)
     x = rng.uniform(size=(2, 2, 2, 1))
     head = layers.IndependentContinuousBernoulli((2, 2, 1), dtype=dtype)
-    wanted = reference.continuous_bernoulli_log_prob(x, logits.reshape(x.shape))
+    expected = reference.continuous_bernoulli_log_prob(x, logits.reshape(x.shape))
     tolerance = 2e-6 if dtype == "float32" else 1e-9  # TFP's series about 0 ends at x^4
     likelihood = head(logits.astype(dtype))
-    np.testing.assert_allclose(likelihood.log_prob(x.astype(dtype)), wanted, rtol=tolerance)
+    np.testing.assert_allclose(likelihood.log_prob(x.astype(dtype)), expected, rtol=tolerance)
 
 
 def test_continuous_bernoulli_has_the_published_moments():
@@ -224,8 +224,10 @@ def test_test_points_fn_and_axis_are_those_of_tfp():
             PRIORS["diag"](), False, 0, lambda q: q.sample(5, seed=(1, 2))
         )
     points = posterior.sample(5, seed=(1, 2))
-    wanted = tf.reduce_mean(posterior.log_prob(points) - PRIORS["diag"]().log_prob(points), axis=0)
-    np.testing.assert_allclose(regularizer.kl_divergence(posterior), wanted, rtol=1e-6)
+    expected = tf.reduce_mean(
+        posterior.log_prob(points) - PRIORS["diag"]().log_prob(points), axis=0
+    )
+    np.testing.assert_allclose(regularizer.kl_divergence(posterior), expected, rtol=1e-6)
     with pytest.raises(ValueError, match="test_points_fn: wanted"):
         regularizer.get_config()
 

@@ -38,9 +38,9 @@ def test_normal_is_scipys(kind, dtype):
         head = layers.NormalLikelihood(SHAPE, scale="per_pixel", dtype=dtype)
         scale = reference.softplus(START + params[..., 3:]) + SCALE_FLOOR
     likelihood = head(params.reshape(5, -1).astype(dtype))
-    wanted = stats.norm.logpdf(x, mean, scale).sum(axis=(1, 2, 3))
+    expected = stats.norm.logpdf(x, mean, scale).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(
-        likelihood.log_prob(x.astype(dtype)), wanted, rtol=1e-4 if dtype == "float32" else 1e-10
+        likelihood.log_prob(x.astype(dtype)), expected, rtol=1e-4 if dtype == "float32" else 1e-10
     )
     np.testing.assert_allclose(likelihood.mean(), mean, rtol=1e-6)
     np.testing.assert_allclose(likelihood.stddev(), np.broadcast_to(scale, x.shape), rtol=1e-6)
@@ -85,13 +85,13 @@ def concentrations(location, raw, floor=1.0):
 def test_beta_is_scipys(dtype):
     x, params = pixels_and_params(6)
     x = np.clip(x, 0.01, 0.99)
-    wanted = stats.beta.logpdf(x, *concentrations(params[..., :3], params[..., 3:], 2.0))
+    expected = stats.beta.logpdf(x, *concentrations(params[..., :3], params[..., 3:], 2.0))
     likelihood = layers.BetaLikelihood(SHAPE, concentration_floor=2, dtype=dtype)(
         params.reshape(5, -1).astype(dtype)
     )
     tolerance = {"rtol": 1e-4, "atol": 1e-3} if dtype == "float32" else {"rtol": 1e-9}
     np.testing.assert_allclose(
-        likelihood.log_prob(x.astype(dtype)), wanted.sum(axis=(1, 2, 3)), **tolerance
+        likelihood.log_prob(x.astype(dtype)), expected.sum(axis=(1, 2, 3)), **tolerance
     )
     np.testing.assert_allclose(likelihood.mean(), special.expit(params[..., :3]), rtol=1e-5)
 
@@ -108,8 +108,8 @@ def test_beta_integrates_to_what_scipy_says_and_takes_black_and_white(location, 
     low, high = 1 / 512, 511 / 512
     x = low + (high - low) * (NODES + 1) / 2
     density = likelihood.distribution.prob(x[:, np.newaxis, np.newaxis]).numpy()[:, 0, 0]
-    wanted = stats.beta.cdf(high, a, b) - stats.beta.cdf(low, a, b)
-    np.testing.assert_allclose(density @ WEIGHTS * (high - low) / 2, wanted, atol=1e-6)
+    expected = stats.beta.cdf(high, a, b) - stats.beta.cdf(low, a, b)
+    np.testing.assert_allclose(density @ WEIGHTS * (high - low) / 2, expected, atol=1e-6)
     for end, inside in ((0.0, low), (1.0, high)):
-        found = likelihood.log_prob(np.array([end]))
-        np.testing.assert_allclose(found, [stats.beta.logpdf(inside, a, b)], rtol=1e-9, atol=1e-9)
+        result = likelihood.log_prob(np.array([end]))
+        np.testing.assert_allclose(result, [stats.beta.logpdf(inside, a, b)], rtol=1e-9, atol=1e-9)

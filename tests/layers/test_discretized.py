@@ -1,4 +1,4 @@
-"""Discretised logistics and their mixtures against sums over all 256 levels."""
+"""Discretized logistics and their mixtures against sums over all 256 levels."""
 
 import numpy as np
 import pytest
@@ -27,13 +27,13 @@ def masses_and_distribution(dtype, scales=SCALES):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_log_mass_of_every_level(dtype):
-    wanted, distribution = masses_and_distribution(dtype)
+    expected, distribution = masses_and_distribution(dtype)
     x = (LEVELS / 255).astype(dtype)[:, np.newaxis]
     log_mass = distribution.log_prob(x).numpy()
     # Over a scale of 0.3 levels float32 rounds a location of 257 to 1e-4 of a scale.
     tolerance = {"rtol": 1e-4, "atol": 5e-4} if dtype == "float32" else {"rtol": 1e-9, "atol": 1e-9}
-    seen = wanted > 1e-290  # below, the reference has no digits left
-    np.testing.assert_allclose(log_mass[seen], np.log(wanted[seen]), **tolerance)
+    seen = expected > 1e-290  # below, the reference has no digits left
+    np.testing.assert_allclose(log_mass[seen], np.log(expected[seen]), **tolerance)
     assert np.isfinite(log_mass).all()
     np.testing.assert_allclose(
         special.logsumexp(log_mass, axis=0), 0, atol=3e-4 if dtype == "float32" else 1e-10
@@ -72,12 +72,12 @@ def test_draws_have_the_masses():
         assert (np.abs(counts - 20_000 * mass) < 5 * error + 3).all()
 
 
-def test_grey_pixels_are_scored_as_the_nearest_level():
+def test_gray_pixels_are_scored_as_the_nearest_level():
     distribution = DiscretizedLogistic(0.5, 0.02)
     x = np.array([0.0, 10.4, 10.6, 99.51, 254.4, 254.6], "float32")
-    found, wanted = (distribution.log_prob(part / 255) for part in (x, np.round(x)))
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
-    assert found[1] != found[2]
+    result, expected = (distribution.log_prob(part / 255) for part in (x, np.round(x)))
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+    assert result[1] != result[2]
 
 
 def test_the_layer_reads_locations_then_scales():
@@ -86,10 +86,10 @@ def test_the_layer_reads_locations_then_scales():
     m = 255 * (1.02 * special.expit(params[..., :3]) - 0.01)
     start = np.log(np.expm1(0.05))
     s = 255 * reference.softplus(start + params[..., 3:]) + 0.3
-    wanted = np.log(reference.discretized_logistic_mass(levels, m, s)).sum(axis=(1, 2, 3))
+    expected = np.log(reference.discretized_logistic_mass(levels, m, s)).sum(axis=(1, 2, 3))
     head = layers.DiscretizedLogisticLikelihood((2, 2, 3), dtype="float64")
     np.testing.assert_allclose(
-        head(params.reshape(5, -1)).log_prob(levels / 255), wanted, rtol=1e-9
+        head(params.reshape(5, -1)).log_prob(levels / 255), expected, rtol=1e-9
     )
 
 
@@ -120,8 +120,8 @@ def test_a_mixture_is_the_weighted_sum_of_products_over_channels(shape, componen
     masses = reference.discretized_logistic_mass(levels[..., np.newaxis, :], m, s).prod(axis=-1)
     head = layers.LogisticMixtureLikelihood(shape, components=components, dtype="float64")
     likelihood = head(params.reshape(5, -1))
-    wanted = np.log((weights * masses).sum(axis=-1)).sum(axis=(1, 2))
-    np.testing.assert_allclose(likelihood.log_prob(levels / 255), wanted, rtol=1e-9)
+    expected = np.log((weights * masses).sum(axis=-1)).sum(axis=(1, 2))
+    np.testing.assert_allclose(likelihood.log_prob(levels / 255), expected, rtol=1e-9)
     every = reference.discretized_logistic_mass(LEVELS.reshape(-1, 1, 1, 1, 1, 1), m, s)
     means = (LEVELS.reshape(-1, 1, 1, 1, 1, 1) * every).sum(axis=0)
     mean = (weights[..., np.newaxis] * means).sum(axis=-2)

@@ -83,9 +83,9 @@ def test_extreme_gates_are_finite_with_their_gradients():
         with tf.GradientTape() as tape:
             tape.watch(gates)
             step = gated_step(lambda z, context, gates=gates: (3 + z, gates), tf.zeros([1, 1]))
-            found = step.forward(z), step.forward_log_det_jacobian(z, event_ndims=1)
-            total = sum(tf.reduce_sum(value) for value in found)
-        assert all(np.isfinite(value).all() for value in found)
+            result = step.forward(z), step.forward_log_det_jacobian(z, event_ndims=1)
+            total = sum(tf.reduce_sum(value) for value in result)
+        assert all(np.isfinite(value).all() for value in result)
         assert np.isfinite(tape.gradient(total, gates)).all()
 
 
@@ -134,8 +134,8 @@ def test_a_mixture_of_flows_scores_as_many_latents_as_come():
         return mixture.log_prob(z)
 
     parts = [layer(params[i : i + 1]).log_prob(z[:, :, np.newaxis])[..., 0] for i in range(4)]
-    wanted = np.log(np.mean(np.exp(parts), axis=0))
-    np.testing.assert_allclose(score(z), wanted, rtol=1e-9)
+    expected = np.log(np.mean(np.exp(parts), axis=0))
+    np.testing.assert_allclose(score(z), expected, rtol=1e-9)
     np.testing.assert_allclose(layer(params).log_prob(z[0, 0]), np.stack(parts)[:, 0, 0], rtol=1e-9)
 
 
@@ -151,8 +151,8 @@ def test_log_prob_of_its_own_draw_inverts_nothing(monkeypatch):
 
     for function in (own, tf.function(own), tf.function(own, jit_compile=True)):
         count = tf.constant(5) if function is not own and not function._jit_compile else 5
-        found = function(params, count)
-        assert [part.shape for part in found] == [(5, 4), (4,)]
+        result = function(params, count)
+        assert [part.shape for part in result] == [(5, 4), (4,)]
     posterior = layer(params)
     with pytest.raises(AssertionError, match="inverted"):
         posterior.log_prob(tf.identity(posterior.sample()))
@@ -195,8 +195,8 @@ def test_log_prob_of_draws_is_that_of_the_normal_less_the_log_det():
     bijector = posterior.tensor_distribution.bijector
     x = normal.sample(6, seed=(1, 2))
     log_det = bijector.forward_log_det_jacobian(x, event_ndims=1)
-    found = posterior.log_prob(tf.identity(bijector.forward(x)))
-    np.testing.assert_allclose(found, normal.log_prob(x) - log_det, rtol=1e-7)
+    result = posterior.log_prob(tf.identity(bijector.forward(x)))
+    np.testing.assert_allclose(result, normal.log_prob(x) - log_det, rtol=1e-7)
 
 
 def test_it_starts_as_the_independent_normal():
@@ -247,8 +247,8 @@ def test_xla_computes_the_same_of_any_latents():
 
     plain = gradient_of_log_prob(tf.constant(params), z)
     compiled = tf.function(gradient_of_log_prob, jit_compile=True)(params, z)
-    for found, wanted in zip(compiled, plain, strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9)
+    for result, expected in zip(compiled, plain, strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-7, atol=1e-9)
 
 
 def test_float32_is_near_float64():
@@ -301,12 +301,12 @@ def test_gradients_reach_every_weight_after_the_first_step():
 
 
 def test_start_values_follow_the_seed_of_keras():
-    found = []
+    result = []
     for seed in (1, 1, 2):
         tf_keras.utils.set_random_seed(seed)
-        found.append(flow(3, moved=0)[0].get_weights()[0])
-    np.testing.assert_array_equal(found[0], found[1])
-    assert not np.array_equal(found[0], found[2])
+        result.append(flow(3, moved=0)[0].get_weights()[0])
+    np.testing.assert_array_equal(result[0], result[1])
+    assert not np.array_equal(result[0], result[2])
 
 
 def test_config_round_trip():

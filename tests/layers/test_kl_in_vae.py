@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import tfpvae
+from tests.pairs import pairwise
 from tfpvae import layers
 
 tfd, tfpl, tfkl = tfp.distributions, tfp.layers, tf_keras.layers
@@ -95,9 +96,7 @@ def encoder(api, ends):
 APIS = ["sequential", "functional", "subclass"]
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize("batch", [1, 7])
+@pytest.mark.parametrize(("head", "api", "batch"), pairwise(HEADS, APIS, [1, 7]))
 def test_the_loss_is_nll_plus_the_weighted_kl_once(head, api, batch):
     vae = tfpvae.VAE(encoder(api, HEADS[head]()), decoder(), prior=PRIOR)
     terms = vae.loss_terms(pictures(batch), seed=0)
@@ -137,9 +136,14 @@ def test_a_variable_weight_follows_assign_in_a_compiled_vae():
     assert float(weight) == 2.0
 
 
-@pytest.mark.parametrize("path", ["vae.keras", "vae"])
-@pytest.mark.parametrize("head", ["regularizer", "add_loss", "variable weight"])
-@pytest.mark.parametrize("api", ["sequential", "functional"])
+@pytest.mark.parametrize(
+    ("path", "head", "api"),
+    pairwise(
+        ["vae.keras", "vae"],
+        ["regularizer", "add_loss", "variable weight"],
+        ["sequential", "functional"],
+    ),
+)
 def test_a_vae_with_each_term_is_saved(tmp_path, path, head, api):
     vae = tfpvae.VAE(encoder(api, HEADS[head]()), decoder())
     vae.save(tmp_path / path)

@@ -64,13 +64,13 @@ def test_bernoulli_has_the_log_prob_and_the_gradient_of_its_formula(dtype):
     pixels, logits = np.meshgrid([0.0, 0.3, 1.0], LOGITS)
     given = tf.Variable(logits.reshape(-1, 1), dtype=dtype)
     with tf.GradientTape() as tape:
-        found = layers.IndependentBernoulli(1, dtype=dtype)(given).log_prob(pixels.reshape(-1, 1))
+        result = layers.IndependentBernoulli(1, dtype=dtype)(given).log_prob(pixels.reshape(-1, 1))
     # Some roundings of a number of the size of the logit, whose products cancel.
     tolerance = {"rtol": 4 * np.finfo(dtype).eps, "atol": 4 * np.finfo(dtype).eps}
-    wanted = reference.bernoulli_log_prob(pixels.reshape(-1, 1), logits.reshape(-1, 1))
-    np.testing.assert_allclose(found, wanted, **tolerance)
+    expected = reference.bernoulli_log_prob(pixels.reshape(-1, 1), logits.reshape(-1, 1))
+    np.testing.assert_allclose(result, expected, **tolerance)
     residual = pixels - special.expit(logits)  # d/dl log p = x - s(l)
-    np.testing.assert_allclose(tape.gradient(found, given), residual.reshape(-1, 1), **tolerance)
+    np.testing.assert_allclose(tape.gradient(result, given), residual.reshape(-1, 1), **tolerance)
 
 
 @every_dtype
@@ -83,9 +83,9 @@ def test_continuous_bernoulli_moments_and_gradients_are_the_integrals(logit, dty
     logits = tf.constant([logit], dtype)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(logits)
-        found = continuous_bernoulli(logits, dtype)
-        moments = {"mean": found.mean(), "variance": found.variance()}
-        log_prob = found.log_prob(tf.constant(0.3, dtype))
+        result = continuous_bernoulli(logits, dtype)
+        moments = {"mean": result.mean(), "variance": result.variance()}
+        log_prob = result.log_prob(tf.constant(0.3, dtype))
     # Of an exponential family the derivatives of the moments are the next central moments. Formulas
     # with 1 / logit^3 cancel to 1e-4 of float32 near 1, where they begin.
     tolerance = 2e-4 if dtype == "float32" else 1e-9
@@ -95,14 +95,14 @@ def test_continuous_bernoulli_moments_and_gradients_are_the_integrals(logit, dty
     np.testing.assert_allclose(tape.gradient(moments["mean"], logits)[0], variance, **near)
     np.testing.assert_allclose(tape.gradient(moments["variance"], logits)[0], third, **near)
     np.testing.assert_allclose(tape.gradient(log_prob, logits)[0], 0.3 - mean, **near)
-    wanted = reference.continuous_bernoulli_log_prob(np.array([[0.3]]), np.array([[logit]]))
+    expected = reference.continuous_bernoulli_log_prob(np.array([[0.3]]), np.array([[logit]]))
     near = {"rtol": 1e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-9, "atol": 1e-12}
-    np.testing.assert_allclose(log_prob[0], wanted, **near)
+    np.testing.assert_allclose(log_prob[0], expected, **near)
 
 
 @every_dtype
 def test_continuous_bernoulli_is_smooth_where_its_formulas_change(dtype):
-    """Over 0, +-0.004 (l = 0.499, 0.501) and +-1, steps hardly differ from their neighbours."""
+    """Over 0, +-0.004 (l = 0.499, 0.501) and +-1, steps hardly differ from their neighbors."""
     grid = np.linspace(-1.2, 1.2, 2401)
     distribution = continuous_bernoulli(grid, dtype)
     eps = np.finfo(dtype).eps
@@ -122,8 +122,8 @@ def test_continuous_bernoulli_has_the_published_numbers(dtype):
     np.testing.assert_allclose(distribution.variance()[0], [1 / 12, 0.075898], atol=near)
     # Of a pixel of 1/2 the density is C sqrt(l (1 - l)).
     log_c = distribution.log_prob(tf.constant(0.5, dtype))[0] - 0.5 * np.log([0.25, 0.16])
-    wanted = [np.log(2), np.log(2 * np.arctanh(0.6) / 0.6)]
-    np.testing.assert_allclose(log_c, wanted, rtol={"float32": 1e-6, "float64": 1e-12}[dtype])
+    expected = [np.log(2), np.log(2 * np.arctanh(0.6) / 0.6)]
+    np.testing.assert_allclose(log_c, expected, rtol={"float32": 1e-6, "float64": 1e-12}[dtype])
     near, far = (continuous_bernoulli([logit], dtype) for logit in (-0.0340, -0.1343))
     # A sum of terms of size 0.03, whose rounding is 4e-9 in float32.
     tolerance = {"float32": 5e-7, "float64": 5e-8}[dtype]
@@ -193,8 +193,8 @@ def test_eager_graph_and_xla_agree_for_any_batch(name):
 
     for compiled in (False, True):
         function = tf.function(scores, input_signature=signature, jit_compile=compiled)
-        for found, wanted in zip(function(params, pixels), scores(params, pixels), strict=True):
-            np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)  # reordered sums
+        for result, expected in zip(function(params, pixels), scores(params, pixels), strict=True):
+            np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)  # reordered sums
 
 
 @every_likelihood
@@ -225,11 +225,11 @@ def test_bernoulli_log_prob_and_gradient_are_those_of_numpy(shape, dtype):
     params = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(params)
-        found = head(params).log_prob(x)
+        result = head(params).log_prob(x)
     rtol = {"float32": 1e-6, "float64": 1e-13}[dtype]
     flat = x.reshape(6, -1)
-    np.testing.assert_allclose(found, reference.bernoulli_log_prob(flat, logits), rtol=rtol)
-    gradient = tape.gradient(found, params)
+    np.testing.assert_allclose(result, reference.bernoulli_log_prob(flat, logits), rtol=rtol)
+    gradient = tape.gradient(result, params)
     np.testing.assert_allclose(gradient, flat - special.expit(logits), rtol=rtol, atol=rtol)
     one_for_all = reference.bernoulli_log_prob(np.repeat(flat[:1], 6, axis=0), logits)
     np.testing.assert_allclose(head(params).log_prob(x[:1]), one_for_all, rtol=rtol)
@@ -245,8 +245,8 @@ def test_config_round_trip(name):
     assert again.get_config() == head.get_config()
     params = np.random.default_rng(0).normal(size=(2, int(head.params_size(SHAPE))))
     pixels = np.ones([2, *SHAPE], "float32")  # a Bernoulli that checks wants binary ones
-    wanted, found = (layer(params.astype("float32")).log_prob(pixels) for layer in (head, again))
-    np.testing.assert_array_equal(found, wanted)
+    expected, result = (layer(params.astype("float32")).log_prob(pixels) for layer in (head, again))
+    np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize("written_as", ["decoder.keras", "decoder", "decoder.h5"])
@@ -262,9 +262,9 @@ def test_a_decoder_comes_back_from_a_file(name, written_as, tmp_path):
     again = tf_keras.models.load_model(tmp_path / written_as, compile=False)
     assert len(again.weights) == len(decoder.weights)
     latents, pixels = np.ones([2, 3], "float32"), np.full([2, *SHAPE], 0.2, "float32")
-    wanted, found = (model(latents) for model in (decoder, again))
-    np.testing.assert_array_equal(found.mean(), wanted.mean())
-    np.testing.assert_allclose(found.log_prob(pixels), wanted.log_prob(pixels), rtol=1e-6)
+    expected, result = (model(latents) for model in (decoder, again))
+    np.testing.assert_array_equal(result.mean(), expected.mean())
+    np.testing.assert_allclose(result.log_prob(pixels), expected.log_prob(pixels), rtol=1e-6)
 
 
 @every_likelihood

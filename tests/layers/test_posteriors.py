@@ -41,8 +41,8 @@ def test_a_full_covariance_is_the_scale_times_its_transpose(size, dtype, toleran
     raw = np.sort(np.log(np.expm1(np.diagonal(scale, axis1=1, axis2=2) - 1e-5)))
     below = np.sort(scale[:, np.tri(size, k=-1, dtype=bool)])
     # All parameters after the means are there, whichever order TensorFlow Probability has them in.
-    found = np.sort(np.concatenate([raw, below], axis=1))
-    np.testing.assert_allclose(found, np.sort(params[:, size:]), rtol=tolerance, atol=tolerance)
+    result = np.sort(np.concatenate([raw, below], axis=1))
+    np.testing.assert_allclose(result, np.sort(params[:, size:]), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(posterior.mean(), params[:, :size], rtol=tolerance)
     stddev = np.sqrt(np.diagonal(scale @ scale.transpose(0, 2, 1), axis1=1, axis2=2))
     np.testing.assert_allclose(posterior.stddev(), stddev, rtol=tolerance)
@@ -57,11 +57,11 @@ def test_low_rank_is_the_normal_of_that_covariance(size, rank, dtype, tolerance)
     stddev = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     np.testing.assert_allclose(posterior.stddev(), stddev, rtol=tolerance)
     z = mean + np.random.default_rng(1).normal(size=mean.shape) * stddev
-    wanted = [
+    expected = [
         reference.gaussian_log_density(row[None], m, c)[0]
         for row, m, c in zip(z, mean, covariance, strict=True)
     ]
-    np.testing.assert_allclose(posterior.log_prob(z.astype(dtype)), wanted, rtol=10 * tolerance)
+    np.testing.assert_allclose(posterior.log_prob(z.astype(dtype)), expected, rtol=10 * tolerance)
 
 
 def test_low_rank_draws_have_that_covariance():
@@ -69,9 +69,9 @@ def test_low_rank_draws_have_that_covariance():
     draws = posterior.sample(50_000, seed=(1, 2)).numpy()[:, 0]
     scale = np.sqrt(np.diag(covariance[0]))
     # An element of the covariance of draws of scale 1 has a standard error of at most sqrt(2 / N).
-    found = np.cov(draws.T) / np.outer(scale, scale)
-    wanted = covariance[0] / np.outer(scale, scale)
-    np.testing.assert_allclose(found, wanted, atol=4 * np.sqrt(2 / 50_000))
+    result = np.cov(draws.T) / np.outer(scale, scale)
+    expected = covariance[0] / np.outer(scale, scale)
+    np.testing.assert_allclose(result, expected, atol=4 * np.sqrt(2 / 50_000))
     np.testing.assert_allclose(
         (draws.mean(axis=0) - mean[0]) / scale, 0, atol=4 * np.sqrt(1 / 50_000)
     )
@@ -85,11 +85,11 @@ def test_low_rank_kl_is_the_textbook_formula(prior, dtype, tolerance):
     p = tfd.MultivariateNormalTriL(np.full(5, 0.2, dtype), scale.astype(dtype))
     if prior == "standard":
         p = tfd.Independent(tfd.Normal(np.full(5, 0.2, dtype), np.ones(5, dtype)), 1)
-    wanted = [
+    expected = [
         reference.gaussian_kl(m, c, np.full(5, 0.2), scale @ scale.T)
         for m, c in zip(mean, covariance, strict=True)
     ]
-    np.testing.assert_allclose(exact_kl(posterior, p), wanted, rtol=tolerance)
+    np.testing.assert_allclose(exact_kl(posterior, p), expected, rtol=tolerance)
 
 
 @pytest.mark.parametrize("size", [3, 128])
@@ -116,8 +116,8 @@ def test_low_rank_diagonal_is_softplus_plus_the_floor(floor):
     layer = layers.MultivariateNormalLowRank(3, rank=1, scale_floor=floor)
     params = np.zeros([1, 9], "float32")
     params[:, 3:6] = -0.7
-    wanted = [[reference.softplus(-0.7) + floor] * 3]
-    np.testing.assert_allclose(layer(params).stddev(), wanted, rtol=1e-6)
+    expected = [[reference.softplus(-0.7) + floor] * 3]
+    np.testing.assert_allclose(layer(params).stddev(), expected, rtol=1e-6)
 
 
 def test_low_rank_under_xla_is_the_same():
@@ -131,8 +131,8 @@ def test_low_rank_under_xla_is_the_same():
         return posterior.log_prob(z), posterior.stddev(), kl
 
     compiled = tf.function(answers, jit_compile=True)(params, z)
-    for found, wanted in zip(compiled, answers(params, z), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    for result, expected in zip(compiled, answers(params, z), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("rank", [1, 3])
@@ -184,8 +184,8 @@ def test_a_layer_keeps_its_options_and_is_given_the_kl_term():
     head = encoder.layers[-1]
     assert head is not given and given.activity_regularizer is None
     assert encoder.get_layer("posterior_parameters").units == 3 * (2 + 8)
-    wanted = {"rank": 8, "scale_floor": 0.01, "name": "mine"}
-    assert {key: head.get_config()[key] for key in wanted} == wanted
+    expected = {"rank": 8, "scale_floor": 0.01, "name": "mine"}
+    assert {key: head.get_config()[key] for key in expected} == expected
     assert head.activity_regularizer.distribution_b is prior
     assert head.activity_regularizer.weight == 0.5
     encoder(pictures())
@@ -206,9 +206,9 @@ def test_a_layer_starts_from_images():
     given = layers.MultivariateNormalLowRank(3, rank=4)
     posterior = tfpvae.build_encoder(**GOOD, posterior=given, start_images=x)(x)
     np.testing.assert_allclose(np.cov(posterior.mean().numpy().T, bias=True), np.eye(3), atol=1e-3)
-    wanted = np.broadcast_to(START_SCALE**2 * np.eye(3), (50, 3, 3))
+    expected = np.broadcast_to(START_SCALE**2 * np.eye(3), (50, 3, 3))
     # The small factors of the start are on top: rank * 0.01^2 at the most.
-    np.testing.assert_allclose(posterior.covariance(), wanted, atol=START_SCALE**2 * 5e-4)
+    np.testing.assert_allclose(posterior.covariance(), expected, atol=START_SCALE**2 * 5e-4)
 
 
 @pytest.mark.parametrize("name", ["iaf", "low_rank"])
@@ -288,7 +288,7 @@ def test_bad_ranks(rank):
 
 
 @pytest.mark.parametrize(
-    ("posterior", "use_exact_kl", "wanted"),
+    ("posterior", "use_exact_kl", "expected"),
     [
         ("independent_normal", None, "exact"),
         ("independent_normal", True, "exact"),
@@ -299,9 +299,9 @@ def test_bad_ranks(rank):
         ("iaf", False, "monte_carlo"),
     ],
 )
-def test_kl_method(posterior, use_exact_kl, wanted):
+def test_kl_method(posterior, use_exact_kl, expected):
     encoder = tfpvae.build_encoder(**GOOD, posterior=posterior, use_exact_kl=use_exact_kl)
-    assert encoder.layers[-1].activity_regularizer.kl_method(encoder(pictures())) == wanted
+    assert encoder.layers[-1].activity_regularizer.kl_method(encoder(pictures())) == expected
 
 
 def test_kl_method_of_a_mixture_is_monte_carlo():

@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tests.layers.test_base import build
+from tests.pairs import pairwise
 from tfpvae import layers
 
 tfd, tfb, tfpl = tfp.distributions, tfp.bijectors, tfp.layers
@@ -64,6 +65,7 @@ FAMILY = {
     "mixture": (14, lambda lib: lib.MixtureSameFamily(2, lib.IndependentLogistic(3))),
     "tensor_sizes": (14, lambda lib: lib.MixtureNormal(tf.constant(2), tf.constant([3]))),
 }
+WAYS = ["ours", "add_loss", "ours on plain", "ours after the fact"]
 POINTS = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], "float32")
 
 
@@ -78,9 +80,9 @@ def test_the_distribution_is_that_of_tfp(name, batch):
     np.testing.assert_allclose(ours.mean(), theirs.mean(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", FAMILY)
-@pytest.mark.parametrize("api", ["sequential", "functional"])
-@pytest.mark.parametrize("path", FORMATS)
+@pytest.mark.parametrize(
+    ("name", "api", "path"), pairwise(FAMILY, ["sequential", "functional"], FORMATS)
+)
 def test_the_family_is_saved(tmp_path, name, api, path):
     size, make = FAMILY[name]
     model = build(api, size, make(layers))
@@ -91,10 +93,9 @@ def test_the_family_is_saved(tmp_path, name, api, path):
     np.testing.assert_array_equal(distribution.mean(), model(inputs(7)).mean())
 
 
-@pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize("batch", [1, 7])
-@pytest.mark.parametrize("way", ["ours", "add_loss", "ours on plain", "ours after the fact"])
-@pytest.mark.parametrize("exact", [True, False, 1])
+@pytest.mark.parametrize(
+    ("api", "batch", "way", "exact"), pairwise(APIS, [1, 7], WAYS, [True, False, 1])
+)
 def test_each_way_to_add_a_kl_adds_its_batch_mean_once(api, batch, way, exact):
     prior = tfd.MultivariateNormalDiag([0.0, 0.5, 1.0])
     regularizer = layers.KLDivergenceRegularizer(prior, exact, weight=0.3)
@@ -117,10 +118,15 @@ def test_each_way_to_add_a_kl_adds_its_batch_mean_once(api, batch, way, exact):
     np.testing.assert_allclose(sum(model.losses), 0.3 * np.mean(expected), rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(5,), (2, 3)])
-@pytest.mark.parametrize("batch", [1, 7])
-@pytest.mark.parametrize("options", [{}, {"test_points_reduce_axis": None}, {"num_samples": 3}])
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "batch", "options", "exact"),
+    pairwise(
+        [(5,), (2, 3)],
+        [1, 7],
+        [{}, {"test_points_reduce_axis": None}, {"num_samples": 3}],
+        [True, False],
+    ),
+)
 def test_the_kl_of_a_distribution_per_position_is_summed_over_positions(
     shape, batch, options, exact
 ):
@@ -174,9 +180,9 @@ CONVERSIONS = {
 }
 
 
-@pytest.mark.parametrize("conversion", CONVERSIONS)
-@pytest.mark.parametrize("api", ["sequential", "functional"])
-@pytest.mark.parametrize("path", FORMATS)
+@pytest.mark.parametrize(
+    ("conversion", "api", "path"), pairwise(CONVERSIONS, ["sequential", "functional"], FORMATS)
+)
 def test_a_property_or_method_stands_for_the_distribution_and_is_saved(
     tmp_path, conversion, api, path
 ):
@@ -418,9 +424,10 @@ def cubes(values):
     return tf.reduce_sum(tf.abs(values) ** 3)
 
 
-@pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize("batch", [1, 7])
-@pytest.mark.parametrize("regularizer", ["l2", tf_keras.regularizers.L2(0.1), cubes])
+@pytest.mark.parametrize(
+    ("api", "batch", "regularizer"),
+    pairwise(APIS, [1, 7], ["l2", tf_keras.regularizers.L2(0.1), cubes]),
+)
 def test_another_regularizer_counts_as_on_any_layer_of_keras(api, batch, regularizer):
     """The oracle is a plain activity layer on the very same tensor."""
     head = layers.IndependentNormal(3, "mean", activity_regularizer=regularizer)

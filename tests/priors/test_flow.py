@@ -28,8 +28,8 @@ def grid(half_width, points):
 def test_it_starts_as_the_standard_normal(flow, latent_dim):
     prior = build(flow, latent_dim)
     z = np.random.default_rng(0).normal(scale=2, size=(20, latent_dim)).astype("float32")
-    wanted = reference.gaussian_log_density(z, np.zeros(latent_dim), np.eye(latent_dim))
-    np.testing.assert_allclose(prior.log_prob(z), wanted, rtol=1e-5)
+    expected = reference.gaussian_log_density(z, np.zeros(latent_dim), np.eye(latent_dim))
+    np.testing.assert_allclose(prior.log_prob(z), expected, rtol=1e-5)
 
 
 @every_flow
@@ -58,8 +58,8 @@ def test_samples_fall_where_the_density_says(flow):
         assert abs(share - mass) < 4 * np.sqrt(mass * (1 - mass) / 20_000) + 0.01
     # The entropy, on draws and on the grid.
     log_density = prior.log_prob(draws).numpy()
-    wanted = np.sum(density * np.log(np.maximum(density / area, 1e-300)))
-    assert abs(log_density.mean() - wanted) < 4 * log_density.std() / np.sqrt(20_000) + 1e-3
+    expected = np.sum(density * np.log(np.maximum(density / area, 1e-300)))
+    assert abs(log_density.mean() - expected) < 4 * log_density.std() / np.sqrt(20_000) + 1e-3
 
 
 @every_flow
@@ -75,8 +75,8 @@ def test_the_density_is_the_base_and_the_determinant_of_the_whole_jacobian(flow,
         z = bijector.forward(u)
     jacobian = tape.batch_jacobian(z, u, experimental_use_pfor=False).numpy()
     base = reference.gaussian_log_density(u.numpy(), np.zeros(latent_dim), np.eye(latent_dim))
-    wanted = base - np.linalg.slogdet(jacobian.astype("float64"))[1]
-    np.testing.assert_allclose(prior.log_prob(z.numpy()), wanted, rtol=1e-3, atol=1e-3)
+    expected = base - np.linalg.slogdet(jacobian.astype("float64"))[1]
+    np.testing.assert_allclose(prior.log_prob(z.numpy()), expected, rtol=1e-3, atol=1e-3)
     assert (np.abs(jacobian).max(axis=0) > 1e-4).all()  # every number depends on every other
 
 

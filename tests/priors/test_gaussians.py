@@ -37,14 +37,14 @@ def test_the_kl_against_a_learned_normal_is_the_textbook_formula():
     prior = tfpvae.build_prior("normal", latent_dim=3)
     stir(prior)
     posterior = tfd.MultivariateNormalDiag([0.3, -1.2, 0.5], [0.5, 1.5, 0.9])
-    found = KLDivergenceRegularizer(prior, use_exact_kl=True).kl_divergence(posterior)
-    wanted = reference.gaussian_kl(
+    result = KLDivergenceRegularizer(prior, use_exact_kl=True).kl_divergence(posterior)
+    expected = reference.gaussian_kl(
         posterior.mean().numpy(),
         posterior.covariance().numpy(),
         prior.mean().numpy(),
         np.diag(prior.variance().numpy()),
     )
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("num_components", [1, 2, 10])
@@ -52,17 +52,17 @@ def test_the_density_of_a_mixture_is_the_reference(num_components):
     prior = tfpvae.build_prior("mixture", latent_dim=3, num_components=num_components)
     stir(prior)
     z = np.random.default_rng(1).normal(scale=3, size=(50, 3)).astype("float32")
-    wanted = reference.normal_mixture_log_density(z, *parts(prior))
-    np.testing.assert_allclose(prior.log_prob(z), wanted, rtol=1e-5)
+    expected = reference.normal_mixture_log_density(z, *parts(prior))
+    np.testing.assert_allclose(prior.log_prob(z), expected, rtol=1e-5)
 
 
 def test_one_component_is_that_normal():
     prior = tfpvae.build_prior("mixture", latent_dim=3, num_components=1)
     z = np.random.default_rng(1).normal(size=(50, 3)).astype("float32")
     weights, means, scales = parts(prior)
-    wanted = tfd.MultivariateNormalDiag(means[0], scales[0]).log_prob(z)
+    expected = tfd.MultivariateNormalDiag(means[0], scales[0]).log_prob(z)
     np.testing.assert_allclose(weights, [1.0])
-    np.testing.assert_allclose(prior.log_prob(z), wanted, rtol=1e-5)
+    np.testing.assert_allclose(prior.log_prob(z), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("latent_dim", [2, 10, 128])
@@ -88,16 +88,16 @@ def test_the_monte_carlo_kl_of_a_mixture_is_that_of_quadrature():
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     log_q = reference.gaussian_log_density(grid, mean, np.diag(scale**2))
     log_p = reference.normal_mixture_log_density(grid, *parts(prior))
-    wanted = np.sum(np.exp(log_q) * (log_q - log_p)) * (axis[1] - axis[0]) ** 2
+    expected = np.sum(np.exp(log_q) * (log_q - log_p)) * (axis[1] - axis[0]) ** 2
     posterior = tfd.MultivariateNormalDiag(mean.astype("float32"), scale.astype("float32"))
     draws = posterior.sample([4000, 1], seed=(1, 2))[:, 0]
     estimates = (posterior.log_prob(draws) - prior.log_prob(draws)).numpy()
     error = estimates.std() / np.sqrt(len(estimates))
     term = KLDivergenceRegularizer(prior)
-    found = term.kl_divergence(posterior, draws)
-    np.testing.assert_allclose(found, estimates.mean(), rtol=1e-4)
-    assert abs(found - wanted) < 4 * error
-    assert error < 0.1 * wanted  # or nothing would be tested
+    result = term.kl_divergence(posterior, draws)
+    np.testing.assert_allclose(result, estimates.mean(), rtol=1e-4)
+    assert abs(result - expected) < 4 * error
+    assert error < 0.1 * expected  # or nothing would be tested
 
 
 def test_samples_of_a_mixture_have_its_moments():

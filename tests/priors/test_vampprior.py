@@ -106,7 +106,7 @@ def test_its_variables_are_the_pseudo_inputs_alone_and_train_within_the_range_of
     assert after.min() == 0 and after.max() == 1
 
 
-def test_batch_normalisation_and_dropout_take_pseudo_inputs_for_no_data():
+def test_pseudo_inputs_do_not_affect_batch_normalization_and_dropout():
     backbone = tf_keras.Sequential([tfkl.Flatten(), tfkl.BatchNormalization(), tfkl.Dropout(0.5)])
     vae = build(encoder_backbone=backbone)
     statistics = [w.numpy() for w in vae.encoder.non_trainable_weights]
@@ -119,8 +119,8 @@ def test_batch_normalisation_and_dropout_take_pseudo_inputs_for_no_data():
 
     first, second = (Scores()(latents(5), training=True) for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    for weight, wanted in zip(vae.encoder.non_trainable_weights, statistics, strict=True):
-        np.testing.assert_array_equal(weight, wanted)
+    for weight, expected in zip(vae.encoder.non_trainable_weights, statistics, strict=True):
+        np.testing.assert_array_equal(weight, expected)
     vae.compile()
     vae._objective(pictures(), training=True)
     moved = vae.encoder.non_trainable_weights[0].numpy() - statistics[0]
@@ -134,9 +134,9 @@ def test_losses_of_the_encoders_own_layers_are_those_of_the_data(run_eagerly):
     vae = build(encoder_backbone=tf_keras.Sequential([tfkl.Flatten(), penalty]))
     vae.prior.pseudo_inputs.assign(tf.zeros_like(vae.prior.pseudo_inputs))
     vae.compile(run_eagerly=run_eagerly)
-    found = vae.evaluate(pictures(), verbose=0, return_dict=True)
-    wanted = 0.1 * np.sum(pictures() ** 2) / 12  # Keras takes the mean over the batch
-    np.testing.assert_allclose(found["loss"] - found["nll"] - found["kl"], wanted, rtol=1e-4)
+    result = vae.evaluate(pictures(), verbose=0, return_dict=True)
+    expected = 0.1 * np.sum(pictures() ** 2) / 12  # Keras takes the mean over the batch
+    np.testing.assert_allclose(result["loss"] - result["nll"] - result["kl"], expected, rtol=1e-4)
 
 
 def test_a_regularizer_in_the_encoder_is_left_out_beside_it():
@@ -144,8 +144,8 @@ def test_a_regularizer_in_the_encoder_is_left_out_beside_it():
     vae = tfpvae.VAE(encoder, build().decoder, prior=VampPrior(2, SHAPE, 3))
     assert vae.kl_weight == 0.5  # the encoder's term, with another prior
     vae.compile(run_eagerly=True)
-    found = vae.evaluate(pictures(), verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["loss"], found["nll"] + 0.5 * found["kl"], rtol=1e-5)
+    result = vae.evaluate(pictures(), verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["loss"], result["nll"] + 0.5 * result["kl"], rtol=1e-5)
 
 
 # Where it starts
@@ -154,8 +154,8 @@ def test_a_regularizer_in_the_encoder_is_left_out_beside_it():
 def test_it_starts_from_a_seeded_choice_of_images():
     images = np.random.default_rng(0).integers(0, 256, (40, *SHAPE), dtype=np.uint8)
     prior = VampPrior(2, SHAPE, 30, images)
-    found = {image.tobytes() for image in np.round(prior.pseudo_inputs * 255).astype(np.uint8)}
-    assert len(found) == 30 and found <= {image.tobytes() for image in images}
+    result = {image.tobytes() for image in np.round(prior.pseudo_inputs * 255).astype(np.uint8)}
+    assert len(result) == 30 and result <= {image.tobytes() for image in images}
     again, other = VampPrior(2, SHAPE, 30, images), VampPrior(2, SHAPE, 30, images, seed=1)
     np.testing.assert_array_equal(again.pseudo_inputs, prior.pseudo_inputs)
     assert not np.array_equal(other.pseudo_inputs, prior.pseudo_inputs)
@@ -239,8 +239,8 @@ def test_a_prior_of_a_plain_autoencoder_is_refused(prior):
 def test_weight_and_samples_of_the_kl_are_those_asked_for():
     vae = build(kl_weight=0.25, kl_samples=400)
     vae.compile()
-    found = vae.evaluate(pictures(), verbose=0, return_dict=True)
-    np.testing.assert_allclose(found["loss"], found["nll"] + 0.25 * found["kl"], rtol=1e-5)
+    result = vae.evaluate(pictures(), verbose=0, return_dict=True)
+    np.testing.assert_allclose(result["loss"], result["nll"] + 0.25 * result["kl"], rtol=1e-5)
     # 400 draws an image differ from 400 others by less than this; two single draws would not.
     posterior = vae.encoder(pictures())
     first, second = (vae.kl_divergence(posterior).numpy() for _ in range(2))

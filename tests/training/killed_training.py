@@ -20,7 +20,7 @@ import tf_keras
 
 import tfpvae
 
-EPOCHS = 25
+EPOCHS = 10
 
 
 def train(folder: Path, pipe: int) -> None:

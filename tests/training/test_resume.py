@@ -94,7 +94,7 @@ def trained(folder, *, options, compiled, inputs, save_freq="epoch", before=(), 
         (WARMUP, {"run_eagerly": True}, {"y": IMAGES[::-1], "sample_weight": WEIGHTS}),
         ({"num_classes": 3}, {"run_eagerly": True}, SPLIT),
         ({"encoder_backbone": with_dropout}, {"jit_compile": False}, {}),
-        ({"objective": "iwae", "num_samples": 2}, {"jit_compile": False}, shuffled),
+        ({"objective": "iwae", "num_samples": 2}, {"run_eagerly": True}, shuffled),
     ],
     ids=["xla", "weighted", "conditional", "dropout", "dataset"],
 )

@@ -132,9 +132,9 @@ def _of_bits(high: float) -> str:
 
 
 def as_dense(argument: str, value: Any) -> Any:
-    """Returns the array or tensor that a value holds; anything else unchanged.
+    """Returns the tensor of a variable and the array under a mask that hides nothing.
 
-    That of a variable, and of an array whose mask hides nothing.
+    Any other value is returned unchanged.
 
     Raises:
       TypeError: for an array whose mask hides values, and for containers that are not dense.
@@ -142,19 +142,19 @@ def as_dense(argument: str, value: Any) -> Any:
     if isinstance(value, tf.Variable):
         return value.read_value()
     name = "images" if argument in _IMAGES else argument
-    wanted = f"{argument}: wanted an array without gaps, got"
+    prefix = f"{argument}: wanted an array without gaps, got"
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
             hidden = f"{np.ma.count_masked(value)} of {value.size} values hidden"
-            raise TypeError(f"{wanted} a masked array, {hidden}. Write {_without_mask(name)}.")
+            raise TypeError(f"{prefix} a masked array, {hidden}. Write {_without_mask(name)}.")
         return value.data
     line = _dense_line(name, value)
     if line is None:
         return value
     kind = type(value).__name__
-    if isinstance(value, tf.TypeSpec):  # of a dataset
+    if isinstance(value, tf.TypeSpec):  # an element of a dataset
         kind, line = kind.removesuffix("Spec"), f"dataset.map(lambda {name}: {line})"
-    raise TypeError(f"{wanted} a {kind}. Write {line}.")
+    raise TypeError(f"{prefix} a {kind}. Write {line}.")
 
 
 def _without_mask(name: str) -> str:

@@ -99,10 +99,7 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
     def _show(self) -> None:
         vae = self.model
         tf.summary.scalar("kl_weight", vae.kl_weight)
-        step = estimators.images_per_pass(vae)
-        starts = range(0, len(self.images), step)
-        pieces = [conditioning.rows(self._inputs, i, i + step) for i in starts]
-        means = np.concatenate([vae.encoder(piece).mean() for piece in pieces])
+        means = estimators.encode(vae, self._inputs).numpy()
         for d in range(min(means.shape[1], _HISTOGRAMS)):
             tf.summary.histogram(f"posterior_mean/{d}", means[:, d])
         images, labels = conditioning.split(conditioning.rows(self._inputs, 0, _PAIRS))

@@ -1,4 +1,4 @@
-"""One picture from its file: any format, mode, size and orientation to pixels of one shape."""
+"""Decoding of one file: any format, mode, size and orientation to pixels of one shape."""
 
 import os
 from collections.abc import Iterator
@@ -13,19 +13,24 @@ from tfpvae import _checks
 # Pillow looks at the content, not the suffix; it may only try these decoders.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 _LAST_OF_16_BITS = 65535
-# How Pillow reads colours of 16 bits, the first byte of each alone; and how both bytes are read.
+# Pillow's raw modes that read the first byte of 16-bit colors, and those that read both bytes.
 _BOTH_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
 
 class Picture(NamedTuple):
-    """The uint8 `pixels` [H, W, C] of a picture, and of one of 16 bits its `brightest` value."""
+    """A decoded picture.
+
+    Attributes:
+      pixels: uint8 [H, W, C].
+      brightest: brightest value of a 16-bit picture; None for any other.
+    """
 
     pixels: np.ndarray
     brightest: int | None
 
 
 def check_image_shape(image_shape: tuple[int, int, int]) -> None:
-    """Raises ValueError unless this is (height, width, channels) of a picture."""
+    """Checks that this is (height, width, channels) of a picture."""
     if _checks.image_shape(image_shape)[2] not in (1, 3):
         raise ValueError(
             "image_shape: wanted (height, width, channels) with 1 or 3 channels, "
@@ -34,7 +39,7 @@ def check_image_shape(image_shape: tuple[int, int, int]) -> None:
 
 
 def check_max_value(max_value: int | None) -> None:
-    """Raises unless this is a value that 16 bits can have, or None."""
+    """Checks that this is a 16-bit value or None."""
     if max_value is not None and _checks.whole_number("max_value", max_value) > _LAST_OF_16_BITS:
         raise ValueError(
             f"max_value: wanted a value of 16 bits, at most {_LAST_OF_16_BITS}, got {max_value!r}."
@@ -44,15 +49,15 @@ def check_max_value(max_value: int | None) -> None:
 def read_picture(
     path: str, image_shape: tuple[int, int, int], max_value: int | None = None
 ) -> Picture:
-    """Returns a picture, scaled to cover the shape and cropped at its centre.
+    """Reads a picture, scaled to cover the shape and cropped at its center.
 
     Args:
-      path: of the file.
+      path: path of the file.
       image_shape: (height, width, channels).
-      max_value: the value of 16 bits that is white; None for 65535.
+      max_value: value of white in a 16-bit picture; None for 65535.
 
     Raises:
-      ValueError: naming the file, if it is broken.
+      ValueError: if the file is broken; the message names it.
     """
     height, width, channels = image_shape
     with _naming(path):
@@ -72,10 +77,10 @@ def read_picture(
 
 
 def brightest_value(path: str) -> int | None:
-    """Returns the brightest value of a picture of 16 bits, None for one of fewer.
+    """Returns the brightest value of a 16-bit picture, and None for any other.
 
     Raises:
-      ValueError: naming the file, if it is broken.
+      ValueError: if the file is broken; the message names it.
     """
     with _naming(path), _opened(path) as picture:
         return _brightest(_values_of_16_bits(picture, path))
@@ -83,7 +88,7 @@ def brightest_value(path: str) -> int | None:
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Makes every error one that names the file."""
+    """Turns every error into one that names the file."""
     try:
         yield
     except Exception as error:  # a broken file makes Pillow raise a dozen kinds
@@ -93,12 +98,12 @@ def _naming(path: str) -> Iterator[None]:
 
 def _opened(path: str) -> ImageFile.ImageFile:
     if os.path.exists(path) and not os.path.isfile(path):
-        raise OSError("no plain file")  # of a pipe nothing may ever come
+        raise OSError("no plain file")  # reading a pipe may never end
     return Image.open(path, formats=_FORMATS)
 
 
 def _values_of_16_bits(picture: ImageFile.ImageFile, path: str) -> np.ndarray | None:
-    """The values [H, W] or [H, W, C] of a picture of 16 bits, upright; None for one of fewer."""
+    """Returns the values [H, W] or [H, W, C] of a 16-bit picture, upright; else None."""
     if picture.mode.startswith("I"):
         return np.clip(np.asarray(ImageOps.exif_transpose(picture)), 0, _LAST_OF_16_BITS)
     both = _BOTH_BYTES.get(str(picture.tile[0][3])) if picture.tile else None
@@ -107,7 +112,7 @@ def _values_of_16_bits(picture: ImageFile.ImageFile, path: str) -> np.ndarray | 
     with _opened(path) as again:
         again.tile = [(*again.tile[0][:3], both)]  # type: ignore[list-item]
         last = np.asarray(ImageOps.exif_transpose(again)).astype(np.uint16)
-    if both == "RGBA":  # grey and transparency, two bytes each
+    if both == "RGBA":  # gray and transparency, two bytes each
         return 256 * last[..., ::2] + last[..., 1::2]
     return 256 * np.asarray(ImageOps.exif_transpose(picture)).astype(np.uint16) + last
 
@@ -119,16 +124,16 @@ def _brightest(values: np.ndarray | None) -> int | None:
 
 
 def _split(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """The colours, and the transparency of a picture that has one."""
+    """Returns the colors and, if the picture has one, the transparency."""
     if values.ndim == 3 and values.shape[-1] in (2, 4):
         return values[..., :-1], values[..., -1:]
     return values, None
 
 
 def _to_bytes(values: np.ndarray, white: int) -> np.ndarray:
-    """Values of 16 bits as 8 bits; Pillow would clip them."""
-    colours, alpha = _split(values)
-    scaled = np.rint(np.minimum(colours, white) * (255 / white)).astype(np.uint8)
+    """Converts 16-bit values to 8 bits; Pillow would clip them."""
+    colors, alpha = _split(values)
+    scaled = np.rint(np.minimum(colors, white) * (255 / white)).astype(np.uint8)
     if alpha is None:
         return scaled
     opaque = white if alpha.max() <= white else _LAST_OF_16_BITS
@@ -136,7 +141,7 @@ def _to_bytes(values: np.ndarray, white: int) -> np.ndarray:
 
 
 def _flatten(picture: Image.Image) -> Image.Image:
-    """The same picture without transparency, laid on white."""
+    """Returns the picture without transparency, on white."""
     if picture.has_transparency_data:
         clear = picture.convert("RGBA")
         white = Image.new("RGBA", clear.size, "white")

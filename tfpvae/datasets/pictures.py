@@ -1,4 +1,4 @@
-"""The pictures of files, loaded into memory or streamed from disk.
+"""Pictures from files, loaded into memory or streamed from disk.
 
 Every picture, whatever its format, mode, size and orientation, becomes a uint8 array of one
 `image_shape`.
@@ -27,13 +27,23 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 _ON_ERROR = ("raise", "skip")
-# The last values of 1, 8, 10, 12 and 14 bits, which cameras and masks write into files of 16.
+# The last values of 1, 8, 10, 12 and 14 bits, which cameras and masks write into 16-bit files.
 _LAST_VALUES = (1, 255, 1023, 4095, 16383)
-_MOST_LOOKED_AT = 64  # of a stream, before it begins
+_MOST_LOOKED_AT = 64  # pictures of a stream, before it begins
 
 
 class Pictures(NamedTuple):
-    """Pictures in memory: uint8 `images` [N, H, W, C] and what is known of each."""
+    """Pictures in memory, as `load_pictures` returns them.
+
+    Attributes:
+      images: uint8 [N, H, W, C].
+      labels: class of each image, [N], or None.
+      class_names: names of the classes, in the order of their labels.
+      paths: file of each image.
+
+    >>> Pictures(np.zeros([1, 8, 8, 3], np.uint8), None, (), ("a.png",))
+    Pictures(uint8 images [1, 8, 8, 3], 0 classes, 1 paths)
+    """
 
     images: np.ndarray
     labels: np.ndarray | None
@@ -52,23 +62,23 @@ def load_pictures(
     on_error: str = "raise",
     max_value: int | None = None,
 ) -> Pictures:
-    """All pictures in memory, each scaled to cover the shape and cropped at its centre.
+    """Loads all pictures into memory, each scaled to cover the shape and cropped at its center.
 
     Args:
-        files: a folder, the answer of `list_pictures`, or a sequence of paths.
-        image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
-        on_error: "raise" an error for a broken picture, or "skip" it with a warning.
-        max_value: the value that is white in files of 16 bits, such as 4095 for pictures of 12
-            bits; brighter ones are white too. None for 65535, with a warning if all are so dark
-            that they seem to have 14 bits or fewer. Files of 8 bits are read as ever.
+      files: a folder, the result of `list_pictures`, or a sequence of paths.
+      image_shape: (height, width, channels), channels 1 (gray) or 3 (RGB).
+      on_error: "raise" an error for a broken picture, or "skip" it with a warning.
+      max_value: value of white in 16-bit files, such as 4095 for 12-bit pictures; brighter pixels
+        are white too. None for 65535, with a warning if all pictures are so dark that they seem to
+        have 14 bits or fewer. 8-bit files are not affected.
 
     Returns:
-        `Pictures` with uint8 images [N, height, width, channels].
+      `Pictures` with uint8 images [N, height, width, channels].
 
     Raises:
-        FileNotFoundError: if the folder does not exist.
-        ValueError: if an argument is wrong, a picture is broken (the message names
-            it), or none is left after skipping.
+      FileNotFoundError: if the folder does not exist.
+      ValueError: if an argument is wrong, a picture is broken (the message names it), or none is
+        left after skipping.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -79,16 +89,16 @@ def load_pictures(
     >>> pictures.images.shape, pictures.images[0, 0, 0].tolist()
     ((1, 8, 8, 3), [255, 0, 0])
     """
-    known = as_files(files)
+    listed = as_files(files)
     check_image_shape(image_shape)
     _checks.one_of("on_error", on_error, _ON_ERROR)
     check_max_value(max_value)
-    images = np.empty((len(known.paths), *image_shape), np.uint8)
+    images = np.empty((len(listed.paths), *image_shape), np.uint8)
     brightest: list[int | None] = [None] * len(images)
 
     def read(index: int) -> str:
         try:
-            picture = read_picture(known.paths[index], image_shape, max_value)
+            picture = read_picture(listed.paths[index], image_shape, max_value)
             images[index], brightest[index] = picture
         except ValueError as error:
             if on_error == "raise":
@@ -100,13 +110,13 @@ def load_pictures(
         errors = list(pool.map(read, range(len(images))))
     good = np.array([not error for error in errors])
     if not good.any():
-        raise _none_left(known)
+        raise _none_left(listed)
     if max_value is None:
-        _warn_dark(zip(known.paths, brightest, strict=True))
+        _warn_dark(zip(listed.paths, brightest, strict=True))
     if not good.all():
         _warn_skipped([error for error in errors if error], len(errors))
-        known, images = take(known, np.flatnonzero(good)), images[good]
-    return Pictures(images, known.labels, known.class_names, known.paths)
+        listed, images = take(listed, np.flatnonzero(good)), images[good]
+    return Pictures(images, listed.labels, listed.class_names, listed.paths)
 
 
 def stream_pictures(
@@ -120,29 +130,29 @@ def stream_pictures(
     cache_bytes: int = 2**30,
     max_value: int | None = None,
 ) -> tf.data.Dataset:
-    """Batches of pictures decoded from disk as they are asked for.
+    """Returns batches of pictures that are decoded from disk as they are needed.
 
-    All of them are kept in memory, as bytes, where they take no more than `cache_bytes`: they are
-    then decoded once, in the first epoch. Else none is.
+    Pictures that together take at most `cache_bytes` are kept in memory after the first epoch, and
+    so decoded only once.
 
     Args:
-        files: a folder, the answer of `list_pictures`, or a sequence of paths.
-        image_shape: (height, width, channels), channels 1 (grey) or 3 (RGB).
-        batch_size: pictures a batch, >= 1; the last batch may be smaller.
-        shuffle: whether each iteration has a new order, over all pictures.
-        seed: integer >= 0 that makes the orders reproducible.
-        on_error: "raise" an error for a broken picture, or "skip" it with a warning.
-        cache_bytes: the most memory that decoded pictures may take, >= 0.
-        max_value: as in `load_pictures`; the warning looks at 64 pictures, spread over all.
+      files: a folder, the result of `list_pictures`, or a sequence of paths.
+      image_shape: (height, width, channels), channels 1 (gray) or 3 (RGB).
+      batch_size: pictures per batch, at least 1; the last batch may be smaller.
+      shuffle: whether each iteration has a new order, over all pictures.
+      seed: integer >= 0 that makes the orders reproducible.
+      on_error: "raise" an error for a broken picture, or "skip" it with a warning.
+      cache_bytes: the most memory that decoded pictures may take, in bytes, at least 0.
+      max_value: as in `load_pictures`; the warning looks at 64 pictures, spread over all.
 
     Returns:
-        Dataset of uint8 images [batch, height, width, channels], the same images
-        that `load_pictures` gives. Its cardinality is known unless on_error="skip".
+      A dataset of uint8 images [B, height, width, channels], the same images that `load_pictures`
+      returns. Its cardinality is known unless on_error="skip".
 
     Raises:
-        FileNotFoundError: if the folder does not exist.
-        ValueError: if an argument is wrong. While iterating, a broken picture raises
-            tf.errors.InvalidArgumentError, whose message names it.
+      FileNotFoundError: if the folder does not exist.
+      ValueError: if an argument is wrong. While iterating, a broken picture raises
+        tf.errors.InvalidArgumentError, whose message names it.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -155,9 +165,9 @@ def stream_pictures(
     >>> shapes
     [(2, 4, 4, 1), (1, 4, 4, 1)]
     """
-    import tensorflow as tf  # here, so that listing and loading do without it
+    import tensorflow as tf  # not needed to list and load
 
-    known = as_files(files)
+    listed = as_files(files)
     check_image_shape(image_shape)
     _checks.whole_number("batch_size", batch_size)
     _checks.flag("shuffle", shuffle)
@@ -167,20 +177,20 @@ def stream_pictures(
     _checks.whole_number("cache_bytes", cache_bytes, minimum=0)
     check_max_value(max_value)
     if max_value is None:
-        spread = known.paths[:: math.ceil(len(known.paths) / _MOST_LOOKED_AT)]
+        spread = listed.paths[:: math.ceil(len(listed.paths) / _MOST_LOOKED_AT)]
         _warn_dark((path, _brightest_value(path)) for path in spread)
-    read = _stream_reader(known, image_shape, on_error, max_value)
-    if len(known.paths) * math.prod(image_shape) <= cache_bytes:
-        read = _kept(read, len(known.paths), image_shape)
+    read = _stream_reader(listed, image_shape, on_error, max_value)
+    if len(listed.paths) * math.prod(image_shape) <= cache_bytes:
+        read = _kept(read, len(listed.paths), image_shape)
 
     def decode(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, good = tf.numpy_function(read, [index], [tf.uint8, tf.bool])
         return tf.ensure_shape(image, image_shape), tf.ensure_shape(good, ())
 
     # Indices, not pixels, are shuffled: the buffer can hold all of them.
-    indices = tf.data.Dataset.range(len(known.paths))
+    indices = tf.data.Dataset.range(len(listed.paths))
     if shuffle:
-        indices = indices.shuffle(len(known.paths), seed=seed)
+        indices = indices.shuffle(len(listed.paths), seed=seed)
     images = indices.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if on_error == "skip":
         images = images.filter(lambda image, good: good)
@@ -191,7 +201,7 @@ def stream_pictures(
 def _stream_reader(
     files: PictureFiles, image_shape: tuple[int, int, int], on_error: str, max_value: int | None
 ) -> Callable[[int], tuple[np.ndarray, np.bool_]]:
-    """A function from an index to an image and whether it could be read."""
+    """Returns a function from an index to an image and whether it could be read."""
     skipped: set[int] = set()
 
     def read(index: int) -> tuple[np.ndarray, np.bool_]:
@@ -215,7 +225,7 @@ def _kept(
     count: int,
     image_shape: tuple[int, int, int],
 ) -> Callable[[int], tuple[np.ndarray, np.bool_]]:
-    """The same function, which reads each good picture once."""
+    """Returns the same function, which reads each good picture only once."""
     images = np.empty((count, *image_shape), np.uint8)  # no memory before it is written to
     is_there = np.zeros(count, np.bool_)
 
@@ -246,19 +256,19 @@ def _warn_skipped(errors: list[str], count: int) -> None:
 def _brightest_value(path: str) -> int | None:
     try:
         return brightest_value(path)
-    except ValueError:  # broken, which the stream says
+    except ValueError:  # a broken file, which the stream reports
         return None
 
 
 def _warn_dark(brightest: Iterable[tuple[str, int | None]]) -> None:
-    """Warns if there are pictures of 16 bits, and none uses more than the first 14 of them."""
+    """Warns if there are 16-bit pictures, and none of them uses more than 14 bits."""
     dark = {}
     for path, value in brightest:
         if value is not None and value > _LAST_VALUES[-1]:
             return
         if value is not None:
             dark[path] = value
-    if not dark or not any(dark.values()):  # black ones say nothing
+    if not dark or not any(dark.values()):  # all black
         return
     first, value = next(iter(dark.items()))
     peak = max(dark.values())

@@ -6,24 +6,30 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 _LAST_LEVEL = 255
-# In pixels, three tenths of a level: below, the closed form of the mean would be off by more than
-# 0.012 levels.
+# In pixels, 0.3 levels: below, the error of the mean's closed form exceeds 0.012 levels.
 SCALE_FLOOR = 0.3 / _LAST_LEVEL
 
 
 class DiscretizedLogistic(tfd.AutoCompositeTensorDistribution):
     """Distribution of 8-bit pixels k / 255: a logistic, rounded to the nearest level.
 
-    P(k) = sigmoid((k + 1/2 - m) / s) - sigmoid((k - 1/2 - m) / s) with m = 255 loc, s = 255 scale;
-    0 and 255 have all that lies below and above them (Salimans, Karpathy, Chen and Kingma 2017,
-    equation 2). `tfd.QuantizedDistribution` of a logistic has no mean, and counts in whole numbers.
+    P(k) = sigmoid((k + 1/2 - m) / s) - sigmoid((k - 1/2 - m) / s) with m = 255 loc, s = 255 scale.
+    The levels 0 and 255 have all mass below and above them (Salimans, Karpathy, Chen and Kingma
+    2017, equation 2). `tfd.QuantizedDistribution` of a logistic has no mean, and is defined on
+    whole numbers.
 
     Args:
-      loc: in pixels, [0, 1] and somewhat beyond.
-      scale: in pixels, above 0. The mean is exact within 0.012 levels from 0.3 levels on.
+      loc: location in pixels, [0, 1] and a little beyond.
+      scale: scale in pixels, above 0. From 0.3 levels on, the error of the mean is below 0.012
+        levels.
       validate_args: as in tfp.distributions; nothing is checked here.
       allow_nan_stats: as in tfp.distributions.
-      name: of the distribution.
+      name: name of the distribution.
+
+    >>> levels = tf.range(256.0) / 255
+    >>> masses = DiscretizedLogistic(0.5, 0.1).prob(levels)
+    >>> round(float(tf.reduce_sum(masses)), 4)
+    1.0
     """
 
     def __init__(
@@ -69,9 +75,10 @@ class DiscretizedLogistic(tfd.AutoCompositeTensorDistribution):
         return tf.constant([], tf.int32)
 
     def _log_prob(self, x):
-        """By log(sigmoid(b) - sigmoid(a)) = log sigmoid(b) + log sigmoid(-a) + log(1 - e^(a - b)).
+        """Computes log(sigmoid(b) - sigmoid(a)), the log mass between two edges of a level.
 
-        Of an open end sigmoid(b) = 1 or sigmoid(a) = 0, and two of the three terms are 0.
+        It is log sigmoid(b) + log sigmoid(-a) + log(1 - e^(a - b)). At the first and the last level
+        one edge is infinite, and two of the three terms are 0.
         """
         m, s = _LAST_LEVEL * self.loc, _LAST_LEVEL * self.scale
         level = tf.clip_by_value(tf.round(_LAST_LEVEL * x), 0, _LAST_LEVEL)
@@ -87,16 +94,16 @@ class DiscretizedLogistic(tfd.AutoCompositeTensorDistribution):
         )
 
     def _mean(self):
-        """Returns E[k] / 255 by the midpoint rule, with its first correction at the two ends.
+        """Computes E[k] / 255 by the midpoint rule, with its first correction at the two ends.
 
-        E[k] is the sum of P(k' > k) = sigmoid((m - k - 1/2) / s) over k = 0 ... 254, the midpoint
-        rule for the integral of sigmoid((m - t) / s) over t from 0 to 255.
+        E[k] is the sum of P(k' > k) = sigmoid((m - k - 1/2) / s) over k = 0 ... 254. This is the
+        midpoint rule for the integral of sigmoid((m - t) / s) over t from 0 to 255.
         """
         s = _LAST_LEVEL * self.scale
         black, white = self.loc / self.scale, (self.loc - 1) / self.scale
         integral = s * (tf.math.softplus(black) - tf.math.softplus(white))
         mean = integral - (_logistic_density(black) - _logistic_density(white)) / (24 * s)
-        return tf.clip_by_value(mean / _LAST_LEVEL, 0.0, 1.0)  # of rounding
+        return tf.clip_by_value(mean / _LAST_LEVEL, 0.0, 1.0)  # rounding may exceed the bounds
 
     def _sample_n(self, n, seed=None):
         draws = tfd.Logistic(self.loc, self.scale).sample(n, seed=seed)

@@ -9,27 +9,31 @@ import tensorflow_probability as tfp
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
-# So that a step starts as s = 0.88, near the identity (Kingma et al. 2016, section 4).
+# A step starts near the identity, with s = 0.88 (Kingma et al. 2016, section 4).
 FORGET_BIAS = 2.0
 _MOMENT_DRAWS = 64
-
-
+# Bounds of z and of the gate where a flow is inverted; no draw comes near them.
 _FARTHEST, _LEAST_GATE = 1e6, -50.0
 
 
 class FlowDistribution(tfd.TransformedDistribution):
-    """A normal that a conditional flow has been run over, with moments from 64 fixed draws.
+    """A normal transformed by a conditional flow, with moments from 64 fixed draws.
 
-    The draws are of noise that is the same on every machine and in every graph, comes in pairs of
-    opposite sign, and is scaled to variance 1: of a flow that is affine in each dimension the
-    moments are exact.
+    The noise of the draws is the same on every machine and in every graph, comes in pairs of
+    opposite sign, and has variance 1. The moments of a flow that is affine in each dimension are
+    therefore exact.
 
     Args:
       distribution: the normal, batch shape [B], event shape [D].
-      context: what the flow is told, [B, H].
-      flow: from a context to the bijector.
+      context: input of the flow's networks besides z, [B, H].
+      flow: function from a context to the bijector.
       validate_args: whether the distribution checks its parameters, at some cost.
-      name: of the operations.
+      name: name of the distribution.
+
+    >>> normal = tfd.MultivariateNormalDiag(tf.ones([5, 2]))
+    >>> doubled = FlowDistribution(normal, tf.zeros([5, 3]), lambda context: tfb.Scale(2.0))
+    >>> doubled.mean()[0].numpy().round(3).astype(int).tolist()
+    [2, 2]
     """
 
     def __init__(
@@ -59,8 +63,7 @@ class FlowDistribution(tfd.TransformedDistribution):
         }
 
     def _log_prob(self, y, **kwargs):
-        # The loop that inverts a flow keeps the shape it begins with, so the images of a batch
-        # have to be in it, as they are not where a mixture asks all its components about one z.
+        # The loop that inverts a flow keeps the shape of z, which therefore needs the batch's axes.
         batch, sides = list(self.batch_shape), list(y.shape[:-1])
         aligned = zip(sides[::-1], batch[::-1], strict=False)
         if len(sides) < len(batch) or any(y_side == 1 != side for y_side, side in aligned):
@@ -75,7 +78,7 @@ class FlowDistribution(tfd.TransformedDistribution):
         return tf.math.reduce_variance(self._fixed_draws(), axis=0)
 
     def _fixed_draws(self) -> tf.Tensor:
-        """Returns [64, B, D]."""
+        """Returns the 64 draws that the moments are computed from, [64, B, D]."""
         normal = self.distribution
         noise = fixed_noise(normal.event_shape[-1], _MOMENT_DRAWS)
         noise = noise.reshape([len(noise), *[1] * normal.batch_shape.rank, noise.shape[-1]])
@@ -88,34 +91,39 @@ def gated_step(
 ) -> tfb.Bijector:
     """Returns the bijector z -> s * z + (1 - s) * m, s = sigmoid(a + 2), (m, a) = network(z, h).
 
-    Forwards it takes one pass of the network, backwards D.
+    The forward pass runs the network once, the inverse D times (Kingma et al. 2016, equation 14).
 
     Args:
       network: autoregressive, from z [..., D] and the context to m and a, [..., D] each.
       context: h, [..., H].
+
+    >>> step = gated_step(lambda z, context: (tf.zeros_like(z), tf.zeros_like(z)), tf.zeros([1, 3]))
+    >>> round(float(step.forward([[1.0, 2.0]])[0, 0]), 3)  # sigmoid(2)
+    0.881
     """
 
-    def undone(z: tf.Tensor) -> tfb.Bijector:
-        # On the way back a z that q hardly ever draws may overflow, and is then of log q = -inf;
-        # without the two bounds, which no draw comes near, infinities would cancel to NaN.
+    def inverse_step(z: tf.Tensor) -> tfb.Bijector:
+        # Without the bounds, a z that q hardly ever draws gives infinities that cancel to NaN.
         value, gate = network(tf.clip_by_value(z, -_FARTHEST, _FARTHEST), context)
         gate = tf.maximum(gate + FORGET_BIAS, _LEAST_GATE)
         shift = tfb.Shift(tf.sigmoid(-gate) * value)
         scale = tfb.Scale(log_scale=tf.math.log_sigmoid(gate))
         return tfb.Invert(tfb.Chain([shift, scale]))
 
-    # A masked flow computes its parameters from what its inverse is given, which is this z.
-    return tfb.Invert(tfb.MaskedAutoregressiveFlow(bijector_fn=undone))
+    # A masked flow computes its parameters from the input of its inverse, which is this z.
+    return tfb.Invert(tfb.MaskedAutoregressiveFlow(bijector_fn=inverse_step))
 
 
 @functools.cache
 def fixed_noise(size: int, num_draws: int) -> np.ndarray:
-    """Returns an even number of draws of N(0, I), [num_draws, size], always the same ones.
+    """Returns an even number of fixed draws of N(0, I), [num_draws, size].
 
-    They are of mean 0 and variance 1 in each dimension.
+    Each dimension has mean 0 and variance 1.
+
+    >>> fixed_noise(3, 16).shape
+    (16, 3)
     """
-    # Of NumPy, since TensorFlow's draws differ from device to device; RandomState is the one of
-    # its generators whose draws are the same in every version.
+    # TensorFlow's draws depend on the device; those of RandomState are the same in every version.
     half = np.random.RandomState(0).standard_normal((num_draws // 2, size))
     noise = np.concatenate([half, -half])
     return noise / noise.std(axis=0)

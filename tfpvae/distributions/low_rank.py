@@ -5,20 +5,22 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfpvae.distributions import low_rank
-
 tfd = tfp.distributions
 
 
 def low_rank_log_det(variances: tf.Tensor, factors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns log det(S), S = diag(variances) + U U', and L, L L' = I + U' diag(variances)^-1 U.
+    """Computes log det(S) of S = diag(variances) + U U', and the factor L of its capacitance.
 
-    By the matrix determinant lemma, log det(S) = sum log variances + 2 sum log diag(L).
-    LinearOperatorLowRankUpdate of TensorFlow does the same, but does not train under XLA.
+    L L' = I + U' diag(variances)^-1 U. By the matrix determinant lemma, log det(S) =
+    sum log variances + 2 sum log diag(L). TensorFlow's LinearOperatorLowRankUpdate computes the
+    same, but does not train under XLA.
 
     Args:
       variances: [..., D], above 0.
       factors: U, [..., D, rank].
+
+    Returns:
+      log det(S), [...], and L, [..., rank, rank].
 
     >>> log_det, _ = low_rank_log_det(tf.constant([1.0, 4.0]), tf.constant([[1.0], [0.0]]))
     >>> round(float(log_det), 5)  # of diag(2, 4)
@@ -32,12 +34,19 @@ def low_rank_log_det(variances: tf.Tensor, factors: tf.Tensor) -> tuple[tf.Tenso
 
 
 class NormalDiagPlusLowRank(tfd.MultivariateNormalDiagPlusLowRankCovariance):
-    """The normal of that name, with a density that trains under XLA."""
+    """The normal of that name in TensorFlow Probability, with a density that trains under XLA.
+
+    >>> normal = NormalDiagPlusLowRank(
+    ...     tf.zeros([2]), cov_diag_factor=tf.ones([2]), cov_perturb_factor=tf.ones([2, 1])
+    ... )
+    >>> normal.covariance().numpy().tolist()
+    [[2.0, 1.0], [1.0, 2.0]]
+    """
 
     def _log_prob(self, value):
         # log q = -1/2 (|r|^2 - |L^-1 W'r|^2 + log det S + D log 2 pi), r = (z - loc) / d, W = U / d
         variances, factors = self.cov_diag_factor, self.cov_perturb_factor
-        log_det, lower = low_rank.low_rank_log_det(variances, factors)
+        log_det, lower = low_rank_log_det(variances, factors)
         inverse = 1 / tf.sqrt(variances)
         residual = (value - self.loc) * inverse
         shared = tf.linalg.matvec(factors * inverse[..., tf.newaxis], residual, transpose_a=True)

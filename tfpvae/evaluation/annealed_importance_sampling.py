@@ -25,6 +25,10 @@ class AnnealedBounds(NamedTuple):
       standard_error: standard error of `log_likelihood` over chains, [N], nats.
       acceptance: mean acceptance probability of the last move, [N]; chains move well at about 0.6
         to 0.95.
+
+    >>> annealed = AnnealedBounds(np.array([-80.0]), np.array([0.1]), np.array([0.9]))
+    >>> bool(annealed.acceptance[0] > 0.6)
+    True
     """
 
     log_likelihood: np.ndarray
@@ -81,10 +85,9 @@ def annealed_log_likelihood(
     num_steps = _checks.whole_number("num_steps", num_steps)
     step = max(1, estimators.images_per_pass(vae) // num_chains)
     weights, acceptance = [], []
-    for i in range(0, len(pixels), step):
-        here, there = tf.unstack(tf.random.split(estimators.fold_in(seed, i), 2))
-        batch = pixels[i : i + step]
-        chains = _upwards(vae, batch, num_steps, num_chains, start, here, there)
+    for i, chunk in enumerate(estimators.chunks(pixels, step)):
+        here, there = tf.unstack(tf.random.split(estimators.fold_in(seed, i * step), 2))
+        chains = _upwards(vae, chunk, num_steps, num_chains, start, here, there)
         weights.append(chains[0].numpy())
         acceptance.append(chains[1].numpy())
     value, error, _ = log_mean(np.concatenate(weights, axis=1))

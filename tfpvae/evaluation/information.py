@@ -27,6 +27,10 @@ class RateDistortion(NamedTuple):
     Attributes:
       rate: KL(q(z|x) || p(z)), [N], nats.
       distortion: mean of -log p(x|z) over draws z ~ q(z|x), [N], nats.
+
+    >>> terms = RateDistortion(np.array([2.0, 3.0]), np.array([90.0, 95.0]))
+    >>> (-terms.rate - terms.distortion).tolist()  # the ELBO
+    [-92.0, -98.0]
     """
 
     rate: np.ndarray
@@ -40,6 +44,10 @@ class Aggregate(NamedTuple):
       mutual_information: I(x; z) and its standard error.
       marginal_kl: KL(q(z) || p(z)) and its standard error.
       most_information: log N, the upper bound of the mutual information.
+
+    >>> parts = Aggregate((2.0, 0.1), (0.5, 0.1), math.log(100))
+    >>> parts.mutual_information[0] + parts.marginal_kl[0]  # the mean rate
+    2.5
     """
 
     mutual_information: tuple[float, float]
@@ -74,11 +82,10 @@ def rate_distortion(
     """
     pixels, num_samples, seed = vae.scoring_arguments("rate_distortion", images, num_samples, seed)
     step = max(1, estimators.images_per_pass(vae) // num_samples)
+    draws = tf.constant(num_samples)
     terms = [
-        _nll_and_kl(
-            vae, pixels[i : i + step], tf.constant(num_samples), estimators.fold_in(seed, i)
-        )
-        for i in range(0, len(pixels), step)
+        _nll_and_kl(vae, chunk, draws, estimators.fold_in(seed, i * step))
+        for i, chunk in enumerate(estimators.chunks(pixels, step))
     ]
     distortion, rate = (np.concatenate(parts) for parts in zip(*terms, strict=True))
     return RateDistortion(rate.astype(np.float64), distortion.astype(np.float64))
@@ -103,9 +110,7 @@ def posterior_means(vae: VAE, images: Any, seed: Any = None) -> np.ndarray:
     images = _checks.as_tensor("images", images)
     _checks.array("images", images, vae.image_shape)
     pixels = estimators.pixels(vae, images, _checks.seed(seed))
-    step = estimators.images_per_pass(vae)
-    means = [_mean(vae, pixels[i : i + step]) for i in range(0, len(pixels), step)]
-    return np.concatenate(means).astype(np.float64)
+    return estimators.encode(vae, pixels).numpy().astype(np.float64)
 
 
 def unit_variances(means: ArrayLike) -> np.ndarray:
@@ -151,10 +156,9 @@ def kl_per_dimension(vae: VAE, images: Any, seed: Any = None) -> np.ndarray | No
     (2,)
     """
     pixels, _, _ = vae.scoring_arguments("kl_per_dimension", images, 1, seed)
-    step = estimators.images_per_pass(vae)
     total = np.zeros(vae.decoder.input_shape[-1])
-    for i in range(0, len(pixels), step):
-        kl = divergences.kl_per_dimension(_marginals(vae.encoder(pixels[i : i + step])), vae.prior)
+    for chunk in estimators.chunks(pixels, estimators.images_per_pass(vae)):
+        kl = divergences.kl_per_dimension(_marginals(vae.encoder(chunk)), vae.prior)
         if kl is None:
             return None
         total += kl.numpy().astype(np.float64).sum(axis=0)
@@ -236,10 +240,8 @@ def aggregate_posterior(
     here = tf.gather(pixels, chosen)
     log_prior, log_own, log_all = [], [], []
     block = max(1, min(estimators.images_per_pass(vae) // draws_each, 256))
-    for i in range(0, len(here), block):
-        latents, own, prior = _draws(
-            vae, here[i : i + block], draws_each, estimators.fold_in(seed, i)
-        )
+    for i, chunk in enumerate(estimators.chunks(here, block)):
+        latents, own, prior = _draws(vae, chunk, draws_each, estimators.fold_in(seed, i * block))
         log_own.append(own)
         log_prior.append(prior)
         log_all.append(_log_aggregate(vae, pixels, latents))
@@ -264,9 +266,7 @@ def _log_aggregate(vae: VAE, pixels: tf.Tensor, latents: tf.Tensor) -> np.ndarra
     """Computes log 1/N sum_n q(z|x_n) at latents [Z, D]; returns [Z]."""
     numbers = len(latents) * latents.shape[-1]
     step = max(1, min(_NUMBERS_A_BLOCK // numbers, estimators.images_per_pass(vae)))
-    parts = [
-        _log_sum_densities(vae, pixels[i : i + step], latents) for i in range(0, len(pixels), step)
-    ]
+    parts = [_log_sum_densities(vae, chunk, latents) for chunk in estimators.chunks(pixels, step)]
     return np.logaddexp.reduce(np.stack(parts).astype(np.float64)) - math.log(len(pixels))
 
 
@@ -292,11 +292,6 @@ def _kl_per_group(vae, images, num_samples, seed):
         latents = posterior.sample(num_samples, seed=seed)
         groups = divergences.kl_per_group(posterior, vae.prior, latents)
     return tf.reduce_sum(tf.reduce_mean(groups, axis=0), axis=0)
-
-
-@tf.function(reduce_retracing=True)
-def _mean(vae, images):
-    return vae.encoder(images).mean()
 
 
 def _draws(vae, images, draws_each, seed):

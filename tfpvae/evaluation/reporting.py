@@ -1,4 +1,4 @@
-"""The report: everything there is to know about a trained VAE, as a dict and as a table."""
+"""The report: all scores of a trained VAE, as a dict and as a table."""
 
 import html
 import math
@@ -17,10 +17,16 @@ _WIDTH = 88  # of a line of words
 
 
 class Report(dict):
-    """Numbers and sentences about a trained VAE, which `report` returns.
+    """Numbers and sentences about a trained VAE, as `report` returns them.
 
-    A dict of numbers, lists, sentences and dicts of them that `json.dump` can write. `print` shows
-    the table of them, and so does a notebook; the prompt shows one line.
+    A dict of numbers, lists, sentences and dicts of them that `json.dump` can write. `print` and a
+    notebook show it as a table, the prompt in one line.
+
+    >>> import tfpvae
+    >>> vae = tfpvae.build_vae("dense", image_shape=(4, 4, 1))
+    >>> scores = report(vae, np.zeros([8, 4, 4, 1]), num_samples=20, seed=0)
+    >>> type(scores).__name__, sorted(scores["elbo"])
+    ('Report', ['distortion', 'kl_method', 'mean', 'rate', 'standard_error'])
     """
 
     def __str__(self) -> str:
@@ -124,6 +130,13 @@ def table(report: dict[str, Any]) -> str:
 
     Raises:
       TypeError: for anything else.
+
+    >>> import json
+    >>> import tfpvae
+    >>> vae = tfpvae.build_vae("dense", image_shape=(4, 4, 1))
+    >>> scores = report(vae, np.zeros([8, 4, 4, 1]), num_samples=20, seed=0)
+    >>> table(json.loads(json.dumps(scores))) == str(scores)
+    True
     """
     if not isinstance(report, dict) or not {"log_likelihood", "elbo", "trouble"} <= set(report):
         content = sorted(map(str, report)) if isinstance(report, dict) else type(report).__name__
@@ -186,7 +199,7 @@ def _cautions(scores: dict) -> list[str]:
     words = []
     if scores["likelihood"] == "binary_mass" and not scores["binary_images"]:
         words.append(
-            "Grey pixels under a Bernoulli: log p(x) is a cross-entropy, no density, and compares "
+            "Gray pixels under a Bernoulli: log p(x) is a cross-entropy, no density, and compares "
             "with none."
         )
     bounds, shared = scores["log_likelihood"], scores["information"]

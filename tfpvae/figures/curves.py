@@ -179,15 +179,15 @@ def _lists(history: Any) -> Mapping[str, Any]:
     lists = getattr(history, "history", history)
     if hasattr(lists, "keys") and hasattr(lists, "__getitem__"):  # a DataFrame is no Mapping
         return lists
-    wanted = "history: wanted the History that fit returns, or its dict of lists, got"
+    prefix = "history: wanted the History that fit returns, or its dict of lists, got"
     if isinstance(history, (list, tuple)) and history:
         if all(isinstance(part, Mapping) for part in history):
             fix = "{name: [epoch[name] for epoch in history] for name in history[0]}"
-            raise TypeError(f"{wanted} {len(history)} dicts. If they are an epoch each: {fix}.")
+            raise TypeError(f"{prefix} {len(history)} dicts. If they are an epoch each: {fix}.")
         if all(hasattr(part, "history") for part in history):
             fix = "{'loss': sum((part.history['loss'] for part in history), [])}"
-            raise TypeError(f"{wanted} {len(history)} of them. One after the other: {fix}.")
-    raise TypeError(f"{wanted} {type(history).__name__}.")
+            raise TypeError(f"{prefix} {len(history)} of them. One after the other: {fix}.")
+    raise TypeError(f"{prefix} {type(history).__name__}.")
 
 
 def _numbers(key: str, values: Any) -> np.ndarray:

@@ -17,7 +17,13 @@ __all__ = ["DistributionLayer", "num_axes", "register", "shape_of", "size_of", "
 
 
 class DistributionLayer(DistributionLambda):
-    """A distribution layer of a fixed event shape, saved by its arguments."""
+    """Base class of the distribution layers of a fixed event shape, saved by their arguments.
+
+    >>> from tfpvae import layers
+    >>> layer = layers.IndependentNormal(2)
+    >>> isinstance(layer, DistributionLayer), layer.output_shape
+    (True, (None, 2))
+    """
 
     def __init__(
         self,

@@ -45,7 +45,7 @@ class DistributionLambda(tfp.layers.DistributionLambda):
         `tfd.Bernoulli.logits`, a registered function, or the name of one.
       activity_regularizer: the KL term, a `KLDivergenceRegularizer`; or any regularizer of Keras,
         which is applied once to that tensor, divided by the batch size as Keras does.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     Raises:
       TypeError, ValueError: for an unknown name or a regularizer that is none.
@@ -140,6 +140,7 @@ class DistributionLambda(tfp.layers.DistributionLambda):
             self._enter_dunder_call = False  # after an error too
 
     def call(self, inputs, *args, **kwargs):
+        """Makes the distribution, and adds the value of the regularizer to the losses once."""
         outputs = super().call(inputs, *args, **kwargs)
         distribution = outputs[0] if isinstance(outputs, tuple) else outputs
         if is_kl(self._regularizer):

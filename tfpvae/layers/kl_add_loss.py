@@ -25,7 +25,7 @@ class KLDivergenceAddLoss(tfp.layers.KLDivergenceAddLoss):
       test_points_fn: function from q to the test points.
       weight: factor of the KL.
       num_samples: number of draws of a Monte Carlo estimate.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     Raises:
       TypeError, ValueError: as `KLDivergenceRegularizer` does.

@@ -1,4 +1,4 @@
-"""The layer by which labels come into a network."""
+"""Layer for the labels of a conditional VAE."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from tfpvae.layers.base import register
 class OneHot(tf_keras.layers.Layer):
     """Layer that turns labels [B] into [B, num_classes]: 1 at the class, 0 elsewhere.
 
-    By it a `VAE` knows that its networks are conditional, and on how many classes.
+    It tells a `VAE` that its networks are conditional, and on how many classes.
 
     Args:
       num_classes: C, at least 1.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     Raises:
       ValueError, TypeError: for another number of classes; and, when it is called, an
@@ -32,15 +32,17 @@ class OneHot(tf_keras.layers.Layer):
         self.num_classes = _checks.whole_number("num_classes", num_classes)
 
     def call(self, labels: tf.Tensor) -> tf.Tensor:
+        """Returns the labels as one-hot vectors, [B, C]."""
         labels = tf.cast(labels, tf.int32)
-        # tf.one_hot would take a class that is not there for none at all.
-        wanted = f"labels: wanted whole numbers, 0 <= label < {self.num_classes}."
+        # tf.one_hot would return zeros for a class out of range.
+        message = f"labels: wanted whole numbers, 0 <= label < {self.num_classes}."
         is_class = (labels >= 0) & (labels < self.num_classes)
-        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_class), [wanted])]):
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_class), [message])]):
             return tf.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
 
     def __repr__(self) -> str:
         return f"OneHot({self.num_classes})"
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {**super().get_config(), "num_classes": self.num_classes}

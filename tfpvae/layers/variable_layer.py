@@ -19,7 +19,7 @@ class VariableLayer(tfp.layers.VariableLayer):
       initializer: of the variable.
       regularizer: of the variable.
       constraint: of the variable.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     >>> VariableLayer([2])(0.0).numpy().tolist()
     [0.0, 0.0]

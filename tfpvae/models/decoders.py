@@ -53,7 +53,7 @@ def build_decoder(
         is C (logits) for a Bernoulli, continuous or not, and "normal"; for other likelihoods it is
         params_size(image_shape) / (H * W) of their layer, with the locations first.
       likelihood: a name, or a likelihood layer of `tfpvae.layers` for image_shape with its own
-        options, which is used unchanged. For binary pixels, a mass: "bernoulli". For grey pixels, a
+        options, which is used unchanged. For binary pixels, a mass: "bernoulli". For gray pixels, a
         density: "continuous_bernoulli", "beta", "normal" (one learned scale) and
         "normal_per_pixel". For 8-bit pixels, a mass: "discretized_logistic",
         "mixture_of_logistics" and "coupled_mixture_of_logistics".

@@ -146,53 +146,53 @@ def cnn_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layer
 
 
 def kmnist_encoder() -> Layers:
-    """Returns four strided convolutions, each batch-normalised: 28x28 becomes 2x2x224."""
+    """Returns four strided convolutions, each batch-normalized: 28x28 becomes 2x2x224."""
     return [
         layer
         for filters in (28, 56, 112, 224)
         for layer in (
             ZeroPadding2D(1),  # "same" would pad an even side at its end alone
             Conv2D(filters, 3, 2),
-            *_normalised(),
+            *_normalized(),
         )
     ]
 
 
 def kmnist_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
-    """Returns four transposed convolutions, batch-normalised: 1x1x224 becomes 28x28."""
+    """Returns four transposed convolutions, batch-normalized: 1x1x224 becomes 28x28."""
     base = [max(1, math.ceil((side - 20) / 8)) for side in (height, width)]
     made = [8 * side + 20 for side in base]
     return [
         Dense(math.prod(base) * 224),
         tfkl.Reshape((*base, 224)),
         Conv2DTranspose(112, 4, use_bias=False),
-        *_normalised(),
+        *_normalized(),
         Conv2DTranspose(56, 4, 2, "same", use_bias=False),
-        *_normalised(),
+        *_normalized(),
         Conv2DTranspose(28, 4, 2, use_bias=False),
         Cropping2D(2),
-        *_normalised(),
+        *_normalized(),
         Conv2DTranspose(channels, 4, 2, "same", use_bias=use_bias),
         *_crop(made, (height, width)),
     ]
 
 
-def _normalised() -> Layers:
-    """Returns batch normalisation and leaky relu with the constants that PyTorch starts from.
+def _normalized() -> Layers:
+    """Returns batch normalization and leaky relu with the constants that PyTorch starts from.
 
     Moments are those of the variables' precision: in bfloat16 they take four times as long.
     """
     dtype = tf_keras.mixed_precision.global_policy().variable_dtype
-    normalisation = tfkl.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype)
-    return [normalisation, tfkl.LeakyReLU(0.01)]
+    normalization = tfkl.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype)
+    return [normalization, tfkl.LeakyReLU(0.01)]
 
 
 def _pixels(height: int, width: int, channels: int) -> Layers:
     return [Dense(height * width * channels), tfkl.Reshape((height, width, channels))]
 
 
-def _crop(made: list[int], wanted: tuple[int, int]) -> Layers:
-    excess = [(m - w) for m, w in zip(made, wanted, strict=True)]
+def _crop(made: list[int], sides: tuple[int, int]) -> Layers:
+    excess = [one - other for one, other in zip(made, sides, strict=True)]
     if not any(excess):
         return []
     return [Cropping2D([(side // 2, side - side // 2) for side in excess])]

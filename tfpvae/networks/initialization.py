@@ -25,7 +25,7 @@ def start_scale(projection: tf_keras.layers.Dense, scale_params: np.ndarray) -> 
 
     Args:
       projection: the layer from features [B, F] to the posterior's parameters, means first.
-      scale_params: what the parameters that follow the means start as.
+      scale_params: start values of the parameters that follow the means.
     """
     bias = projection.bias.numpy()
     bias[len(bias) - len(scale_params) :] = scale_params
@@ -44,10 +44,10 @@ def start_posterior(
     rank of the features keep their start values.
 
     Args:
-      projection: the layer from features [B, F], and labels after them if there are any, to the
+      projection: the layer from features [B, F], followed by labels if there are any, to the
         posterior's parameters, means first.
       features: the model from images [B, H, W, C] to features [B, F].
-      scale_params: what the parameters that follow the means start as.
+      scale_params: start values of the parameters that follow the means.
       images: [N, H, W, C], float in [0, 1] or uint8.
 
     Raises:
@@ -55,19 +55,19 @@ def start_posterior(
     """
     if len(images) < 2:
         raise ValueError(f"start_images: wanted at least 2 images, got {len(images)}.")
-    some = images[:: -(-len(images) // _MOST_IMAGES)]
-    if some.dtype == np.uint8:
-        some = some / np.float32(255)
-    found = np.asarray(features.predict(some, batch_size=32, verbose=0), np.float64)
-    found = found.reshape(len(found), -1)
-    mean = found.mean(axis=0)
-    _, singular, axes = np.linalg.svd(found - mean, full_matrices=False)
+    images = images[:: -(-len(images) // _MOST_IMAGES)]
+    if images.dtype == np.uint8:
+        images = images / np.float32(255)
+    values = np.asarray(features.predict(images, batch_size=32, verbose=0), np.float64)
+    values = values.reshape(len(values), -1)
+    mean = values.mean(axis=0)
+    _, singular, axes = np.linalg.svd(values - mean, full_matrices=False)
     kernel, bias = (weight.numpy() for weight in projection.weights)
     latent_dim = len(bias) - len(scale_params)
     rank = int(np.count_nonzero(singular > 1e-5 * singular[0]))  # the rest is rounding
     size = min(latent_dim, rank)
-    kernel[len(mean) :] = 0  # of what comes after the features, labels
-    kernel[: len(mean), :size] = axes[:size].T * np.sqrt(len(found)) / singular[:size]
+    kernel[len(mean) :] = 0  # the rows of labels, which follow the features
+    kernel[: len(mean), :size] = axes[:size].T * np.sqrt(len(values)) / singular[:size]
     bias[:size] = -mean @ kernel[: len(mean), :size]
     kernel[:, latent_dim:], bias[latent_dim:] = 0, scale_params
     projection.set_weights([kernel, bias])

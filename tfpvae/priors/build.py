@@ -71,16 +71,16 @@ PRIORS: dict[str, Callable[..., tfd.Distribution]] = {
 
 def _check_options(kind: str, options: dict[str, Any]) -> None:
     maker = PRIORS[kind]
-    # Of a class the constructor's: the class itself is called through its metaclass.
+    # The constructor of a class, since the class itself is called through its metaclass.
     parameters = inspect.signature(vars(maker).get("__init__", maker)).parameters
-    known = {
+    names = {
         k: v for k, v in parameters.items() if k not in ("self", "latent_dim", "dtype", "name")
     }
-    unknown = sorted(options.keys() - known.keys())
+    unknown = sorted(options.keys() - names.keys())
     if unknown:
-        wanted = f"some of {', '.join(known)}" if known else "none"
-        raise TypeError(f"options: wanted {wanted} for {kind!r}, got {', '.join(unknown)}.")
-    for name, parameter in known.items():
+        expected = f"some of {', '.join(names)}" if names else "none"
+        raise TypeError(f"options: wanted {expected} for {kind!r}, got {', '.join(unknown)}.")
+    for name, parameter in names.items():
         if parameter.default is parameter.empty and name not in options:
             raise TypeError(f"{name}: wanted one for {kind!r}, got none.")
 

@@ -1,4 +1,4 @@
-"""A prior that is a normalizing flow: a standard normal, bent by learned bijectors."""
+"""A prior that is a normalizing flow: a standard normal transformed by learned bijectors."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,34 +22,34 @@ class Flow(DelegatingPrior):
     """The density of z = f_L(... f_1(u)), u ~ N(0, I), with learned invertible f.
 
     log p(z) = log N(u; 0, I) - sum_l log |det df_l/du_l|, u = f_1^-1(... f_L^-1(z)). Each f_l
-    multiplies and shifts some numbers by what a network says of others; between two layers their
-    order is reversed. The networks begin with zeros in their last layer, so that the flow begins
-    as N(0, I).
+    scales and shifts dimensions of its input; a network computes scale and shift from other
+    dimensions. The order of the dimensions is reversed between two layers. The last layer of each
+    network starts at zero, so that the flow starts as N(0, I).
 
     "maf" (masked autoregressive flow: Papamakarios, Pavlakou and Murray 2017, equation 4): each
-    number by the ones before it. The density takes one pass through the networks, a sample
+    dimension depends on those before it. A density takes one pass through the networks, a sample
     latent_dim passes. "realnvp" (real-valued non-volume-preserving coupling: Dinh, Sohl-Dickstein
-    and Bengio 2017, equation 7): one half by the other; one pass for either.
+    and Bengio 2017, equation 7): one half depends on the other; both take one pass.
 
-    The variables have to be trained with a `tf_keras` optimizer: the masks of "maf" are constraints
-    on them, which it applies after each step.
+    The variables must be trained with a `tf_keras` optimizer: the masks of "maf" are constraints of
+    the variables, which the optimizer applies after each step.
 
     Args:
       latent_dim: D, at least 1; at least 2 for "realnvp".
       flow: "maf" or "realnvp".
       num_layers: L, at least 1.
-      hidden_units: the sizes of the hidden layers of each network, each at least 1.
-      seed: integer >= 0, of the networks' start values.
+      hidden_units: sizes of the hidden layers of each network, each at least 1.
+      seed: integer >= 0 for the start values of the networks.
       dtype: "float32" or "float64"; None for Keras' floatx.
-      name: of the distribution.
+      name: name of the distribution.
 
     Raises:
       ValueError, TypeError: for an argument out of range.
 
     >>> flow = Flow(2, num_layers=2, hidden_units=(8,))
-    >>> [round(float(p), 4) for p in flow.log_prob([[0.0, 0.0], [1.0, 0.0]])]  # at first N(0, I)
+    >>> [round(float(p), 4) for p in flow.log_prob([[0.0, 0.0], [1.0, 0.0]])]  # N(0, I) at first
     [-1.8379, -2.3379]
-    >>> len(flow.trainable_variables)  # of each of 2 layers: 2 kernels, 2 biases
+    >>> len(flow.trainable_variables)  # 2 kernels and 2 biases in each of 2 layers
     8
     """
 
@@ -66,7 +66,7 @@ class Flow(DelegatingPrior):
         parameters = dict(locals())
         dtype = tf.as_dtype(dtype or tf_keras.backend.floatx()).name
         _checks.one_of("flow", flow, _LAYERS)
-        least = 2 if flow == "realnvp" else 1  # a half of one number is none
+        least = 2 if flow == "realnvp" else 1  # one dimension has no two halves
         latent_dim = _checks.whole_number("latent_dim", latent_dim, minimum=least)
         num_layers = _checks.whole_number("num_layers", num_layers)
         hidden_units = _checks.hidden_units(hidden_units)
@@ -79,7 +79,7 @@ class Flow(DelegatingPrior):
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return {}  # none of the arguments is a tensor, whose shape would make a batch
+        return {}  # no argument is a tensor that could have a batch shape
 
     def _delegate(self) -> tfd.Distribution:
         chain = [self._layers[0].bijector()]
@@ -90,9 +90,10 @@ class Flow(DelegatingPrior):
 
 
 class _Layer(tf.Module):
-    """Bijector whose network transforms `changed` numbers, given the first `kept` or those before.
+    """A network and the bijector that it parametrizes, which starts as the identity.
 
-    The network returns [B, 2 * changed] or [B, changed, 2]: shifts and log-scales, at first 0.
+    The bijector transforms `changed` dimensions, given the first `kept` or, if None, those before
+    each. The network returns shifts and log-scales, [B, 2 * changed] or [B, changed, 2].
     """
 
     def __init__(self, network: tf_keras.layers.Layer, changed: int, kept: int | None):
@@ -101,14 +102,12 @@ class _Layer(tf.Module):
         kernel.assign(tf.zeros_like(kernel))
         bias.assign(tf.zeros_like(bias))
         self._changed, self._kept = changed, kept
-        # In Keras' order of them. The network is hidden in a function, since tf.Module would find
-        # them in it in an order that is Keras' private matter.
+        # In Keras' order; a function hides the network from tf.Module, which has another order.
         self._weights = list(network.weights)
         self._network: Callable = lambda x: network(x)
 
     def bijector(self) -> tfb.Bijector:
-        # With a function of its own each time: bijectors of the same function share a cache of what
-        # they did to a tensor, which outlives a change of the variables.
+        # A new function each time: bijectors of one function share a cache that ignores new values.
         def shift_and_log_scale(x: tf.Tensor, changed: int | None = None) -> list[tf.Tensor]:
             params = self._network(tf.reshape(x, [-1, x.shape[-1]]))
             shape = tf.concat([tf.shape(x)[:-1], [self._changed, 2]], axis=0)
@@ -123,8 +122,8 @@ class _Layer(tf.Module):
 def _autoregressive(
     number: int, latent_dim: int, hidden_units: list[int], seed: int, dtype: str
 ) -> _Layer:
-    del number  # they are all alike
-    with policy_scope(dtype):  # AutoregressiveNetwork leaves its activations to it
+    del number  # all layers are alike
+    with policy_scope(dtype):  # AutoregressiveNetwork's activations follow the global policy
         network = tfb.AutoregressiveNetwork(
             params=2,
             event_shape=latent_dim,
@@ -140,7 +139,7 @@ def _autoregressive(
 def _coupling(
     number: int, latent_dim: int, hidden_units: list[int], seed: int, dtype: str
 ) -> _Layer:
-    # With the reversal between, the numbers that this layer keeps are those that the last changed.
+    # The order is reversed in between, so that this layer keeps what the last one changed.
     kept = latent_dim // 2 if number % 2 == 0 else latent_dim - latent_dim // 2
     changed = latent_dim - kept
     initializer = tf_keras.initializers.GlorotUniform(seed)

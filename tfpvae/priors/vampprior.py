@@ -21,21 +21,22 @@ class VampPrior(DelegatingPrior):
 
     The variational mixture of posteriors (Tomczak and Welling 2018, equation 9). The
     pseudo-inputs u_k stay in [0, 1]: a `tf_keras` optimizer projects them there after each step.
-    Batch normalisation and dropout take them for no data: the encoder runs as at test time.
+    The encoder of the pseudo-inputs runs in inference mode, so that batch normalization and dropout
+    are not affected by them.
 
     A `VAE` binds the prior to its encoder: `VAE(encoder, decoder, prior=VampPrior(...))`, with the
     encoder of `build_encoder(..., prior=None)`. Until then it has neither a density nor samples.
-    The encoder's variables are not among its own.
+    The variables of the encoder are not variables of the prior.
 
     Args:
       latent_dim: D, at least 1.
       image_shape: (height, width, channels) of the encoder's images.
-      num_components: K, at least 1. The paper takes 500; a density costs the encoding of K images.
+      num_components: K, at least 1. The paper has 500; a density costs the encoding of K images.
       start_images: training images [N, H, W, C], float in [0, 1] or uint8, N at least K, of which
         K start the pseudo-inputs; None for noise.
-      seed: integer >= 0, of the choice of images, or of the noise.
+      seed: integer >= 0 for the choice of images, or for the noise.
       dtype: "float32" or "float64"; None for Keras' floatx.
-      name: of the distribution.
+      name: name of the distribution.
 
     Raises:
       ValueError, TypeError: for an argument out of range, or too few images.
@@ -56,7 +57,7 @@ class VampPrior(DelegatingPrior):
         dtype: str | None = None,
         name: str = "VampPrior",
     ):
-        # The start is left out: a saved prior finds its images among the weights of the model.
+        # Not saved with the arguments: the pseudo-inputs are among the weights of the model.
         parameters = dict(locals()) | {"start_images": None}
         dtype = tf.as_dtype(dtype or tf_keras.backend.floatx()).name
         latent_dim = _checks.whole_number("latent_dim", latent_dim)
@@ -69,7 +70,7 @@ class VampPrior(DelegatingPrior):
             start = rng.uniform(size=shape)
         else:
             images = np.asarray(_checks.as_dense("start_images", start_images))
-            start = _some(images, shape, rng)
+            start = _choose(images, shape, rng)
         self._pseudo_inputs = tf.Variable(
             start, dtype=dtype, constraint=_to_pixels, name="pseudo_inputs"
         )
@@ -78,26 +79,26 @@ class VampPrior(DelegatingPrior):
 
     @property
     def pseudo_inputs(self) -> tf.Variable:
-        """The images u, [K, H, W, C]."""
+        """The pseudo-inputs u_k, [K, H, W, C]."""
         return self._pseudo_inputs
 
     def bind(self, encoder: tf_keras.Model) -> None:
-        """Makes the prior that of an encoder, images -> q(z|x); `VAE` does so.
+        """Sets the encoder, images -> q(z|x), whose posteriors are mixed; `VAE` does so.
 
         Raises:
-          ValueError: for a second encoder.
+          ValueError: if the prior is bound to another encoder.
         """
         if self._encoder is not None and self._encoder() is not encoder:
             raise ValueError(
                 "prior: wanted a VampPrior of this encoder, got one that is bound to the encoder "
                 "of another VAE. Each VAE needs its own."
             )
-        # A function hides the encoder from tf.Module, which would count its variables as ours.
+        # A function hides the encoder's variables from tf.Module.
         self._encoder = lambda: encoder
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return {}  # none of the arguments is a tensor, whose shape would make a batch
+        return {}  # no argument is a tensor that could have a batch shape
 
     def _delegate(self) -> tfd.Distribution:
         if self._encoder is None:
@@ -116,8 +117,8 @@ def _to_pixels(images: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(images, 0.0, 1.0)
 
 
-def _some(images: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Returns as many of the images as `shape` says, float in [0, 1]."""
+def _choose(images: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Draws shape[0] of the images without replacement, float in [0, 1]."""
     _checks.array("start_images", images, shape[1:])
     if len(images) < shape[0]:
         raise ValueError(

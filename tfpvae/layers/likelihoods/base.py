@@ -10,26 +10,26 @@ from tensorflow_probability.python.layers.internal import distribution_tensor_co
 
 from tfpvae.layers.base import DistributionLayer, shape_of
 
-# What log_prob is: see LikelihoodLayer.scores.
+# Kinds of log_prob: see LikelihoodLayer.scores.
 BINARY_MASS = "binary_mass"
 DENSITY = "density"
 MASS = "mass"
 
 
 class LikelihoodLayer(DistributionLayer):
-    """A layer that ends a decoder; what `build_decoder` and a VAE have to know of it.
+    """Base class of the layers that end a decoder, with the properties that a `VAE` reads.
 
-    Its input is [B, H * W * V], flattened [H, W, V]: V values for each pixel, the locations (what
-    the mean goes by) first, V = params_size(event_shape) / (H * W).
+    The input is [B, H * W * V], flattened from [H, W, V]: V = params_size(event_shape) / (H * W)
+    values for each pixel, the locations, from which the mean is computed, first.
 
     Attributes:
-      scores: what log_prob is the log of. "binary_mass": the probability of pixels that are 0 or 1.
-        "density": a density of pixels in [0, 1], in units of that interval. "mass": the probability
-        of pixels that have one of the 256 levels of 8 bits. Numbers of one kind compare with each
-        other; a density and a mass of the same 8-bit pixels do after log 256 is taken off the
-        density's, pixel for pixel and channel for channel.
-      locations: how many locations a channel has: one, or one a component of a mixture.
-      event_shape: of one draw, such as image_shape.
+      scores: kind of log_prob. "binary_mass": log probability of pixels that are 0 or 1.
+        "density": log density of pixels in [0, 1], in units of that interval. "mass": log
+        probability of pixels at one of the 256 levels of 8 bits. Scores of one kind compare with
+        each other; a density of 8-bit pixels compares with a mass after log 256 per pixel and
+        channel is subtracted from it.
+      locations: number of locations per channel: one, or one per component of a mixture.
+      event_shape: shape of one draw, such as image_shape.
       has_bounds: whether draws lie in [0, 1].
     """
 
@@ -39,9 +39,11 @@ class LikelihoodLayer(DistributionLayer):
 
     @property
     def event_shape(self) -> tuple[int, ...]:
+        """Shape of one draw, such as image_shape."""
         return shape_of(self._event_shape)
 
     def call(self, inputs, *args, **kwargs):
+        """Makes the distribution, whose log_prob takes uint8 images as well."""
         outputs = super().call(inputs, *args, **kwargs)
         distribution = outputs[0] if isinstance(outputs, tuple) else outputs
         distribution.__class__ = _CoerciblePixels
@@ -49,7 +51,7 @@ class LikelihoodLayer(DistributionLayer):
 
 
 class _CoerciblePixels(distribution_tensor_coercible._TensorCoercible):
-    """Distribution of tfp.layers that keeps uint8 pixels, of which its base makes floats."""
+    """Distribution of tfp.layers that keeps uint8 pixels, which its base converts to floats."""
 
     def _call_log_prob(self, value, name, **kwargs):
         return super()._call_log_prob(_keep_bytes(value), name, **kwargs)

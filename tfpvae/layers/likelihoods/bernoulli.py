@@ -15,17 +15,17 @@ tfd = tfp.distributions
 
 @register
 class IndependentBernoulli(LikelihoodLayer, tfp.layers.IndependentBernoulli):
-    """Layer that turns prod(event_shape) logits an example into independent Bernoullis.
+    """Layer that turns prod(event_shape) logits per example into independent Bernoullis.
 
-    For binary pixels a probability mass. With grey pixels in [0, 1] its log_prob is the
-    cross-entropy, which is no density.
+    A probability mass of binary pixels. For gray pixels in [0, 1], log_prob is minus the
+    cross-entropy, which is not a density.
 
     Args:
       event_shape: shape of one draw, such as image_shape.
       convert_to_tensor_fn: the tensor that stands for the distribution in the layers after it.
       sample_dtype: dtype of the draws; None for that of the logits.
       validate_args: whether the distribution checks its parameters, at some cost.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     >>> likelihood = IndependentBernoulli([2, 2, 1])(tf.zeros([3, 4]))
     >>> likelihood.mean().shape
@@ -69,4 +69,5 @@ class IndependentBernoulli(LikelihoodLayer, tfp.layers.IndependentBernoulli):
             return Bernoullis(bernoulli, num_axes(event_shape))
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {**super().get_config(), "sample_dtype": self._sample_dtype}

@@ -22,7 +22,7 @@ _LAST_LOGIT = 50.0
 
 @register
 class BetaLikelihood(LikelihoodLayer):
-    """Layer that turns 2 parameters a value into independent Beta distributions of pixels.
+    """Layer that turns 2 parameters per value into independent Beta distributions of pixels.
 
     A density on (0, 1): p(x) = x^(a - 1) (1 - x)^(b - 1) / B(a, b), with a = n m and b = n (1 - m),
     the mean m = sigmoid(location) and the concentration n = 20 softplus(parameter) / softplus(0)
@@ -34,7 +34,7 @@ class BetaLikelihood(LikelihoodLayer):
       convert_to_tensor_fn: the tensor that stands for the distribution in the layers after it.
       validate_args: whether the distribution checks its parameters, at some cost.
       concentration_floor: the least n, at least 0.001; the variance is m (1 - m) / (n + 1).
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     Raises:
       ValueError, TypeError: for a floor that is no such number.
@@ -75,8 +75,9 @@ class BetaLikelihood(LikelihoodLayer):
 
     @staticmethod
     def params_size(event_shape: int | Sequence[int]) -> int:
-        """Returns the number of parameters an example, two a value of the event."""
+        """Returns the number of parameters per example, two for each value of the event."""
         return 2 * math.prod(shape_of(event_shape))
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {**super().get_config(), "concentration_floor": self._concentration_floor}

@@ -17,7 +17,7 @@ tfd = tfp.distributions
 
 @register
 class IndependentContinuousBernoulli(LikelihoodLayer):
-    """Layer that turns prod(event_shape) logits an example into continuous Bernoullis.
+    """Layer that turns prod(event_shape) logits per example into continuous Bernoullis.
 
     A density on [0, 1]: p(x) = C(l) l^x (1 - l)^(1 - x) with l = sigmoid(logit). Its mean is not l
     (Loaiza-Ganem and Cunningham 2019, equation 7).
@@ -26,7 +26,7 @@ class IndependentContinuousBernoulli(LikelihoodLayer):
       event_shape: shape of one draw, such as image_shape.
       convert_to_tensor_fn: the tensor that stands for the distribution in the layers after it.
       validate_args: whether the distribution checks its parameters, at some cost.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     >>> likelihood = IndependentContinuousBernoulli([2, 2, 1])(tf.zeros([3, 4]))
     >>> float(likelihood.mean()[0, 0, 0, 0])

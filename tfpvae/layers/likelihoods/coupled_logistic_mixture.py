@@ -33,7 +33,7 @@ class CoupledLogisticMixtureLikelihood(LogisticMixtureLikelihood):
       validate_args: whether the distribution checks its parameters, at some cost.
       scale_floor: the least scale, at least 1e-6, in pixels, as in DiscretizedLogisticLikelihood.
       components: K, at least 1.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     Raises:
       ValueError, TypeError: for a floor that is no such number, or components below 1.
@@ -59,7 +59,7 @@ class CoupledLogisticMixtureLikelihood(LogisticMixtureLikelihood):
         return PixelDistribution(mixture, len(sides))
 
     def params_size(self, event_shape: int | Sequence[int]) -> int:
-        """Returns the number of parameters an example, K (2 C + C (C - 1) / 2 + 1) a pixel."""
+        """Returns the number of parameters per example, K (2 C + C (C - 1) / 2 + 1) a pixel."""
         *sides, channels = shape_of(event_shape)
         a_component = 2 * channels + channels * (channels - 1) // 2 + 1
         return math.prod(sides) * self.locations * a_component

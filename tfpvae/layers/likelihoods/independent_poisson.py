@@ -18,7 +18,7 @@ class IndependentPoisson(DistributionLayer, tfp.layers.IndependentPoisson):
       event_shape: shape of one draw.
       convert_to_tensor_fn: the tensor that represents the distribution in the layers that follow.
       validate_args: whether the distribution checks its parameters, at some cost.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     >>> import tensorflow as tf
     >>> IndependentPoisson(2)(tf.zeros([3, 2])).mean()[0].numpy().tolist()

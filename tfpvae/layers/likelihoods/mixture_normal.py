@@ -21,7 +21,7 @@ class MixtureNormal(DistributionLayer, tfp.layers.MixtureNormal):
       event_shape: shape of one draw.
       convert_to_tensor_fn: the tensor that represents the distribution in the layers that follow.
       validate_args: whether the distribution checks its parameters, at some cost.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     >>> import tensorflow as tf
     >>> MixtureNormal(2, [3])(tf.zeros([5, 14])).mean().shape

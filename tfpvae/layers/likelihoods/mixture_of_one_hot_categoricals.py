@@ -23,7 +23,7 @@ class CategoricalMixtureOfOneHotCategorical(
       convert_to_tensor_fn: the tensor that represents the distribution in the layers that follow.
       sample_dtype: dtype of the draws; None for that of the logits.
       validate_args: whether the distribution checks its parameters, at some cost.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     >>> layer = CategoricalMixtureOfOneHotCategorical(4, 2)
     >>> layer(tf.zeros([3, 10])).batch_shape

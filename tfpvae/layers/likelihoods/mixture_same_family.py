@@ -26,7 +26,7 @@ class MixtureSameFamily(DistributionLambda, tfp.layers.MixtureSameFamily):
         components, batch shape [..., K].
       convert_to_tensor_fn: the tensor that represents the distribution in the layers that follow.
       validate_args: as in `tfp.layers`, which does not check anything here.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     Raises:
       TypeError: for a component_layer that is neither a layer nor a function.

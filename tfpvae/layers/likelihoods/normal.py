@@ -35,7 +35,7 @@ class NormalLikelihood(LikelihoodLayer):
         pixels, a weight of this layer that starts at 0.1 + scale_floor; "per_pixel" for
         softplus(second half of a pixel's parameters - 2.25) + scale_floor.
       scale_floor: the least standard deviation, at least 0.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     Raises:
       ValueError, TypeError: for a scale that is none of these, or a floor below 0.
@@ -83,8 +83,9 @@ class NormalLikelihood(LikelihoodLayer):
         return UnboundedPixelDistribution(normal, len(shape))
 
     def params_size(self, event_shape: int | Sequence[int]) -> int:
-        """Returns the number of parameters an example, one or two a value of the event."""
+        """Returns the number of parameters per example, one or two for each value of the event."""
         return math.prod(shape_of(event_shape)) * (2 if self._scale == "per_pixel" else 1)
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {**super().get_config(), "scale": self._scale, "scale_floor": self._scale_floor}

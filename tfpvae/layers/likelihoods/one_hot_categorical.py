@@ -20,7 +20,7 @@ class OneHotCategorical(DistributionLayer, tfp.layers.OneHotCategorical):
       convert_to_tensor_fn: the tensor that represents the distribution in the layers that follow.
       sample_dtype: dtype of the draws; None for that of the logits.
       validate_args: whether the distribution checks its parameters, at some cost.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     >>> OneHotCategorical(4)(tf.zeros([3, 4])).mean()[0].numpy().tolist()
     [0.25, 0.25, 0.25, 0.25]

@@ -13,17 +13,22 @@ SCALE_FLOOR = 1e-5
 
 
 class Posterior(DistributionLayer):
-    """A distribution layer that can end an encoder: it knows how many parameters it takes.
+    """Base class of the distribution layers that end an encoder, such as `IndependentNormal`.
 
-    A class of it has static methods `params_size` and `scale_params`, whose options besides the
-    event shape are attributes of the layer, named in `_size_options`.
+    A subclass has static methods `params_size` and `scale_params`. Options that they take besides
+    the event shape are attributes of the layer, named in `_size_options`.
+
+    >>> from tfpvae import layers
+    >>> layer = layers.MultivariateNormalTriL(3)
+    >>> isinstance(layer, Posterior), layer.num_params  # 3 means and 6 entries of the scale
+    (True, 9)
     """
 
     _size_options: tuple[str, ...] = ()
 
     @property
     def num_params(self) -> int:
-        """The number of parameters an example that this layer takes, the means first."""
+        """Number of parameters per example that this layer takes, the means first."""
         return int(type(self).params_size(self._event_shape, **self._options()))
 
     @property
@@ -41,11 +46,11 @@ class Posterior(DistributionLayer):
         return prior
 
     def start_params(self, scale: float) -> np.ndarray:
-        """Returns what the parameters after the means start as, for a posterior of one scale."""
+        """Returns start values of the parameters after the means, for a posterior of one scale."""
         return type(self).scale_params(self._event_shape, scale, **self._options())
 
     def with_kl(self, activity_regularizer: KLDivergenceRegularizer) -> "Posterior":
-        """Returns a new layer of the same arguments that adds this KL term to the loss."""
+        """Returns a new layer with the same arguments that adds this KL term to the loss."""
         return type(self)(**self.get_config() | {"activity_regularizer": activity_regularizer})
 
     def _options(self) -> dict:

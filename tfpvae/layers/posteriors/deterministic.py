@@ -16,7 +16,7 @@ tfd = tfp.distributions
 
 @register
 class Deterministic(Posterior):
-    """Layer that turns prod(event_shape) values an example into a point mass at them.
+    """Layer that turns prod(event_shape) values per example into a point mass at them.
 
     The posterior of a plain autoencoder: its draw and its mean are the code, and it has no KL.
 
@@ -24,7 +24,7 @@ class Deterministic(Posterior):
       event_shape: shape of one draw, such as latent_dim.
       convert_to_tensor_fn: the tensor that stands for the distribution in the layers after it.
       validate_args: whether the distribution checks its parameters, at some cost.
-      **kwargs: of `tf_keras.layers.Layer`.
+      **kwargs: arguments of `tf_keras.layers.Layer`.
 
     >>> Deterministic(2)(tf.constant([[3.0, 4.0]])).sample().numpy().tolist()
     [[3.0, 4.0]]
@@ -46,7 +46,7 @@ class Deterministic(Posterior):
 
     @staticmethod
     def params_size(event_shape: int | Sequence[int] = (), name: str | None = None) -> int:
-        """Returns the number of values an example."""
+        """Returns the number of values per example."""
         del name  # as in tfp.layers
         return math.prod(shape_of(event_shape))
 

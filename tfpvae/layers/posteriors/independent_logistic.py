@@ -20,7 +20,7 @@ class IndependentLogistic(DistributionLayer, tfp.layers.IndependentLogistic):
       event_shape: shape of one draw, such as latent_dim.
       convert_to_tensor_fn: the tensor that represents the distribution in the layers that follow.
       validate_args: whether the distribution checks its parameters, at some cost.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     >>> import tensorflow as tf
     >>> IndependentLogistic(2)(tf.zeros([3, 4])).batch_shape

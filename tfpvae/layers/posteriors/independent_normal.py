@@ -19,7 +19,7 @@ _TFPIndependentNormal: Any = tfp.layers.IndependentNormal
 
 @register
 class IndependentNormal(Posterior, tfp.layers.IndependentNormal):
-    """Layer that turns 2 * prod(event_shape) parameters an example into independent normals.
+    """Layer that turns 2 * prod(event_shape) parameters per example into independent normals.
 
     scale = softplus(second half of the parameters) + scale_floor.
 
@@ -29,7 +29,7 @@ class IndependentNormal(Posterior, tfp.layers.IndependentNormal):
       validate_args: whether the distribution checks its parameters, at some cost.
       scale_floor: the least standard deviation, at least 0. It bounds the density, and with it the
         KL, when the network is sure of a value.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     >>> posterior = IndependentNormal(2)(tf.zeros([3, 4]))
     >>> posterior.batch_shape, posterior.event_shape
@@ -73,4 +73,5 @@ class IndependentNormal(Posterior, tfp.layers.IndependentNormal):
         return np.full(math.prod(shape_of(event_shape)), tfp.math.softplus_inverse(scale))
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {**super().get_config(), "scale_floor": self._scale_floor}

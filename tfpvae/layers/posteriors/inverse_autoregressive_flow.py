@@ -29,15 +29,14 @@ class InverseAutoregressiveFlow(Posterior):
     where the i-th m and a look only at the dimensions before the i-th, so that
     log q(z) = log N(z_0) - sum of log s (Kingma et al. 2016, equations 10 to 14). The parameters
     are mu, the raw sigma = softplus(raw) + scale_floor, and the context h. The networks' weights
-    are weights of this layer. They start with m = a = 0, and c = sigmoid(2)^num_flows is what the
-    steps then shrink by: the layer starts as the normal N(mu, diag(sigma)^2) itself.
+    are weights of this layer. They start with m = a = 0, where the steps shrink z by
+    c = sigmoid(2)^num_flows: the layer starts as the normal N(mu, diag(sigma)^2).
 
-    A draw takes num_flows passes, and log_prob of it none back: TensorFlow Probability remembers
-    where it came from. log_prob of any other z has to invert the flow, D passes a step.
+    A draw takes num_flows passes through a network, and its log_prob none: TensorFlow Probability
+    caches the inverse of a draw. log_prob of any other z inverts the flow, in D passes per step.
 
-    There is no closed form of the KL, so that it is estimated on draws. Nor is there one of the
-    moments: mean(), variance() and stddev() are those of 64 draws, always of the same noise, whose
-    own mean is 0 and variance 1 in each dimension.
+    The KL has no closed form, and is estimated on draws. mean(), variance() and stddev() are those
+    of 64 draws, always from the same noise, of mean 0 and variance 1 in each dimension.
 
     Args:
       event_size: D, the size of one draw, such as latent_dim; at least 2, since a flow of one
@@ -46,9 +45,9 @@ class InverseAutoregressiveFlow(Posterior):
       validate_args: whether the distribution checks its parameters, at some cost.
       scale_floor: the least element of sigma, at least 0.
       num_flows: number of steps, at least 1; by two, every dimension sees all others.
-      hidden_units: width of each hidden layer of a network; better not below D - 1.
-      context_size: size of h, what a network is told of x beside z, at least 1.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      hidden_units: width of each hidden layer of a network, at best D - 1 or more.
+      context_size: size of h, which tells the networks about x, at least 1.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     >>> layer = InverseAutoregressiveFlow(3, context_size=4)
     >>> posterior = layer(tf.zeros([5, layer.num_params]))
@@ -93,7 +92,10 @@ class InverseAutoregressiveFlow(Posterior):
         ]
 
     def build(self, input_shape) -> None:
-        # Not in call: a Lambda layer, as this one is to Keras, must not make variables there.
+        """Creates the weights of the networks.
+
+        Keras takes this layer for a Lambda layer, which must not create variables in `call`.
+        """
         for network in self._networks:
             network.build([None, self._event_shape])
         super().build(input_shape)
@@ -119,7 +121,7 @@ class InverseAutoregressiveFlow(Posterior):
 
     @staticmethod
     def params_size(event_size: int, context_size: int = 16, name: str | None = None) -> int:
-        """Returns the number of parameters an example, 2 * D + context_size."""
+        """Returns the number of parameters per example, 2 * D + context_size."""
         del name  # as in tfp.layers
         return 2 * event_size + context_size
 
@@ -133,6 +135,7 @@ class InverseAutoregressiveFlow(Posterior):
         return {"event_size": self._event_shape}
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {
             **super().get_config(),
             "scale_floor": self._scale_floor,

@@ -40,7 +40,7 @@ class MultivariateNormalLowRank(Posterior):
       scale_floor: the least element of d, at least 0.
       rank: number of columns of U, at least 1. D - 1 of them make up every covariance; two are
         the fewest by which one group of latents can go together without the rest.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     >>> posterior = MultivariateNormalLowRank(5, rank=1)(tf.zeros([3, 15]))
     >>> posterior.covariance().shape
@@ -97,7 +97,7 @@ class MultivariateNormalLowRank(Posterior):
 
     @staticmethod
     def params_size(event_size: int, rank: int = 2, name: str | None = None) -> int:
-        """Returns the number of parameters an example, D * (2 + rank)."""
+        """Returns the number of parameters per example, D * (2 + rank)."""
         del name  # as in tfp.layers
         return event_size * (2 + rank)
 
@@ -115,4 +115,5 @@ class MultivariateNormalLowRank(Posterior):
         return {"event_size": self._event_shape}
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {**super().get_config(), "scale_floor": self._scale_floor, "rank": self._rank}

@@ -26,7 +26,7 @@ class MultivariateNormalTriL(Posterior, tfp.layers.MultivariateNormalTriL):
       convert_to_tensor_fn: the tensor that stands for the distribution in the layers after it.
       validate_args: whether the distribution checks its parameters, at some cost.
       scale_floor: the least diagonal element of the scale, at least 0.
-      **kwargs: of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
+      **kwargs: arguments of `tf_keras.layers.Layer`; `activity_regularizer` takes the KL term.
 
     >>> posterior = MultivariateNormalTriL(2)(tf.zeros([3, 5]))
     >>> posterior.covariance().shape
@@ -84,4 +84,5 @@ class MultivariateNormalTriL(Posterior, tfp.layers.MultivariateNormalTriL):
         return {"event_size": self._event_shape}
 
     def get_config(self) -> dict:
+        """Returns the constructor's arguments as plain data."""
         return {**super().get_config(), "scale_floor": self._scale_floor}

@@ -1,0 +1,35 @@
+"""Fewer combinations of test parameters: every pair of values instead of the full product."""
+
+import itertools
+import os
+from collections.abc import Iterable
+
+
+def pairwise(*axes: Iterable) -> list[tuple]:
+    """Returns rows of one value per axis in which every pair of values of two axes occurs.
+
+    With TFPVAE_EVERY_COMBINATION=1 in the environment, returns the full product.
+    """
+    axes = [list(axis) for axis in axes]
+    rows = [*itertools.product(*(range(len(axis)) for axis in axes))]
+    if not os.environ.get("TFPVAE_EVERY_COMBINATION"):
+        rows = _covering(rows)
+    return [tuple(axis[i] for axis, i in zip(axes, row, strict=True)) for row in rows]
+
+
+def _covering(rows: list[tuple]) -> list[tuple]:
+    """Chooses rows of positions greedily until no pair is missing.
+
+    >>> _covering([*itertools.product((0, 1), repeat=3)])
+    [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0)]
+    """
+    missing, chosen = set().union(*map(_pairs, rows)), []
+    while missing:
+        best = max(rows, key=lambda row: len(missing & _pairs(row)))
+        chosen.append(best)
+        missing -= _pairs(best)
+    return chosen
+
+
+def _pairs(row: tuple) -> set[tuple]:
+    return set(itertools.combinations(enumerate(row), 2))
