@@ -151,7 +151,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
 
 @pytest.mark.parametrize("prior", ["vampprior", "flow"])
 def test_the_prior_of_the_top_group_is_chosen(prior, tmp_path):
-    vae = build(prior=prior, kl_weight=tfpvae.schedules.LinearWarmup(10), free_bits=0.01)
+    vae = build(prior=prior, kl_weight=tfpvae.schedules.LinearWarmup(2), free_bits=0.01)
     assert vae.prior.top.event_shape == [SIZES[0]]
     vae.compile(run_eagerly=True)
     assert np.isfinite(vae.fit(IMAGES, epochs=2, verbose=0).history["loss"]).all()

@@ -90,7 +90,8 @@ def estimated_kl(
 ) -> tf.Tensor:
     """Returns an unbiased estimate of KL(q || p) at each z drawn from q.
 
-    `sampled_kl`; of a ladder the sum over its groups of `kl_per_group`, which has less noise.
+    The estimate is that of `sampled_kl`. For a ladder it is the sum over the groups of
+    `kl_per_group`, which has less noise.
 
     Args:
       posterior: q, batch shape [B], event shape [D].
@@ -99,6 +100,10 @@ def estimated_kl(
 
     Returns:
       [B] or [S, B], nats.
+
+    >>> normal = tfd.MultivariateNormalDiag([0.0, 0.0])
+    >>> float(estimated_kl(normal, normal, tf.ones([2])))
+    0.0
     """
     groups = kl_per_group(posterior, prior, latents)
     if groups is None:
@@ -122,6 +127,9 @@ def kl_per_group(
 
     Returns:
       Nats; None unless q and p are a ladder of the same network.
+
+    >>> normal = tfd.MultivariateNormalDiag([0.0, 0.0])
+    >>> kl_per_group(normal, normal, tf.ones([2]))  # no ladder
     """
     posterior, prior = undeferred(posterior), undeferred(prior)
     path = getattr(posterior, "path", None)

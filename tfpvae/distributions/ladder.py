@@ -55,6 +55,13 @@ class LadderPosterior(tfd.Distribution):
       path: see `tfpvae.networks.ladder.LadderPath`.
       validate_args: not read; nothing is checked here.
       name: of the operations.
+
+    >>> from tfpvae.networks.ladder import DensePath
+    >>> path = DensePath([2, 3])
+    >>> path.build(None)
+    >>> posterior = LadderPosterior(tf.zeros([7, path.num_features]), path)
+    >>> posterior.sample(5).shape, posterior.top.event_shape
+    (TensorShape([5, 7, 5]), TensorShape([2]))
     """
 
     def __init__(
@@ -154,8 +161,15 @@ def descend(
       choose: (number of the group, its distribution) -> its latents, [N, D_i]. The distribution is
         q(z_i | z_<i, x); without features p(z_i | z_<i), and None for the top.
       features: of images, [..., F].
-      shape: that N latents have in place of the batch shape of the features, to which they are
-        broadcast; None for that batch shape.
+      shape: to which the batch shape of the features is broadcast before it is flattened to [N];
+        None for no broadcasting.
+
+    >>> from tfpvae.networks.ladder import DensePath
+    >>> path = DensePath([2, 3])
+    >>> path.build(None)
+    >>> walk = descend(path, lambda i, _: tf.zeros([7, path.sizes[i]]))
+    >>> [prior.batch_shape for prior in walk.priors]
+    [TensorShape([7])]
     """
     flat = None if features is None else _flat(features, shape)
     top, context = (None, None) if flat is None else _read(path, flat)
@@ -180,6 +194,12 @@ def walk_at(path: Any, z: tf.Tensor, features: tf.Tensor | None = None) -> Walk:
       path: see `tfpvae.networks.ladder.LadderPath`.
       z: latents, [..., D].
       features: of images, [..., F], to whose batch shape the latents are broadcast.
+
+    >>> from tfpvae.networks.ladder import DensePath
+    >>> path = DensePath([2, 3])
+    >>> path.build(None)
+    >>> [part.shape for part in walk_at(path, tf.zeros([4, 7, 5])).latents]
+    [TensorShape([28, 2]), TensorShape([28, 3])]
     """
     walk = recall(z)
     if walk is not None and walk.path is path and (features is None or walk.features is features):
@@ -192,7 +212,11 @@ def walk_at(path: Any, z: tf.Tensor, features: tf.Tensor | None = None) -> Walk:
 
 
 def reshaped(values: tf.Tensor, z: tf.Tensor, features: tf.Tensor | None = None) -> tf.Tensor:
-    """Returns values of N latents, [N, ...], with the shape of the latents, less their axis."""
+    """Returns values of N latents, [N, ...], with the batch shape of the latents in place of N.
+
+    >>> reshaped(tf.zeros([6]), tf.zeros([2, 3, 5])).shape
+    TensorShape([2, 3])
+    """
     inner = tf.shape(values)[1:]
     result = tf.reshape(values, tf.concat([_shape(z, features), inner], axis=0))
     static = z.shape[:-1]

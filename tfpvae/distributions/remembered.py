@@ -42,19 +42,34 @@ def remembering() -> Iterator[None]:
 
 
 def remember(tensor: tf.Tensor, origin: Any) -> None:
-    """Keeps what a tensor was made of, for the same graph."""
+    """Keeps what a tensor was made of, for the same graph.
+
+    >>> draw = tf.zeros([2])
+    >>> remember(draw, "two zeros")  # nothing outside of `remembering`
+    >>> recall(draw)
+    """
     if _memory.entries is not None:
         _memory.entries[id(tensor)] = tensor, origin, _graph()
 
 
 def recall(tensor: tf.Tensor) -> Any:
-    """Returns what a tensor was made of, or None if that is not kept for this graph."""
+    """Returns what a tensor was made of, or None if that is not kept for this graph.
+
+    >>> recall(tf.zeros([2]))
+    """
     _, origin, graph = (_memory.entries or {}).get(id(tensor), (None, None, None))
     return origin if graph is _graph() else None
 
 
 def share(tensor: tf.Tensor, source: tf.Tensor) -> tf.Tensor:
-    """Returns a tensor, made of the same as its source: a reshaped draw is that draw."""
+    """Returns a tensor after it was given the origin of its source: a reshaped draw is that draw.
+
+    >>> draw = tf.zeros([2])
+    >>> with remembering():
+    ...     remember(draw, "two zeros")
+    ...     recall(share(draw[tf.newaxis], draw))
+    'two zeros'
+    """
     origin = recall(source)
     if origin is not None:
         remember(tensor, origin)

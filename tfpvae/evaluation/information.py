@@ -195,10 +195,8 @@ def kl_per_group(
         return None
     step = max(1, estimators.images_per_pass(vae) // num_samples)
     parts = [
-        _kl_per_group(
-            vae, pixels[i : i + step], tf.constant(num_samples), estimators.fold_in(seed, i)
-        )
-        for i in range(0, len(pixels), step)
+        _kl_per_group(vae, chunk, tf.constant(num_samples), estimators.fold_in(seed, i))
+        for i, chunk in enumerate(estimators.chunks(pixels, step))
     ]
     return np.stack(parts).astype(np.float64).sum(axis=0) / len(pixels)
 

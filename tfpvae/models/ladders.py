@@ -34,6 +34,10 @@ def ladder_parts(
 
     Raises:
       TypeError, ValueError: for an unknown option, or one out of range.
+
+    >>> parts = ladder_parts((28, 28, 1), "bernoulli", 1e-5, {"latent_channels": 2, "groups": 1})
+    >>> parts["latent_dim"]  # 7 x 7 x 2 and 14 x 14 x 2
+    490
     """
     image_shape = _checks.image_shape(image_shape)
     if not isinstance(options, dict | None):
@@ -68,6 +72,12 @@ def share_path(encoder: tf_keras.Model, decoder: tf_keras.Model) -> None:
 
     Raises:
       ValueError: for a decoder whose encoder has no such path.
+
+    >>> import tfpvae
+    >>> options = {"width": 2, "latent_channels": 1, "groups": 1}
+    >>> vae = tfpvae.build_vae("ladder", image_shape=(28, 28, 1), backbone_options=options)
+    >>> vae.encoder.get_layer("posterior").path is vae.decoder.get_layer("top_down").path
+    True
     """
     states = [layer for layer in layers_of(decoder) if isinstance(layer, LadderState)]
     if not states:

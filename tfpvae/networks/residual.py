@@ -146,6 +146,9 @@ def to_pixels(
       channels: parameters of a pixel.
       patch: the side of a patch, a power of two.
       units: channels of a map of patches of 4 pixels; those of 2 pixels have half as many.
+
+    >>> to_pixels(tf_keras.Input((7, 7, 8)), 28, 27, 3, patch=4, units=8).shape
+    TensorShape([None, 28, 27, 3])
     """
     tensor = tfkl.Activation(leaky_relu)(tensor)
     while patch > 1:
@@ -170,11 +173,20 @@ def map_sizes(height: int, width: int) -> tuple[int, list[Sides]]:
 
 
 def widened(width: int, level: int) -> int:
+    """Returns the channels of a map, of level 0 for the largest.
+
+    >>> [widened(32, level) for level in range(4)]
+    [32, 64, 128, 128]
+    """
     return width * 2 ** min(level, _MOST_WIDENINGS)
 
 
 def blocks(tensor: tf.Tensor, depth: int, convolved: Callable[..., tf.Tensor]) -> tf.Tensor:
-    """Returns depth residual blocks, each activation, convolution, activation, convolution."""
+    """Returns depth residual blocks, each activation, convolution, activation, convolution.
+
+    >>> blocks(tf_keras.Input((7, 7, 8)), 2, same).shape
+    TensorShape([None, 7, 7, 8])
+    """
     channels = tensor.shape[-1]
     for _ in range(depth):
         hidden = tfkl.Activation(leaky_relu)(tensor)
@@ -185,12 +197,20 @@ def blocks(tensor: tf.Tensor, depth: int, convolved: Callable[..., tf.Tensor]) -
 
 
 def same(tensor: tf.Tensor, channels: int, **options: Any) -> tf.Tensor:
-    """Returns a convolution that sees zeros around the map."""
+    """Returns a convolution that sees zeros around the map.
+
+    >>> same(tf_keras.Input((7, 7, 8)), 4).shape
+    TensorShape([None, 7, 7, 4])
+    """
     return Conv2D(channels, 3, padding="same", **options, **_LAST)(tensor)
 
 
 def bordered(tensor: tf.Tensor, channels: int, **options: Any) -> tf.Tensor:
-    """Returns a convolution that sees the border of the map repeated around it."""
+    """Returns a convolution that sees the border of the map repeated around it.
+
+    >>> bordered(tf_keras.Input((7, 7, 8)), 4).shape
+    TensorShape([None, 7, 7, 4])
+    """
     return Conv2D(channels, 3, **options, **_LAST)(BorderPadding2D()(tensor))
 
 
