@@ -61,7 +61,7 @@ class ConvolutionalPath(LadderPath):
       **kwargs: of `tf_keras.layers.Layer`.
 
     >>> ConvolutionalPath((80, 80, 3), groups=1, latent_channels=2).sizes
-    [50, 200, 800]
+    (50, 200, 800)
     """
 
     takes_maps = True

@@ -40,6 +40,7 @@ class Ladder(Posterior):
     Raises:
       ValueError: for a path of another size.
 
+    >>> import tensorflow as tf
     >>> layer = Ladder(5)
     >>> posterior = layer(tf.zeros([7, layer.num_params]))
     >>> posterior.log_prob(posterior.sample(3)).shape, posterior.top.event_shape
