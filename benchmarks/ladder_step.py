@@ -19,10 +19,10 @@ import tf_keras
 
 import tfpvae
 from tfpvae import datasets
-from tfpvae.networks.residual import map_sizes
 
 tfkl = tf_keras.layers
 SHAPE = (80, 80, 3)
+PATCH, SIDES = 4, [(20, 20), (10, 10), (5, 5)]
 
 
 def activated(tensor: tf.Tensor) -> tf.Tensor:
@@ -36,9 +36,8 @@ class ByHand(tf_keras.Model):
     def __init__(self, groups: int, latent_channels: int, width: int):
         super().__init__()
         self.groups, self.latents = groups, latent_channels
-        self.patch, sides = map_sizes(*SHAPE[:2])
-        self.widths = [width * 2**level for level in range(len(sides))]
-        self.sides = sides
+        self.patch, self.sides = PATCH, SIDES
+        self.widths = [width * 2**level for level in range(len(SIDES))]
         self.width = width
         self.convolutions: dict[str, tfkl.Layer] = {}
 

@@ -12,7 +12,7 @@ def layers_of(network: tf_keras.Model) -> Iterator[tf_keras.layers.Layer]:
         if isinstance(layer, tf_keras.Model):
             yield from layers_of(layer)
         else:
-            yield layer
+            yield from layer._flatten_layers()  # itself, and the layers of a path
 
 
 def operations(network: tf_keras.Model) -> int:

@@ -13,7 +13,6 @@ import tf_keras
 import tfpvae
 from rows import d
 from rows.training import Task
-from tfpvae.networks.ladder import DensePath
 
 PUBLISHED = "NLL 86.05 (standard), 83.19 (VampPrior), of 5,000 samples"
 RUNS = ("standard_normal", "vampprior")
@@ -32,7 +31,7 @@ def build(prior: str, images, steps: int, seed: int) -> tfpvae.VAE:
     if prior == "vampprior":
         options = {"image_shape": (28, 28, 1), "num_components": 500, "start_images": images}
         prior = tfpvae.build_prior("vampprior", latent_dim=SIZES[0], seed=seed, **options)
-    path = DensePath(SIZES, hidden_units=(300, 300), context_size=300)
+    path = tfpvae.layers.DensePath(SIZES, hidden_units=(300, 300), context_size=300)
     return tfpvae.build_vae(
         "dense",
         latent_dim=sum(SIZES),

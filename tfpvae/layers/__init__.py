@@ -35,11 +35,13 @@ from tfpvae.layers.posteriors.ladder import Ladder
 from tfpvae.layers.posteriors.multivariate_normal_low_rank import MultivariateNormalLowRank
 from tfpvae.layers.posteriors.multivariate_normal_tril import MultivariateNormalTriL
 from tfpvae.layers.variable_layer import VariableLayer
+from tfpvae.networks.ladder import DensePath
 
 __all__ = [
     "BetaLikelihood",
     "CategoricalMixtureOfOneHotCategorical",
     "CoupledLogisticMixtureLikelihood",
+    "DensePath",
     "Deterministic",
     "DiscretizedLogisticLikelihood",
     "DistributionLambda",

@@ -13,7 +13,7 @@ import tf_keras
 
 from tfpvae import _checks
 from tfpvae.networks.keras_layers import Conv2D, leaky_relu
-from tfpvae.networks.ladder import SCALE_FLOOR, LadderPath
+from tfpvae.networks.ladder import SCALE_FLOOR, LadderPath, unit_scales
 from tfpvae.networks.residual import Doubling2D, blocks, map_sizes, same, widened
 
 tfkl = tf_keras.layers
@@ -103,8 +103,9 @@ class ConvolutionalPath(LadderPath):
         for group, level in enumerate(self._levels):
             *sides, channels = self._maps[level]
             latents = self._shapes[group][2]
-            start = "zeros" if group else tf_keras.initializers.VarianceScaling(_START)
-            self._add(f"head_{group}", sides, channels, 2 * latents, 3, kernel_initializer=start)
+            kernel = "zeros" if group else tf_keras.initializers.VarianceScaling(_START)
+            start = {"kernel_initializer": kernel, "bias_initializer": unit_scales(latents)}
+            self._add(f"head_{group}", sides, channels, 2 * latents, 3, **start)
             if group:
                 half = -(-channels // 2)
                 self._add(f"join_{group}", sides, 2 * channels, half, 1)

@@ -1,6 +1,7 @@
 """Networks from the top group of latents down to the last, which prior and posterior share."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from tfpvae import _checks
 from tfpvae.networks.keras_layers import Dense, leaky_relu
 
 SCALE_FLOOR = 1e-5  # as that of the posteriors
+_RAW_ONE = math.log(math.e - 1)  # of which softplus is 1
 
 
 class LadderPath(tf_keras.layers.Layer):
@@ -118,9 +120,10 @@ class DensePath(LadderPath):
         for group, (above, size) in enumerate(itertools.pairwise(self.sizes), start=1):
             steps, state_size = self._hidden(f"step_{group}", state_size + above)
             self._steps.append(steps)
-            self._priors.append(self._head(f"prior_{group}", state_size, size))
+            start = unit_scales(size)
+            self._priors.append(self._head(f"prior_{group}", state_size, size, start))
             posterior, width = self._hidden(f"posterior_{group}", state_size + self.context_size)
-            head = self._head(f"posterior_{group}", width, size)
+            head = self._head(f"posterior_{group}", width, size, "zeros")
             self._posteriors.append([*posterior, head])
 
     def _hidden(self, name: str, size: int) -> tuple[list[tf_keras.layers.Layer], int]:
@@ -131,8 +134,9 @@ class DensePath(LadderPath):
             size = units
         return layers, size
 
-    def _head(self, name: str, size: int, latents: int) -> tf_keras.layers.Layer:
-        return self._dense(f"{name}_head", size, 2 * latents, kernel_initializer="zeros")
+    def _head(self, name: str, size: int, latents: int, bias: Any) -> tf_keras.layers.Layer:
+        options = {"kernel_initializer": "zeros", "bias_initializer": bias}
+        return self._dense(f"{name}_head", size, 2 * latents, **options)
 
     def _dense(self, name: str, size: int, units: int, **options: Any) -> tf_keras.layers.Layer:
         layer = Dense(units, name=name, dtype=self.dtype_policy, **options)
@@ -171,6 +175,15 @@ def _applied(layers: list, tensor: tf.Tensor) -> tf.Tensor:
     for layer in layers:
         tensor = layer(tensor)
     return tensor
+
+
+def unit_scales(size: int) -> tf_keras.initializers.Initializer:
+    """Returns the initializer of a bias for normals of location 0 and scale 1.
+
+    >>> unit_scales(1)([2]).numpy().round(4).tolist()
+    [0.0, 0.5413]
+    """
+    return tf_keras.initializers.Constant([0.0] * size + [_RAW_ONE] * size)
 
 
 def split_sizes(size: int, groups: int = 2) -> list[int]:
