@@ -10,7 +10,7 @@ SMOKE = 300  # the most pictures in a smoke run
 NAMES = ("mnist", "fashion_mnist", "kuzushiji_mnist")
 EMBEDDED = 2000  # of the test pictures; t-SNE takes its time
 TRAVERSED = 10  # the most latent dimensions
-CODES = ((10, 10), (5, 5), (0, 0), (-5, 5))  # to decode by a plain autoencoder
+CODES = (0.02, 0.25, 0.5, 0.75, 0.98)  # quantiles of the codes to decode by a plain autoencoder
 
 
 def add_data(parser):
@@ -55,6 +55,14 @@ def load(args):
     ]
 
 
+def start(images, args):
+    """Returns the options of the VAE that are read off the training pictures.
+
+    The tutorials have none: their decoders start at gray.
+    """
+    return {} if args.source_settings else {"pixel_mean": images.mean(axis=0) / 255}
+
+
 def figures(vae, test, history, untrained, args):
     """Returns the figures by name; None for figures that the model does not have.
 
@@ -63,37 +71,37 @@ def figures(vae, test, history, untrained, args):
       test: test pictures and labels.
       history: the losses of each epoch.
       untrained: the reconstruction of the first test picture before training.
-      args: the options; `grid` is the size and the limit of the grid over a latent square.
+      args: the options; `grid` is the number of pictures on a side of the grid of codes.
     """
     import numpy as np
 
     from tfpvae import figures
 
+    _training.drawing()
     images, labels, kinds = test.images, test.labels, {"class_names": test.class_names}
     latents, copies = vae.encode(images).numpy(), vae.reconstruct(images).numpy()
     errors = ((images / np.float32(255) - copies) ** 2).mean(axis=(1, 2, 3))
     one_each = np.unique(labels, return_index=True)[1]
     stages = np.concatenate([images[:1] / np.float32(255), untrained, copies[:1]])
     few = slice(EMBEDDED)
-    if vae.prior is None:
-        history = {name: losses for name, losses in history.items() if not name.endswith("kl")}
+    if vae.prior is None:  # whose loss is the negative log-likelihood
+        history = {name: losses for name, losses in history.items() if name.endswith("nll")}
     drawings = {
         "history": figures.history(history),
         "reconstructions": figures.reconstructions(images[one_each], copies[one_each]),
         "training": figures.interpolation(
             stages, labels=["original", "before training", "after training"]
         ),
-        "errors": figures.error_by_class(errors, labels, **kinds),
+        "errors": figures.error_by_class(errors, labels, name="squared error of a pixel", **kinds),
         "embeddings": figures.embeddings(
             images[few], latents[few], labels[few], seed=args.seed, **kinds
         ),
         "latents": None,
     }
     if latents.shape[1] == 2:
-        limits = None if vae.prior is None else (-4, 4)  # which has nearly all of p(z)
-        drawings["latents"] = figures.latent_scatter(latents, labels, limits=limits, **kinds)
+        drawings["latents"] = figures.latent_scatter(latents, labels, **kinds)
     drawings |= _prior_figures(vae, images[one_each], latents, args)
-    return drawings | _code_figures(vae, args)
+    return drawings | _code_figures(vae, latents)
 
 
 def _prior_figures(vae, images, latents, args):
@@ -108,33 +116,38 @@ def _prior_figures(vae, images, latents, args):
         return drawings
     drawings["samples"] = figures.mosaic(vae.sample(64, seed=args.seed).numpy())
     drawings["posterior_samples"] = _training.posterior_samples(vae, images, args)
-    size, limit = args.grid
     if latents.shape[1] == 2:
-        square = figures.latent_square(size, limit)
+        limit = _limit(latents)
+        square = figures.latent_square(args.grid, limit)
         drawings["grid"] = figures.latent_grid(vae.decode(square).numpy(), limit=limit)
         return drawings
     # From the code of one picture, along the dimensions with the largest variance.
     active = np.argsort(-latents.var(axis=0))[:TRAVERSED]
-    values = np.linspace(-3, 3, 9, dtype=np.float32)
-    paths = np.tile(latents[0], [len(active), len(values), 1])
-    for path, dimension in zip(paths, active, strict=True):
-        path[:, dimension] = values
-    decoded = vae.decode(paths.reshape(-1, latents.shape[1])).numpy()
+    values = np.linspace(-3, 3, 9)
     drawings["traversal"] = figures.traversal(
-        decoded.reshape(*paths.shape[:2], *decoded.shape[1:]),
+        vae.traverse(images[0], values, active).numpy(),
         values=values,
         names=[f"z{1 + dimension}" for dimension in active],
     )
     return drawings
 
 
-def _code_figures(vae, args):
+def _limit(latents):
+    """Returns the limit of a square around 0 with 99% of the codes, a multiple of a half."""
+    import numpy as np
+
+    return max(0.5, np.ceil(2 * np.quantile(np.abs(latents).max(axis=1), 0.99)) / 2)
+
+
+def _code_figures(vae, latents):
     """Returns the figure of codes decoded by a plain autoencoder; None for other models."""
     import numpy as np
 
     from tfpvae import figures
 
-    if vae.prior is not None or args.latent_dim != 2:
+    if vae.prior is not None or latents.shape[1] != 2:
         return {"codes": None}
-    decoded = vae.decode(np.array(CODES, np.float32)).numpy()
-    return {"codes": figures.interpolation(decoded, labels=CODES)}
+    codes = np.quantile(latents, CODES, axis=0)
+    decoded = vae.decode(codes.astype(np.float32)).numpy()
+    names = [f"({one:.3g}, {other:.3g})" for one, other in codes]
+    return {"codes": figures.interpolation(decoded, labels=names)}

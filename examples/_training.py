@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -37,8 +38,18 @@ OPTIMIZERS = {
 SCHEDULES = ("constant", "cosine")
 WARM_UP = 150  # steps over which the learning rate of "cosine" rises, at most one epoch
 
+BATCH = 128  # test pictures that are scored at a time
 BACKUP = "backup"  # in the folder of the results, until they are whole
 TOLERANCE = 1e-5  # between pixels of the live and of the reloaded model
+
+_RUNNING = None  # the options of the training that was begun last
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """A formatter whose help names no value of Python's."""
+
+    def _expand_help(self, action):
+        return super()._expand_help(action).replace("(default: None)", "(default: never)")
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,9 +61,8 @@ class Parser(argparse.ArgumentParser):
 
 def parser(description, **defaults):
     """Returns a parser of the options that all examples have, with an example's own defaults."""
-    raw = argparse.RawDescriptionHelpFormatter
     # An example may put an option of its own in the place of one of these.
-    parser = Parser(description=description, formatter_class=raw, conflict_handler="resolve")
+    parser = Parser(description=description, formatter_class=Formatter, conflict_handler="resolve")
 
     def add(option, text, **kwargs):
         parser.add_argument(option, help=f"{text} (default: %(default)s)", **kwargs)
@@ -74,7 +84,7 @@ def parser(description, **defaults):
     hold = "number of first epochs, at most 3 in 5, in which the decoder trains alone"
     add("--hold-encoder", hold, metavar="EPOCHS", type=at_least(0))
     patience = "stop when so many epochs have brought no better val_loss, and go back to the best"
-    parser.add_argument("--patience", help=patience, metavar="EPOCHS", type=at_least(1))
+    add("--patience", patience, metavar="EPOCHS", type=at_least(1))
     source = "train with the optimizer, batch size, epochs and KL weight of the tutorial"
     parser.add_argument("--source-settings", action="store_true", help=source)
     resume = "go on where a run with the same options, and the same --output, was interrupted"
@@ -88,9 +98,35 @@ def parser(description, **defaults):
 
 
 def parse(parser, settings):
-    """Returns the options; what the user did not give is as `settings(options)` says."""
-    parser.set_defaults(**settings(parser.parse_args()))
+    """Returns the options; what the user did not give is as `settings(options)` says.
+
+    The help comes last, so that its defaults are those of the other options.
+    """
+    others = [option for option in sys.argv[1:] if option not in ("-h", "--help")]
+    parser.set_defaults(**settings(parser.parse_args(others)))
     return parser.parse_args()
+
+
+def run(main):
+    """Runs an example; a keyboard interrupt ends it with one line: how far it is, how to go on."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(f"\n{_interrupted(_RUNNING)}")
+
+
+def _interrupted(args):
+    """Returns the line that an interrupted run ends with.
+
+    Args:
+      args: the options of the training that was begun; None before the first.
+    """
+    done = 0 if args is None else len(_noted(args.output / BACKUP / "losses.jsonl"))
+    if not done:
+        return "Interrupted before the end of the first epoch: there is nothing to go on from."
+    options = [option for option in sys.argv if option != "--resume"]
+    command = shlex.join(["python", *options, "--resume"])
+    return f"Interrupted after epoch {done} of {args.epochs}. To go on: {command}"
 
 
 def at_least(least):
@@ -122,6 +158,7 @@ def start(parser, args):
         parser.error(f"argument --output: wanted a folder, got '{args.output}', {error.strerror}.")
     if args.smoke:
         args.epochs = 1
+        print("A smoke run has one epoch on few pictures: its network has hardly learned to draw.")
     if (args.output / "summary.json").exists():
         print(f"The results in {args.output} will be overwritten.")
     print("Starting TensorFlow ...", flush=True)
@@ -155,7 +192,7 @@ def _held_stderr():
         os.dup2(lines.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             lines.seek(0)
             os.write(screen, lines.read())
             raise
@@ -189,9 +226,10 @@ def train(vae, training, validation, args, callbacks=()):
     import numpy as np
     import tf_keras
 
+    global _RUNNING
     training = training if isinstance(training, tuple) else (training,)
     is_array = isinstance(training[0], np.ndarray)
-    backup = _begin(args)
+    backup, _RUNNING = _begin(args), args
     losses = backup / "losses.jsonl"
     done = len(_noted(losses))
     epochs = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''}"
@@ -314,7 +352,7 @@ def _progress(args):
     import tf_keras
 
     class Progress(tf_keras.callbacks.Callback):
-        begin = 0.0
+        begin, is_compiled = 0.0, False
 
         def title(self, epoch):
             return f"epoch {epoch + 1:{len(str(args.epochs))}}/{args.epochs}"
@@ -322,10 +360,14 @@ def _progress(args):
         def on_epoch_begin(self, epoch, logs=None):
             self.begin = time.perf_counter()
             if sys.stdout.isatty():
-                print(f"{self.title(epoch)} ...", end="\r", flush=True)
+                doing = "training" if self.is_compiled else "compiling, then training"
+                print(f"{self.title(epoch)}  {doing} ...", end="\r", flush=True)
+            self.is_compiled = True
 
         def on_epoch_end(self, epoch, logs=None):
-            names = [name for name in ("loss", "nll", "kl", "val_loss", "val_kl") if name in logs]
+            names = ("loss", "nll", "kl", "val_loss", "val_kl")
+            names = names if self.model.prior is not None else ("loss", "val_loss")
+            names = [name for name in names if name in logs]
             losses = "  ".join(f"{name} {logs[name]:.1f}" for name in names)
             seconds = time.perf_counter() - self.begin
             print(f"{self.title(epoch)}  {losses}  {seconds:.0f} s", flush=True)
@@ -354,30 +396,58 @@ def _cosine(args):
     return lambda epoch: args.learning_rate * (1 + math.cos(math.pi * epoch / args.epochs)) / 2
 
 
-def score(vae, test, args, *, labels=None, num_images=10, num_samples=50):
-    """Returns the means over the test pictures, nats an image; a plain autoencoder has fewer.
+def score(vae, test, args, *, labels=None, num_images=50, num_samples=50):
+    """Returns the means over the test pictures, nats a picture, and their standard errors.
 
-    The importance-weighted log likelihood is that of the first few, with their ELBO beside it. A
-    conditional model wants the labels.
+    The importance-weighted log likelihood is that of the first few, with the ELBO of the same ones
+    and the same draws beside it. A plain autoencoder has neither. A conditional model wants the
+    labels.
     """
     import numpy as np
 
     print(f"Scoring {len(test)} test pictures ...", flush=True)
-    scores = vae.evaluate(test, labels, batch_size=args.batch_size, verbose=0, return_dict=True)
-    copies = vae.reconstruct(test, batch_size=args.batch_size, labels=labels)
-    errors = test / np.float32(255) - copies
-    scores["squared_error"] = float(np.mean(errors**2))
+    parts = [slice(i, i + BATCH) for i in range(0, len(test), BATCH)]
+    seeds = [(args.seed, i) for i in range(len(parts))]
+    of = [None] * len(parts) if labels is None else [labels[part] for part in parts]
+    terms = [
+        vae.loss_terms(test[part], classes, seed=seed, training=False)
+        for part, classes, seed in zip(parts, of, seeds, strict=True)
+    ]
+    values = {
+        name: np.concatenate([getattr(term, name) for term in terms])
+        for name in ("loss", "nll", "kl")
+    }
+    copies = vae.reconstruct(test, batch_size=args.batch_size, labels=labels).numpy()
+    values["squared_error"] = ((test / np.float32(255) - copies) ** 2).mean(axis=(1, 2, 3))
     if vae.prior is None:
-        return scores
+        del values["kl"]
+        return _means(values)
+    scores = _means(values | {"elbo": -values["nll"] - values["kl"]})
     first = slice(2 if args.smoke else num_images)
     few, labels = test[first], None if labels is None else labels[first]
     draws = {"num_samples": 4 if args.smoke else num_samples, "seed": args.seed}
     bounds = {
-        name: getattr(vae, name)(few, **draws, labels=labels) for name in ("elbo", "log_likelihood")
+        name: getattr(vae, name)(few, **draws, labels=labels).numpy()
+        for name in ("elbo", "log_likelihood")
     }
-    bounds = {name: float(np.mean(values)) for name, values in bounds.items()}
-    scores["importance_weighted"] = {**bounds, "num_images": len(few), **draws}
+    bounds["gain"] = bounds["log_likelihood"] - bounds["elbo"]
+    scores["importance_weighted"] = {**_means(bounds), "num_images": len(few), **draws}
     return scores
+
+
+def _means(values):
+    """Returns the mean of each array, and its standard error under the name with `_error`."""
+    import numpy as np
+
+    scores = {name: float(np.mean(numbers, dtype=float)) for name, numbers in values.items()}
+    for name, numbers in values.items():
+        spread = np.std(numbers, ddof=1) if len(numbers) > 1 else 0.0
+        scores[f"{name}_error"] = float(spread / math.sqrt(len(numbers)))
+    return scores
+
+
+def drawing():
+    print("Drawing the figures ...", flush=True)
 
 
 def posterior_samples(vae, images, args, *, num_samples=4):
@@ -391,14 +461,26 @@ def posterior_samples(vae, images, args, *, num_samples=4):
     return figures.reconstructions(images, rows)
 
 
-def save(vae, test, args, labels=None):
+def _card(args, scores):
+    """Returns the model card: the test scores with their errors, and the data in words."""
+    from tfpvae.saving import ModelCard
+
+    drawn = "pictures drawn by tfpvae.datasets"
+    data = drawn if args.data is None else f"pictures of {Path(args.data).name}"
+    names = [name for name in scores if f"{name}_error" in scores]
+    pairs = {n: {"mean": scores[n], "standard_error": scores[f"{n}_error"]} for n in names}
+    return ModelCard(data=data, scores=pairs)
+
+
+def save(vae, test, args, scores, labels=None):
     """Writes the SavedModel, and exits unless it reloads and answers as the live model does."""
     import numpy as np
     import tf_keras
 
     # The summary comes last: where there is one, the results are whole and of one run.
     (args.output / "summary.json").unlink(missing_ok=True)
-    vae.save(args.output / "model")
+    print("Saving the model ...", flush=True)
+    vae.save(args.output / "model", card=_card(args, scores))
     reloaded = tf_keras.models.load_model(args.output / "model")
     options = {} if labels is None else {"labels": labels[:8]}
     copies = [model.reconstruct(test[:8], **options) for model in (reloaded, vae)]
@@ -408,7 +490,7 @@ def save(vae, test, args, labels=None):
     print(f"The saved model reloads and agrees (pixels within {difference:.1g}).", flush=True)
 
 
-def write(args, history, figures, scores, speed):
+def write(args, history, figures, scores, speed, count):
     """Writes the history, the figures (one that is None is removed), and last the summary."""
     with open(args.output / "history.csv", "w", newline="") as file:
         rows = csv.writer(file)
@@ -422,34 +504,44 @@ def write(args, history, figures, scores, speed):
     partial = args.output / "summary.json.partial"
     partial.write_text(json.dumps(parts, indent=2, default=str) + "\n")
     partial.replace(args.output / "summary.json")
-    _show(args, scores, speed)
+    _show(args, scores, speed, count)
 
 
-def _show(args, scores, speed):
+def _show(args, scores, speed, count):
     nats = "nats a picture"
-    rows = [("negative log likelihood", scores["nll"], nats), ("KL divergence", scores["kl"], nats)]
-    if "elbo" in scores:
-        few = scores["importance_weighted"]
-        first = f"{nats}, of the first {few['num_images']} by {few['num_samples']} draws each"
-        rows += [
-            ("evidence lower bound", scores["elbo"], nats),
-            ("evidence lower bound", few["elbo"], first),
-            ("log likelihood at least", few["log_likelihood"], first),
-        ]
-    rows += [
-        ("squared error", scores["squared_error"], "a pixel"),
+    rows = [
+        (title, scores, name, unit)
+        for title, name, unit in (
+            ("negative log likelihood", "nll", nats),
+            ("KL divergence", "kl", nats),
+            ("evidence lower bound", "elbo", nats),
+            ("squared error", "squared_error", "a pixel"),
+        )
+        if name in scores
     ]
+    print(f"\n  mean \N{PLUS-MINUS SIGN} standard error of {count} test pictures")
+    _print_rows(rows)
+    if few := scores.get("importance_weighted"):
+        print(f"\n  of the first {few['num_images']} of them, by {few['num_samples']} draws each")
+        titles = {"elbo": "evidence lower bound", "log_likelihood": "log likelihood at least"}
+        titles["gain"] = "difference of the two"
+        _print_rows([(title, few, name, nats) for name, title in titles.items()])
     if speed["epochs"]:  # none where a run goes on after its last
-        rows += [
-            ("training", speed["seconds"], f"seconds, of {speed['epochs']} epochs"),
-            ("", speed["images_per_second"], "pictures a second"),
-        ]
-    print()
-    for title, number, unit in rows:
-        print(f"  {title:24}{number:10.{4 if abs(number) < 1 else 1}f} {unit}")
+        seconds, rate = speed["seconds"], speed["images_per_second"]
+        print(
+            f"\n  trained {speed['epochs']} epochs in {seconds:.0f} s, {rate:.0f} pictures a second"
+        )
     names = sorted({*os.listdir(args.output)} - {BACKUP})
     results = f"Results in {args.output}: {', '.join(names)}"
     print("\n" + textwrap.fill(results, 100, subsequent_indent="  ", break_on_hyphens=False))
+
+
+def _print_rows(rows):
+    for title, scores, name, unit in rows:
+        mean, error = scores[name], scores[f"{name}_error"]
+        digits = 4 if abs(mean) < 1 else 1
+        error = f"\N{PLUS-MINUS SIGN} {error:.{4 if abs(mean) < 1 else 2}f}"
+        print(f"  {title:24}{mean:10.{digits}f} {error:10} {unit}")
 
 
 def tidy(args):

@@ -37,7 +37,8 @@ def main():
     _training.start(parser, args)
     try:
         training, validation, test = _digits.load(args)
-        vae = _training.build(args, num_classes=len(test.class_names))
+        more = _digits.start(training.images, args)
+        vae = _training.build(args, num_classes=len(test.class_names), **more)
     except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
     pairs = [(part.images, part.labels) for part in (training, validation)]
@@ -46,8 +47,8 @@ def main():
     if vae.prior is not None:
         scores["accuracy"] = accuracy(vae, test, args)
     drawings = figures(vae, test, history, args)
-    _training.save(vae, test.images, args, labels=test.labels)
-    _training.write(args, history, drawings, scores, speed)
+    _training.save(vae, test.images, args, scores, labels=test.labels)
+    _training.write(args, history, drawings, scores, speed, len(test.images))
     _training.tidy(args)
 
 
@@ -71,6 +72,7 @@ def figures(vae, test, history, args):
 
     from tfpvae import figures
 
+    _training.drawing()
     one_each = np.unique(test.labels, return_index=True)[1]
     images, labels = test.images[one_each], test.labels[one_each]
     latents = vae.encode(images, labels=labels)
@@ -93,4 +95,4 @@ def figures(vae, test, history, args):
 
 
 if __name__ == "__main__":
-    main()
+    _training.run(main)

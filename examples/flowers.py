@@ -81,8 +81,8 @@ def main():
         vae = with_fitted_prior(vae, training, args)
     scores = _training.score(vae, test, args)
     drawings = figures(vae, test, history, args)
-    _training.save(vae, test, args)
-    _training.write(args, history, drawings, scores, speed)
+    _training.save(vae, test, args, scores)
+    _training.write(args, history, drawings, scores, speed, len(test))
     _training.tidy(args)
 
 
@@ -167,22 +167,20 @@ def figures(vae, test, history, args):
 
     from tfpvae import figures
 
+    _training.drawing()
     shown = test[:10]
-    codes = vae.encoder(shown / np.float32(255)).mean().numpy()
-    ends = np.resize(codes, [3, 2, args.latent_dim])  # three pairs, over again if there are fewer
-    steps = np.linspace(0, 1, 9, dtype=np.float32)
-    ways = ends[:, :1] + steps[:, None] * (ends[:, 1:] - ends[:, :1])
-    decoded = vae.decoder(ways.reshape(-1, args.latent_dim)).mean().numpy()
+    ends = np.resize(shown, [6, *IMAGE_SHAPE])  # three pairs, over again if there are fewer
+    steps = np.linspace(0, 1, 9)
     return {
         "history": figures.history(history),
         "reconstructions": figures.reconstructions(shown, vae.reconstruct(shown).numpy()),
         "samples": vae.prior and figures.mosaic(vae.sample(36, seed=args.seed).numpy()),
         "posterior_samples": vae.prior and _training.posterior_samples(vae, shown, args),
         "interpolation": figures.interpolation(
-            decoded.reshape(*ways.shape[:2], *IMAGE_SHAPE), labels=steps
+            vae.interpolate(ends[::2], ends[1::2], num_steps=len(steps)).numpy(), labels=steps
         ),
     }
 
 
 if __name__ == "__main__":
-    main()
+    _training.run(main)

@@ -24,7 +24,7 @@ DEFAULTS = {
     "likelihood": "bernoulli",
     "architecture": "kmnist",
     "output": Path("runs/kmnist"),
-    "grid": (8, 8.0),
+    "grid": 8,
 }
 SOURCE = {"optimizer": "adam", "batch_size": 128, "epochs": 3}
 SIZES = (128, 2)
@@ -63,12 +63,15 @@ def run(data, args, parser):
     print(f"\nA latent space of {args.latent_dim} dimensions", flush=True)
     tf_keras.utils.set_random_seed(args.seed)
     try:
-        vae = _training.build(args)
+        vae = _training.build(args, **_digits.start(training.images, args))
     except (TypeError, ValueError) as error:
         parser.error(str(error))
     untrained = vae.reconstruct(test.images[:1]).numpy()
     steps = args.epochs * -(-len(training.images) // args.batch_size)
-    every, folder, watching = max(1, steps // MOSAICS), args.output / "mosaics", []
+    # About so many, and the last of them at the last step.
+    counts = range(min(MOSAICS, steps), 0, -1)
+    every = steps // next(count for count in counts if steps % count == 0)
+    folder, watching = args.output / "mosaics", []
     if vae.prior is not None:
         options = {"every": every, "unit": "step", "seed": args.seed}
         watching.append(callbacks.SampleMosaic(folder, **options))
@@ -77,8 +80,8 @@ def run(data, args, parser):
     drawings = _digits.figures(vae, test, history, untrained, args)
     if watching:
         drawings["mosaics"] = mosaics(folder, every, int(vae.optimizer.iterations.numpy()))
-    _training.save(vae, test.images, args)
-    _training.write(args, history, drawings, scores, speed)
+    _training.save(vae, test.images, args, scores)
+    _training.write(args, history, drawings, scores, speed, len(test.images))
     return vae.reconstruct(test.images).numpy()
 
 
@@ -110,4 +113,4 @@ def compare(test, copies, args):
 
 
 if __name__ == "__main__":
-    main()
+    _training.run(main)

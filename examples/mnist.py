@@ -17,10 +17,10 @@ import _training
 
 # The options of each system, and the settings of its tutorial.
 SYSTEMS = {
-    "dense-a": {"architecture": "dense", "grid": (15, 4.0)},
-    "dense-b": {"architecture": "dense", "grid": (3, 4.0)},
+    "dense-a": {"architecture": "dense", "grid": 15},
+    "dense-b": {"architecture": "dense", "grid": 3},
     "deep": {"architecture": "deep", "posterior": "deterministic"},
-    "conv": {"architecture": "conv", "grid": (15, 4.0)},
+    "conv": {"architecture": "conv", "grid": 15},
     "conv-autoencoder": {"architecture": "conv", "posterior": "deterministic"},
     "cnn": {"architecture": "cnn", "latent_dim": 10, "patience": 5},
 }
@@ -40,7 +40,7 @@ DEFAULTS = {
     "latent_dim": 2,
     "posterior": "independent_normal",
     "likelihood": "bernoulli",
-    "grid": (15, 4.0),
+    "grid": 15,
 }
 
 
@@ -59,17 +59,17 @@ def main():
     _training.start(parser, args)
     try:
         training, validation, test = _digits.load(args)
-        vae = _training.build(args)
+        vae = _training.build(args, **_digits.start(training.images, args))
     except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
     untrained = vae.reconstruct(test.images[:1]).numpy()
     history, speed = _training.train(vae, training.images, validation.images, args)
     scores = _training.score(vae, test.images, args)
     drawings = _digits.figures(vae, test, history, untrained, args)
-    _training.save(vae, test.images, args)
-    _training.write(args, history, drawings, scores, speed)
+    _training.save(vae, test.images, args, scores)
+    _training.write(args, history, drawings, scores, speed, len(test.images))
     _training.tidy(args)
 
 
 if __name__ == "__main__":
-    main()
+    _training.run(main)

@@ -58,6 +58,12 @@ def test_every_public_name_is_in_the_api(name):
     assert expected in API
 
 
+def test_every_figure_is_in_the_api():
+    page = (ROOT / "docs/api/figures.md").read_text()
+    names = re.findall(r"^::: tfpvae\.figures\.(\w+)$", page, re.MULTILINE)
+    assert sorted(names) == tfpvae.figures.__all__
+
+
 def test_every_layer_is_in_the_api():
     page = (ROOT / "docs/api/layers.md").read_text()
     assert sorted(re.findall(r"^ +- (\w+)$", page, re.MULTILINE)) == tfpvae.layers.__all__
@@ -71,7 +77,7 @@ def test_every_choice_has_a_page(kind):
     for page in ROOT.glob(f"docs/{kind}s/*.md"):
         text = page.read_text()
         assert f'{kind}="{page.stem}"' in text
-        for part in ("**When.**", "**Reference", "```python", "\n    "):  # the last is the equation
+        for part in ("**When.**", "**Reference", "```python", "\n$$\n"):  # the last is the equation
             assert part in text
 
 

@@ -14,6 +14,7 @@ IMAGES = np.zeros([4, 6, 5, 1], np.float32)
 CALLS = {
     "LinearWarmup(num_steps=5)": schedules.LinearWarmup(5),
     "LinearWarmup(num_steps=5, weight=0.5)": schedules.LinearWarmup(5, weight=0.5),
+    "LinearWarmup(num_epochs=5)": schedules.LinearWarmup(num_epochs=5),
     "CyclicalWarmup(num_steps=4, ramp=1.0)": schedules.CyclicalWarmup(4, ramp=1),
     "IndependentNormal(event_shape=(2,))": layers.IndependentNormal(2),
     "IndependentNormal(event_shape=(2,), convert_to_tensor_fn='mean', scale_floor=0.1)": (
@@ -127,3 +128,12 @@ def test_a_vae_shows_its_parts_in_a_line_and_in_a_table(options, expected):
     vae.summary(print_fn=lines.append)
     assert lines[0] == repr(vae)
     assert any(f"Total params: {count}" in line for line in lines)
+
+
+def test_the_distributions_of_the_networks_are_named_after_their_layers():
+    vae = tfpvae.build_vae("dense", image_shape=(6, 5, 1), latent_dim=3)
+    posterior = vae.encoder(IMAGES)
+    expected = "<IndependentNormal batch_shape=[4] event_shape=[3] dtype=float32>"
+    assert repr(posterior) == str(posterior) == expected
+    likelihood = "<IndependentBernoulli batch_shape=[4] event_shape=[6, 5, 1] dtype=float32>"
+    assert repr(vae.decoder(posterior.mean())) == likelihood

@@ -66,6 +66,37 @@ def test_a_schedule_is_saved_with_the_model_and_continues(tmp_path, warmup, writ
     )
 
 
+@pytest.mark.parametrize("schedule", [LinearWarmup, CyclicalWarmup])
+def test_a_warm_up_in_epochs_is_the_one_in_steps(tmp_path, schedule):
+    in_epochs, in_steps = schedule(num_epochs=3), schedule(3 * 2)  # an epoch is two batches
+    vae = vae_with(in_epochs)
+    assert float(vae.kl_weight) == 0.0
+    vae.evaluate(IMAGES, verbose=0)  # traced before the steps are known
+    with pytest.warns(UserWarning, match="kl_weight: training ended at step 4"):
+        vae.fit(IMAGES, batch_size=4, epochs=2, verbose=0)
+    assert repr(in_epochs) == f"{schedule.__name__}(num_epochs=3)"
+    weights = [float(in_steps(step)) for step in range(12)]
+    assert [float(in_epochs(step)) for step in range(12)] == weights
+    scores = vae.evaluate(IMAGES, verbose=0, return_dict=True)
+    assert scores["loss"] == pytest.approx(scores["nll"] + weights[4] * scores["kl"], rel=1e-5)
+    with pytest.warns(UserWarning, match="kl_weight: training ended at step 5"):
+        vae.fit(IMAGES, batch_size=8, epochs=1, verbose=0)  # keeps the length of the first fit
+    vae.save(tmp_path / "a.keras")
+    again = tf_keras.models.load_model(tmp_path / "a.keras")
+    assert again.warmup_steps == in_steps.warmup_steps
+    assert float(again.kl_weight) == pytest.approx(weights[5])
+
+
+def test_a_warm_up_in_epochs_without_their_length_is_refused():
+    vae = vae_with(LinearWarmup(num_epochs=3))
+    endless = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4).repeat()
+    message = r"kl_weight: wanted num_steps for data of unknown length, got LinearWarmup\(num_ep"
+    for train in (lambda: vae.fit(endless), lambda: vae.train_on_batch(IMAGES)):
+        with pytest.raises(ValueError, match=message):
+            train()
+    assert np.isnan(float(LinearWarmup(num_epochs=3)(1)))  # in a custom loop
+
+
 def test_schedules_of_keras_are_weights_too(tmp_path):
     vae = vae_with(tf_keras.optimizers.schedules.PolynomialDecay(1.0, 4, end_learning_rate=0.5))
     vae.fit(IMAGES, batch_size=8, epochs=2, verbose=0)
@@ -85,6 +116,9 @@ def test_outside_a_vae_a_layer_has_the_final_weight():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: LinearWarmup(), "num_steps: wanted a number of steps, or num_epochs in its place"),
+        (lambda: LinearWarmup(5, num_epochs=5), "num_steps: wanted a number of steps, or num_epoc"),
+        (lambda: LinearWarmup(num_epochs=0), "num_epochs: wanted a whole number, at least 1, got"),
         (lambda: LinearWarmup(0), "num_steps: wanted a whole number, at least 1, got 0."),
         (lambda: LinearWarmup(5, -1.0), "weight: wanted a finite number, at least 0, got -1.0."),
         (lambda: CyclicalWarmup(5, num_cycles=0), "num_cycles: wanted a whole number, at least 1"),

@@ -10,9 +10,11 @@ from scipy import sparse
 
 import tfpvae
 from tfpvae import _checks
-from tfpvae._checks import image_data
+from tfpvae._checks import DataSpec
+from tfpvae._checks import data as data_checks
 
 SHAPE = (4, 5, 2)
+SPEC = DataSpec(SHAPE)
 LEVELS = np.random.default_rng(0).integers(0, 256, (6, *SHAPE)).astype(np.uint8)
 LEVELS.flat[:2] = 0, 255
 PIXELS = LEVELS / 255
@@ -25,7 +27,7 @@ def pixels_of_bits(bits, dtype=np.uint16):
 
 def message_for(images):
     with pytest.raises((TypeError, ValueError), match="images: .*wanted|images: uint8") as caught:
-        _checks.array("images", images, SHAPE)
+        _checks.array("images", images, SPEC)
     return str(caught.value)
 
 
@@ -103,7 +105,7 @@ def test_following_the_advice_gives_the_right_pixels(kind):
     message = message_for(images)
     assert re.search(words, message) and has_line(message, line), message
     pixels = eval(line)
-    _checks.array("images", pixels, SHAPE)
+    _checks.array("images", pixels, SPEC)
     np.testing.assert_allclose(pixels, expected, atol=6e-4)  # half a level of 10 bits
 
 
@@ -117,7 +119,7 @@ def test_following_the_advice_for_a_tensor_gives_the_right_pixels(kind):
     line = line.replace("images.astype('uint8')", "tf.cast(images, 'uint8')")
     assert re.search(words, message_for(images))
     pixels = eval(line)
-    _checks.array("images", pixels, SHAPE)
+    _checks.array("images", pixels, SPEC)
     np.testing.assert_allclose(pixels, expected, atol=1e-6)
 
 
@@ -126,7 +128,7 @@ def test_the_advice_for_a_binary_tensor_is_a_cast(dtype):
     images = tf.constant(BINARY.astype(dtype))
     line = re.search(r"tf\.cast\(.*?\)", message_for(images)).group()
     np.testing.assert_array_equal(eval(line), BINARY)
-    _checks.array("images", eval(line), SHAPE)
+    _checks.array("images", eval(line), SPEC)
 
 
 def test_16_bits_divided_by_255_once_or_twice_are_recognized():
@@ -145,7 +147,7 @@ def test_zeros_as_whole_numbers_are_taken_for_bytes():
 
 
 def test_the_message_says_how_many_nans_there_are_and_where_the_first_is(monkeypatch):
-    monkeypatch.setattr(image_data, "_PIXELS_PER_CHUNK", 2 * PIXELS[0].size)
+    monkeypatch.setattr(data_checks, "_VALUES_PER_CHUNK", 2 * PIXELS[0].size)
     images = PIXELS.astype("float32")
     images[3, 1, 2, 1] = images[4, 0, 0, 0] = images[5] = np.nan
     message = message_for(images)
@@ -165,7 +167,7 @@ def test_the_message_says_how_many_nans_there_are_and_where_the_first_is(monkeyp
     ],
 )
 def test_the_message_about_a_range_needs_no_array(low, high, words):
-    message = _checks.out_of_range("x", low, high)
+    message = _checks.out_of_range("x", low, high, SPEC)
     assert re.match(rf"x: wanted pixels in \[0, 1\], got values from {words}", message)
 
 
@@ -181,7 +183,7 @@ def test_the_message_about_a_range_needs_no_array(low, high, words):
 def test_the_advice_for_a_symbolic_tensor_follows_from_its_dtype(dtype, words):
     @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], dtype)], autograph=False)
     def traced(images):
-        _checks.array("images", images, SHAPE)
+        _checks.array("images", images, SPEC)
 
     message = rf"^images: wanted float pixels .* got {dtype.name}\..*{words}"
     with pytest.raises(TypeError, match=message):
@@ -195,7 +197,7 @@ def test_the_advice_for_a_dataset_follows_from_its_first_batch():
     ):
         dataset = tf.data.Dataset.from_tensor_slices(images).batch(6)
         with pytest.raises(TypeError, match=f"x: wanted float pixels .* got {words}"):
-            _checks.images("x", dataset, SHAPE)
+            _checks.examples("x", dataset, SPEC)
 
 
 def test_the_advice_for_rows_of_pixels_reshapes_them_to_images():

@@ -35,7 +35,7 @@ NAMES = [
     ("likelihood", "gaussian", "normal"),
     ("likelihood", "bce", "bernoulli"),
     ("likelihood", "binary_crossentropy", "bernoulli"),
-    ("likelihood", "logistic", "discretized_logistic"),
+    ("likelihood", "discretised_logistic", "discretized_logistic"),
     ("likelihood", "continuous-bernoulli", "continuous_bernoulli"),
     ("objective", "ELBO", "elbo"),
     ("objective", "IWAE", "iwae"),
@@ -73,8 +73,11 @@ class LikeTorch:
 class LikePandas:
     """A table with the method of a DataFrame that returns an array."""
 
+    def __init__(self, array: np.ndarray):
+        self.array = array
+
     def to_numpy(self) -> np.ndarray:
-        return IMAGES
+        return self.array
 
 
 DATA = {
@@ -84,7 +87,8 @@ DATA = {
     "a list of pictures": ([PICTURE, PICTURE], "np.stack("),
     "a folder": ("pictures", "tfpvae.datasets.load_pictures("),
     "a torch tensor": (LikeTorch(), "images.numpy()"),
-    "a DataFrame": (LikePandas(), "images.to_numpy()"),
+    "a DataFrame of words": (LikePandas(np.array([["a", 1.0]], object)), "pandas.get_dummies("),
+    "a DataFrame of pixels": (LikePandas(IMAGES.reshape(4, -1)), "images.reshape([-1, 28, 28, 1])"),
     "channels first": (np.moveaxis(IMAGES, -1, 1), "np.moveaxis(images, 1, -1)"),
     "rows of pixels": (IMAGES.reshape(4, -1), "images.reshape([-1, 28, 28, 1])"),
     "no channel axis": (IMAGES[..., 0], "images[..., None]"),

@@ -15,6 +15,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfpvae
+from tfpvae import _checks
+from tfpvae.models import decoders
 from tfpvae.models.decoders import LIKELIHOODS
 from tfpvae.models.encoders import POSTERIORS
 from tfpvae.priors import PRIORS
@@ -47,6 +49,12 @@ CUSTOM_PRIORS = {
 }
 
 
+def _is_of_pixels(likelihood: str) -> bool:
+    layer = decoders.likelihood_layer(likelihood, IMAGE_SHAPE, is_of_images=True)
+    return layer.support == _checks.UNIT_INTERVAL
+
+
+OF_PIXELS = [name for name in LIKELIHOODS if _is_of_pixels(name)]
 # A flow of two small layers has all that one of four large layers has, and is traced sooner.
 PRIOR_OBJECTS = {
     **CUSTOM_PRIORS,
@@ -89,6 +97,14 @@ class Case:
             num_classes=self.num_classes,
             label_embedding=self.label_embedding,
         )
+
+    def images(self, count: int) -> np.ndarray:
+        """Returns images, float32, with the values that the likelihood has."""
+        pixels = images(count)
+        if self.likelihood == "categorical":
+            return np.eye(IMAGE_SHAPE[-1], dtype="float32")[np.argmax(pixels, axis=-1)]
+        is_of_counts = "poisson" in self.likelihood or "negative_binomial" in self.likelihood
+        return np.floor(6 * pixels) if is_of_counts else pixels
 
     def labels(self, count: int) -> dict[str, np.ndarray]:
         """Returns the argument `labels` of a method: classes in turn, or none."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tf_keras
 
-from tests.contracts.registry import BY_NAME, LATENT_DIM, Case, images, parameters
+from tests.contracts.registry import BY_NAME, LATENT_DIM, Case, parameters
 
 FORMATS = {"keras": "model.keras", "savedmodel": "model", "weights": "model.weights.h5"}
 SEED = (3, 4)
@@ -21,7 +21,7 @@ def outputs(vae, case: Case) -> dict[str, np.ndarray]:
     """Returns the weights of a model, and the parameters of its distributions on fixed inputs."""
     latents = np.random.default_rng(1).normal(size=(4, LATENT_DIM)).astype("float32")
     result = {}
-    for part, inputs in (("encoder", images(4)), ("decoder", latents)):
+    for part, inputs in (("encoder", case.images(4)), ("decoder", latents)):
         for i, value in enumerate(parameters(getattr(vae, part)(case.with_labels(inputs)))):
             result[f"{part} {i}"] = value
     for i, weight in enumerate(vae.get_weights()):
@@ -76,7 +76,9 @@ def check(folder: Path, written_as: str) -> dict:
     )
     steps = int(vae.optimizer.iterations.numpy())
     vae.run_eagerly = True
-    history = vae.fit(BY_NAME[name].with_labels(images(8)), batch_size=8, verbose=0).history
+    history = vae.fit(
+        BY_NAME[name].with_labels(BY_NAME[name].images(8)), batch_size=8, verbose=0
+    ).history
     return {
         "name": name,
         "format": written_as,

@@ -25,7 +25,7 @@ built = functools.cache(Case.build)
 def test_every_part_is_a_distribution_for_any_batch_size(case):
     vae = built(case)
     for batch_size in (1, 5):
-        x, z = images(batch_size), np.zeros([batch_size, LATENT_DIM], "float32")
+        x, z = case.images(batch_size), np.zeros([batch_size, LATENT_DIM], "float32")
         for part, event_shape in (
             (vae.encoder(case.with_labels(x)), [LATENT_DIM]),
             (vae.decoder(case.with_labels(z)), IMAGE_SHAPE),
@@ -43,7 +43,7 @@ def test_every_part_is_a_distribution_for_any_batch_size(case):
 def test_a_gradient_step_lowers_the_loss_as_predicted_and_fit_lowers_it(case):
     vae = case.build()
     vae.compile(tf_keras.optimizers.Adam(0.01))
-    x = case.with_labels(images(16))
+    x = case.with_labels(case.images(16))
     with tf.GradientTape() as tape:
         loss, reported, _ = vae._objective(x, training=True)
     gradients = tape.gradient(loss, vae.trainable_variables)
@@ -66,7 +66,7 @@ def test_a_gradient_step_lowers_the_loss_as_predicted_and_fit_lowers_it(case):
 def test_the_encoder_adds_the_weighted_kl_once(case):
     vae = built(case)
     tf_keras.utils.set_random_seed(1)
-    posterior = vae.encoder(case.with_labels(images(7)))
+    posterior = vae.encoder(case.with_labels(case.images(7)))
     if case.prior == "vampprior":  # the VAE holds the term
         assert vae.losses == []
         return
@@ -79,7 +79,7 @@ def test_the_encoder_adds_the_weighted_kl_once(case):
 @every_variational_case
 def test_the_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
     vae = built(case)
-    x, labels = images(4), case.labels(4)
+    x, labels = case.images(4), case.labels(4)
     elbo, log_likelihood = (
         functools.partial(method, x, **labels) for method in (vae.elbo, vae.log_likelihood)
     )
@@ -102,7 +102,7 @@ def test_a_config_rebuilds_the_model(case):
     copy = type(vae).from_config(vae.get_config())
     copy.set_weights(vae.get_weights())
     assert copy.get_config() == vae.get_config()
-    x, z = images(3), np.ones([3, LATENT_DIM], "float32")
+    x, z = case.images(3), np.ones([3, LATENT_DIM], "float32")
     for part, inputs in (("encoder", x), ("decoder", z)):
         pair = (getattr(model, part)(case.with_labels(inputs)) for model in (vae, copy))
         originals, copies = (parameters(distribution) for distribution in pair)
@@ -114,7 +114,7 @@ def test_a_config_rebuilds_the_model(case):
 @every_case
 def test_xla_computes_the_same_loss_and_trains(case):
     vae = built(case)
-    x = images(8)
+    x = case.images(8)
     latents = tf.convert_to_tensor(vae.encoder(case.with_labels(x)))
 
     def objective(x, latents, *labels):
@@ -153,7 +153,7 @@ def test_mixed_bfloat16_agrees_with_float32_and_has_finite_gradients(case, mixed
     vae.compile()
     hidden = next(layer for layer in vae.decoder.layers if isinstance(layer, tf_keras.layers.Dense))
     assert (hidden.compute_dtype, hidden.variable_dtype) == ("bfloat16", "float32")
-    x, z = images(8), np.random.default_rng(1).normal(size=(8, LATENT_DIM)).astype("float32")
+    x, z = case.images(8), np.random.default_rng(1).normal(size=(8, LATENT_DIM)).astype("float32")
     results = [
         vae.encoder(case.with_labels(x)).mean(),
         vae.decoder(case.with_labels(z)).log_prob(x),

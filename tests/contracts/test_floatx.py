@@ -26,14 +26,14 @@ def float64():
 
 
 def check_loaded(path, vae, case):
-    loaded, x = tf_keras.models.load_model(path), case.with_labels(images(4).astype("float64"))
+    loaded, x = tf_keras.models.load_model(path), case.with_labels(case.images(4).astype("float64"))
     assert {weight.dtype for weight in loaded.weights} == {tf.float64}
     np.testing.assert_array_equal(loaded.encoder(x).mean(), vae.encoder(x).mean())
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_vae_trains_scores_and_samples_in_float64(case, float64, tmp_path):
-    vae, x, labels = case.build(), images(4), case.labels(4)
+    vae, x, labels = case.build(), case.images(4), case.labels(4)
     assert {weight.dtype for weight in vae.weights} == {tf.float64}
     vae.compile(run_eagerly=True)
     history = vae.fit(x, labels.get("labels"), verbose=0).history

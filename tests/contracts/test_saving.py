@@ -53,7 +53,7 @@ def folder(tmp_path_factory) -> Path:
         vae = case.build()
         # The loaded models then run eagerly too: graphs for all would take minutes.
         vae.compile(tf_keras.optimizers.Adam(0.01), run_eagerly=True)
-        vae.fit(case.with_labels(images(8)), batch_size=8, verbose=0)
+        vae.fit(case.with_labels(case.images(8)), batch_size=8, verbose=0)
         saved.write(folder / f"{i:02}", str(case), vae)
         _write_calls(folder / f"{i:02}", vae, case)
     return folder
@@ -63,7 +63,7 @@ def _write_calls(folder: Path, vae: tfpvae.VAE, case: Case) -> None:
     """Writes inputs of the signatures, and the outputs of the live model."""
     inputs, outputs = {}, {}
     for size in (1, 5):
-        x, z = images(size), np.random.default_rng(2).normal(size=(size, LATENT_DIM))
+        x, z = case.images(size), np.random.default_rng(2).normal(size=(size, LATENT_DIM))
         z, labels = z.astype("float32"), case.labels(size)
         seed = np.array(saved.SEED, np.int32)
         posterior = vae.encoder(case.with_labels(x))

@@ -16,6 +16,7 @@ from tfpvae.datasets import (
     draw_flowers,
     list_pictures,
     load_pictures,
+    load_splits,
     split_pictures,
     stream_pictures,
 )
@@ -535,3 +536,15 @@ def test_real_photographs():
     batches = stream_pictures(paths, image_shape=(80, 80, 3), batch_size=16)
     streamed = np.concatenate([batch.numpy() for batch in batches])
     np.testing.assert_array_equal(streamed, pictures.images)
+
+
+def test_splits_are_the_pictures_of_the_split_files(tmp_path):
+    for i in range(10):
+        save(tmp_path / f"{i}.png", color=(25 * i, 0, 0))
+    options = {"image_shape": (4, 4, 3)}
+    parts = load_splits(tmp_path, fractions=(0.5, 0.3, 0.2), seed=3, **options)
+    for part, files in zip(parts, split_pictures(tmp_path, (0.5, 0.3, 0.2), seed=3), strict=True):
+        assert part.paths == files.paths
+        np.testing.assert_array_equal(part.images, load_pictures(files, **options).images)
+    with pytest.raises(ValueError, match="fractions: wanted three numbers above 0"):
+        load_splits(tmp_path, fractions=(0.5, 0.5, 0), **options)

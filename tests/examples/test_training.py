@@ -94,3 +94,39 @@ def test_all_workers_resume_from_the_backup_of_the_first(training, monkeypatch, 
     own, first = (path / "latent2" / "backup" for path in (tmp_path / "worker_1", tmp_path))
     *_, backup = training._watching(options(own.parent), own / "losses.jsonl", own / "from_0")
     assert backup.backup_dir == str(first / "from_0")
+
+
+def test_scores_are_means_with_standard_errors_of_the_same_pictures(training, tmp_path):
+    vae = tfpvae.build_vae("dense", image_shape=(6, 5, 1))
+    args = options(tmp_path, smoke=False, seed=3)
+    scores = training.score(vae, IMAGES, args, num_images=5, num_samples=7)
+    terms = vae.loss_terms(IMAGES, seed=(3, 0), training=False)
+    elbo = -np.asarray(terms.nll + terms.kl)
+    assert scores["elbo"] == pytest.approx(elbo.mean(), rel=1e-5)
+    assert scores["elbo_error"] == pytest.approx(elbo.std(ddof=1) / np.sqrt(12), rel=1e-4)
+    few = scores["importance_weighted"]
+    gain = vae.log_likelihood(IMAGES[:5], 7, seed=3) - vae.elbo(IMAGES[:5], 7, seed=3)
+    assert few["gain"] == pytest.approx(np.mean(gain), rel=1e-3)
+    assert few["num_images"] == 5
+
+
+def test_an_interrupted_run_says_how_far_it_is_and_how_to_go_on(training, monkeypatch, tmp_path):
+    monkeypatch.setattr(training.sys, "argv", ["mnist.py", "--epochs", "5"])
+    with pytest.raises(InterruptedError):
+        train(training, options(tmp_path), Interrupt(1))
+
+    def main():
+        raise KeyboardInterrupt
+
+    command = "python mnist.py --epochs 5 --resume"
+    with pytest.raises(SystemExit, match=f"Interrupted after epoch 2 of 5. To go on: {command}"):
+        training.run(main)
+
+
+def test_the_help_has_the_defaults_of_the_other_options(training, monkeypatch, capsys):
+    monkeypatch.setattr(training.sys, "argv", ["mnist.py", "--help", "--source-settings"])
+    parser = training.parser("", epochs=3)
+    with pytest.raises(SystemExit):
+        training.parse(parser, lambda args: {"epochs": 50} if args.source_settings else {})
+    printed = capsys.readouterr().out
+    assert "(default: 50)" in printed and "None" not in printed

@@ -250,3 +250,34 @@ def test_mosaics_fit_a_page_and_labels_do_not_overlap(shape, label):
 def test_invalid_labels_of_mosaics_raise(labels, message):
     with pytest.raises(ValueError, match=f"^labels: {message}"):
         figures.mosaics(drawing.images(2, 3, 4, 4, 1), labels=labels)
+
+
+# --- axes, size and title ------------------------------------------------------------------------
+
+GRIDS = {
+    "reconstructions": lambda **o: figures.reconstructions(SMALL, SMALL, **o),
+    "mosaic": lambda **o: figures.mosaic(SMALL, columns=4, **o),
+    "interpolation": lambda **o: figures.interpolation(SMALL, labels=range(4), **o),
+    "traversal": lambda **o: figures.traversal(SMALL[None], **o),
+    "latent_grid": lambda **o: figures.latent_grid(SMALL, limit=2.0, **o),
+}
+SMALL = drawing.images(4, 6, 6, 1)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_grid_of_images_draws_on_axes_with_a_title(name):
+    whole = Figure((6, 3), layout="constrained")
+    left, right = whole.subplots(1, 2)
+    figure = GRIDS[name](ax=right, title="digits")
+    assert figure is whole and right.get_title() == "digits" and not left.images
+    images = [np.asarray(image.get_array()) for image in right.images]
+    alone = [np.asarray(image.get_array()) for image in GRIDS[name]().axes[0].images]
+    np.testing.assert_array_equal(images, alone)
+    whole.draw_without_rendering()
+    box = right.get_window_extent()
+    columns, rows = {"reconstructions": (4, 2), "latent_grid": (1, 1)}.get(name, (4, 1))
+    assert box.width / box.height == pytest.approx(columns / rows, rel=0.1)  # square pixels
+    assert GRIDS[name](size=(3.0, 2.0)).get_size_inches().tolist() == [3.0, 2.0]
+    assert drawing.border_is_white(drawing.pixels(GRIDS[name](title="digits")))
+    with pytest.raises(ValueError, match="size: wanted None beside ax"):
+        GRIDS[name](ax=right, size=(3.0, 2.0))

@@ -224,6 +224,8 @@ class Scaled(layers.KLDivergenceAddLoss):
 
 
 class Sparse(tfkl.Layer):
+    adds_kl = False
+
     def call(self, params):
         self.add_loss(tf.reduce_mean(tf.abs(params)))
         return params

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
-from scipy import integrate, special
+from scipy import integrate, special, stats
 
 import tfpvae
 from tests import reference
@@ -315,3 +315,92 @@ def test_every_layer_says_what_it_scores_and_how_many_parameters_it_takes(name):
 def test_bad_arguments(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+# Likelihoods of other data than pixels, with parameters p [2, V], V as many as `params_size`.
+
+P = np.random.default_rng(2).normal(size=(2, 6))
+FIRST, SECOND = P[:, :3], P[:, 3:]
+NUMBERS = np.array([[0.3, -8.0, 1.0], [2.0, 0.0, -1.0]])
+COUNTS = np.array([[0, 3, 1], [7, 0, 2]])
+
+
+def softplus(x, start):
+    return np.log1p(np.exp(x + np.log(np.expm1(start)))) + 1e-3
+
+
+def inflated(log_mass):
+    weight = special.expit(SECOND)
+    return np.log(weight * (COUNTS == 0) + (1 - weight) * np.exp(log_mass))
+
+
+def negative_binomial(log_mean):  # total_count starts at 1
+    return stats.nbinom.logpmf(COUNTS, 1, 1 / (1 + np.exp(log_mean)))
+
+
+OF_OTHER_DATA = {
+    "normal": (
+        layers.NormalLikelihood(3, scale="per_pixel", support="real"),
+        P,
+        NUMBERS,
+        stats.norm.logpdf(NUMBERS, FIRST, softplus(SECOND, 1.0)),
+    ),
+    "Student's t": (
+        layers.StudentTLikelihood(3),
+        P,
+        NUMBERS,
+        stats.t.logpdf(NUMBERS, 5, FIRST, softplus(SECOND, 1.0)),
+    ),
+    "logistic": (
+        layers.LogisticLikelihood(3),
+        P,
+        NUMBERS,
+        stats.logistic.logpdf(NUMBERS, FIRST, softplus(SECOND, 0.58)),
+    ),
+    "Poisson": (
+        layers.PoissonLikelihood(3),
+        FIRST,
+        COUNTS,
+        stats.poisson.logpmf(COUNTS, np.exp(FIRST)),
+    ),
+    "negative binomial": (
+        layers.NegativeBinomialLikelihood(3),
+        FIRST,
+        COUNTS,
+        negative_binomial(FIRST),
+    ),
+    "zero-inflated Poisson": (
+        layers.PoissonLikelihood(3, zero_inflated=True),
+        P,
+        COUNTS,
+        inflated(stats.poisson.logpmf(COUNTS, np.exp(FIRST))),
+    ),
+    "zero-inflated negative binomial": (
+        layers.NegativeBinomialLikelihood(3, zero_inflated=True),
+        P,
+        COUNTS,
+        inflated(negative_binomial(FIRST)),
+    ),
+    "categorical": (
+        layers.CategoricalLikelihood((2, 3)),
+        P,
+        np.eye(3)[[[0, 2], [1, 1]]],
+        special.log_softmax(P.reshape(2, 2, 3), axis=-1)[[[0], [1]], [[0, 1]], [[0, 2], [1, 1]]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_OTHER_DATA)
+def test_log_prob_of_other_data_is_that_of_scipy(name):
+    layer, parameters, data, log_prob = OF_OTHER_DATA[name]
+    assert layer.params_size(layer.event_shape) == parameters.shape[1]
+    likelihood = layer(parameters.astype("float32"))
+    np.testing.assert_allclose(likelihood.log_prob(data), log_prob.sum(axis=1), rtol=2e-5)
+    copy = type(layer).from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()
+    draws = likelihood.sample(20_000, seed=0).numpy()
+    # Six standard errors, but of Student's t, whose fourth moment is infinite at 4 degrees.
+    error = 6 * draws.std(axis=0) / np.sqrt(len(draws)) + 1e-5
+    assert (np.abs(draws.mean(axis=0) - likelihood.mean()) < error).all()
+    with pytest.raises(ValueError, match=r"value: wanted examples \[\.\.\., "):
+        likelihood.log_prob(data[:, :1])

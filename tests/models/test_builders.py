@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import tfpvae
+from tests.contracts.registry import OF_PIXELS
 from tfpvae import layers
 from tfpvae.distributions.coupled_logistic_mixture import CoupledLogisticMixture
 from tfpvae.distributions.discretized_logistic import DiscretizedLogistic
@@ -191,7 +192,7 @@ def locations(likelihood: tfd.Distribution) -> np.ndarray:
 
 
 @pytest.mark.parametrize("architecture", decoders.DECODERS)  # of a ladder, see test_ladders
-@pytest.mark.parametrize("likelihood", decoders.LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", OF_PIXELS)
 def test_the_last_bias_starts_at_the_logit_of_the_mean(architecture, likelihood):
     options = builders.ARCHITECTURES[architecture]
     image_shape, latent_dim = options["image_shape"], options["latent_dim"]
@@ -297,7 +298,7 @@ GOOD = {"image_shape": (8, 8, 1), "latent_dim": 2, "backbone": "dense"}
             tfpvae.build_decoder,
             {"likelihood": "gaussian"},
             ValueError,
-            "likelihood: .*'bernoulli', 'beta', 'continuous_bernoulli'.*'gaussian'",
+            "likelihood: .*'bernoulli', 'beta', 'categorical', 'continuous_bernoulli'.*'gaussian'",
         ),
         (
             tfpvae.build_decoder,

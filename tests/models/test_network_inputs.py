@@ -10,8 +10,8 @@ import tf_keras
 
 import tfpvae
 from tests import reference
+from tests.contracts.registry import OF_PIXELS
 from tests.small_vae import BYTES, IMAGES, SHAPE, small_vae
-from tfpvae.models.decoders import LIKELIHOODS
 
 shared_vae = functools.cache(small_vae)
 
@@ -114,7 +114,7 @@ def test_an_unbounded_likelihood_lets_the_encoder_take_its_draws_but_not_bytes_a
 # Images that a likelihood scores
 
 
-@pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
+@pytest.mark.parametrize("likelihood", sorted(OF_PIXELS))
 def test_a_likelihood_scores_bytes_as_pixels(likelihood):
     p = small_vae(likelihood=likelihood).decoder(np.zeros([24, 2], "float32"))
     np.testing.assert_allclose(p.log_prob(BYTES), p.log_prob(BYTES / np.float32(255)), rtol=1e-5)

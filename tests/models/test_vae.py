@@ -13,7 +13,7 @@ import tf_keras
 
 import tfpvae
 from tests import reference
-from tfpvae._checks import image_data
+from tfpvae._checks import data as data_checks
 
 tfd = tfp.distributions
 tfkl = tf_keras.layers
@@ -328,7 +328,7 @@ def test_bad_images_are_refused_before_any_training(kind):
 
 @pytest.mark.parametrize("index", [0, 7, 39])
 def test_one_bad_pixel_is_detected_anywhere(monkeypatch, index):
-    monkeypatch.setattr(image_data, "_PIXELS_PER_CHUNK", 10 * 30)  # four pieces of ten images
+    monkeypatch.setattr(data_checks, "_VALUES_PER_CHUNK", 10 * 30)  # four pieces of ten images
     for bad in (np.nan, -0.1, 1.1):
         images = pictures(40)
         images[index, 2, 3] = bad

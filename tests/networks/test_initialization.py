@@ -121,3 +121,17 @@ def test_bad_start_images_are_refused(inputs, error, message):
 def test_build_vae_passes_the_start_images_to_the_encoder():
     vae = tfpvae.build_vae("dense", image_shape=SHAPE, latent_dim=3, start_images=images(50))
     np.testing.assert_allclose(vae.encoder(images(50)).mean().numpy().std(axis=0), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_without_a_pixel_mean_build_vae_takes_that_of_the_start_images(dtype):
+    start = images(50) if dtype == "float32" else np.uint8(255 * images(50))
+    scale = 1 if dtype == "float32" else 255
+    options = {"image_shape": SHAPE, "start_images": start}
+    vae = tfpvae.build_vae("dense", **options)
+    given = tfpvae.build_vae("dense", **options, pixel_mean=start.mean(axis=0) / scale)
+    bias, expected = (model.decoder.get_weights()[-1] for model in (vae, given))
+    assert expected.any()
+    np.testing.assert_allclose(bias, expected, rtol=1e-4)
+    zeros = tfpvae.build_vae("dense", **options, pixel_mean=0.5).decoder.get_weights()[-1]
+    np.testing.assert_allclose(zeros, 0, atol=1e-6)

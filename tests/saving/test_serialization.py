@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
 
 from tfpvae.saving import functions, serialization
 
@@ -30,6 +31,11 @@ class Unregistered(Shifted):
     pass
 
 
+@tf_keras.saving.register_keras_serializable("tests")
+def one_and(x):
+    return tf.concat([[1.0], x], axis=0)
+
+
 DISTRIBUTIONS = {
     "independent": lambda: tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1),
     "sample": lambda: tfd.Sample(tfd.Laplace(0.0, 2.0), 2),
@@ -47,6 +53,12 @@ DISTRIBUTIONS = {
             tf.Variable([[0.0, 1.0], [2.0, 3.0]], name="loc"),
             tfp.util.TransformedVariable(tf.ones([2, 2]), tfb.Softplus(), name="scale"),
         ),
+    ),
+    "matrix in a vector": lambda: tfd.MultivariateNormalTriL(
+        tf.Variable(tf.zeros(2)), tfp.util.TransformedVariable(tf.eye(2), tfb.FillScaleTriL())
+    ),
+    "function of a variable": lambda: tfd.MultivariateNormalDiag(
+        tf.zeros(2), tfp.util.DeferredTensor(tf.Variable([3.0]), one_and, shape=[2])
     ),
     "frozen": lambda: tfd.MultivariateNormalDiag(tf.Variable([0.1, 0.2], trainable=False)),
     "registered": lambda: Shifted([1.0, 2.0]),

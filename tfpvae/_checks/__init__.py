@@ -1,9 +1,10 @@
-"""Checks of arguments, images and labels: the message says what was wanted and what came."""
+"""Checks of arguments, data and labels: the message says what was wanted and what came."""
 
 from tfpvae._checks.arguments import (
     as_dense,
     as_tensor,
     eager,
+    event_shape,
     finite_number,
     flag,
     floatx,
@@ -15,35 +16,53 @@ from tfpvae._checks.arguments import (
     not_keras_3,
     one_of,
     seed,
+    shape_of_one,
     weights_of_floatx,
     whole_number,
 )
-from tfpvae._checks.image_data import (
+from tfpvae._checks.data import (
     array,
+    examples,
     form,
-    images,
-    labels,
-    no_labels,
     out_of_range,
     peeked,
     same_length,
-    sample_weight_of,
 )
+from tfpvae._checks.data_spec import (
+    COUNTS,
+    NEAR_UNIT_INTERVAL,
+    NONNEGATIVE,
+    ONE_HOT,
+    REAL,
+    UNIT_INTERVAL,
+    DataSpec,
+    Support,
+)
+from tfpvae._checks.labels import labels, no_labels, sample_weight_of
 from tfpvae._checks.suggestions import did_you_mean
 
 __all__ = [
+    "COUNTS",
+    "NEAR_UNIT_INTERVAL",
+    "NONNEGATIVE",
+    "ONE_HOT",
+    "REAL",
+    "UNIT_INTERVAL",
+    "DataSpec",
+    "Support",
     "array",
     "as_dense",
     "as_tensor",
     "did_you_mean",
     "eager",
+    "event_shape",
+    "examples",
     "finite_number",
     "flag",
     "floatx",
     "form",
     "hidden_units",
     "image_shape",
-    "images",
     "is_array",
     "keras_callable",
     "labels",
@@ -56,6 +75,7 @@ __all__ = [
     "same_length",
     "sample_weight_of",
     "seed",
+    "shape_of_one",
     "weights_of_floatx",
     "whole_number",
 ]

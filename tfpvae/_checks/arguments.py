@@ -106,16 +106,55 @@ def image_shape(shape: Any) -> tuple[int, int, int]:
       ValueError: unless they are three whole numbers above 0.
     """
     try:
-        height, width, channels = (whole_number("side", side) for side in tuple(shape))
+        height, width, channels = event_shape("image_shape", shape)
     except (TypeError, ValueError):
         hint = ""
         if isinstance(shape, (list, tuple)) and len(shape) == 2:
             hint = f" Gray images have one channel: {(*shape, 1)}."
+        elif isinstance(shape, (list, tuple)) and shape:
+            hint = f" Other data than images: event_shape={shape!r}."
         raise ValueError(
             "image_shape: wanted (height, width, channels), whole numbers above 0, got "
             f"{shape!r}.{hint}"
         ) from None
     return height, width, channels
+
+
+def event_shape(argument: str, shape: Any) -> tuple[int, ...]:
+    """Returns the shape of an example as ints, at least one.
+
+    Raises:
+      ValueError: unless they are whole numbers above 0.
+
+    >>> event_shape("event_shape", [50, 3])
+    (50, 3)
+    """
+    try:
+        sides = tuple(whole_number("side", side) for side in tuple(shape))
+    except (TypeError, ValueError):
+        sides = ()
+    if not sides:
+        raise ValueError(
+            f"{argument}: wanted the shape of one example, whole numbers above 0 such as (30,), "
+            f"got {shape!r}."
+        )
+    return sides
+
+
+def shape_of_one(image_shape_: Any, event_shape_: Any) -> tuple[int, ...]:
+    """Returns the shape of an image, or of one example of other data, whichever is set.
+
+    Raises:
+      ValueError: for an invalid shape, or unless one of the two is None.
+    """
+    if event_shape_ is None:
+        return image_shape(image_shape_)
+    if image_shape_ is not None:
+        raise ValueError(
+            f"event_shape: wanted image_shape or event_shape, got both, {image_shape_!r} and "
+            f"{event_shape_!r}."
+        )
+    return event_shape("event_shape", event_shape_)
 
 
 def not_keras_3(argument: str, candidate: Any) -> None:
@@ -221,6 +260,23 @@ def seed(value: Any) -> tf.Tensor:
 def is_array(value: Any) -> TypeGuard[Any]:
     """Returns whether a value has a shape and a dtype, and is not a class."""
     return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
+
+
+def dtype_of(message: str, array: Any) -> tf.DType:
+    """Returns the dtype of an array.
+
+    Args:
+      message: the beginning of the sentence for a dtype that TensorFlow does not know.
+      array: has a dtype.
+
+    Raises:
+      TypeError: for such a dtype.
+    """
+    try:
+        return tf.as_dtype(array.dtype)
+    except TypeError:  # of dates, or of torch
+        hint = " Write images.numpy()." if hasattr(array, "numpy") else ""
+        raise TypeError(f"{message} {array.dtype}.{hint}") from None
 
 
 def as_dense(argument: str, value: Any) -> Any:

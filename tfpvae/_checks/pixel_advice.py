@@ -71,9 +71,7 @@ def of_dtype(dtype: tf.DType, floats: str) -> str:
 def of_container(value: Any) -> str:
     """Returns a sentence with the line that makes images of a value, "" if there is none."""
     line = None
-    if hasattr(value, "to_numpy"):  # of pandas
-        line = "images.to_numpy()"
-    elif hasattr(value, "getbands"):  # of Pillow
+    if hasattr(value, "getbands"):  # of Pillow
         line = "np.asarray(picture).reshape([1, *image_shape])"
     elif isinstance(value, (str, os.PathLike)):
         line = "tfpvae.datasets.load_pictures(folder, image_shape=...).images"
@@ -132,15 +130,18 @@ def _of_bits(high: float) -> str:
 
 
 def as_dense(argument: str, value: Any) -> Any:
-    """Returns the tensor of a variable and the array under a mask that hides nothing.
+    """Returns the tensor of a variable, the array under an empty mask, or of a DataFrame.
 
     Any other value is returned unchanged.
 
     Raises:
-      TypeError: for an array whose mask hides values, and for containers that are not dense.
+      TypeError: for an array whose mask hides values, for containers that are not dense, and for
+        DataFrames of other columns than numbers.
     """
     if isinstance(value, tf.Variable):
         return value.read_value()
+    if hasattr(value, "to_numpy") and not hasattr(value, "dtype"):
+        return _numbers_of(argument, value)
     name = "images" if argument in _IMAGES else argument
     prefix = f"{argument}: wanted an array without gaps, got"
     if isinstance(value, np.ma.MaskedArray):
@@ -155,6 +156,17 @@ def as_dense(argument: str, value: Any) -> Any:
     if isinstance(value, tf.TypeSpec):  # an element of a dataset
         kind, line = kind.removesuffix("Spec"), f"dataset.map(lambda {name}: {line})"
     raise TypeError(f"{prefix} a {kind}. Write {line}.")
+
+
+def _numbers_of(argument: str, frame: Any) -> np.ndarray:
+    """Returns the columns of a DataFrame as an array."""
+    array = frame.to_numpy()
+    if array.dtype == object:
+        raise TypeError(
+            f"{argument}: wanted columns of numbers, got a {type(frame).__name__} with others. "
+            "Write x.select_dtypes('number'), or pandas.get_dummies(x, dtype=float)."
+        )
+    return array
 
 
 def _without_mask(name: str) -> str:

@@ -16,10 +16,11 @@ def check_pictures(callback: str, model: Any) -> None:
     """Raises unless a model is a VAE of images that make a picture."""
     if not isinstance(model, VAE):
         raise TypeError(f"{callback}: wanted a tfpvae.VAE to train, got {model!r}.")
-    if model.image_shape[-1] not in (1, 3):
+    spec = model.data_spec
+    if not spec.is_of_images or spec.shape[-1] not in (1, 3):
         raise ValueError(
-            f"{callback}: wanted images of 1 channel or 3, "
-            f"got the image_shape {tuple(model.image_shape)}."
+            f"{callback}: wanted a VAE of images of 1 channel or 3, got the image_shape "
+            f"{spec.shape}."
         )
 
 

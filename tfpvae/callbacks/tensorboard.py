@@ -77,9 +77,11 @@ class TensorBoard(tf_keras.callbacks.TensorBoard):
     def on_train_begin(self, logs=None):
         """Checks the model and the images, and opens the files."""
         check_pictures("TensorBoard", self.model)
-        _checks.array("images", self.images, self.model.image_shape)
+        _checks.array("images", self.images, self.model.data_spec)
         labels = conditioning.labels_of(self.model, self.labels, self.images)
-        self._inputs = conditioning.join(network_inputs.scaled(self.images), labels)
+        self._inputs = conditioning.join(
+            network_inputs.scaled(self.images, self.model.data_spec), labels
+        )
         self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, "vae"))
         super().on_train_begin(logs)
 

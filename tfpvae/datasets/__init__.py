@@ -3,7 +3,7 @@
 from tfpvae.datasets.batching import batches, binarize
 from tfpvae.datasets.folders import PictureFiles, list_pictures, split_pictures
 from tfpvae.datasets.mnist import load_mnist
-from tfpvae.datasets.pictures import Pictures, load_pictures, stream_pictures
+from tfpvae.datasets.pictures import Pictures, load_pictures, load_splits, stream_pictures
 from tfpvae.datasets.synthetic.digits import draw_digits
 from tfpvae.datasets.synthetic.flowers import draw_flowers
 
@@ -17,6 +17,7 @@ __all__ = [
     "list_pictures",
     "load_mnist",
     "load_pictures",
+    "load_splits",
     "split_pictures",
     "stream_pictures",
 ]

@@ -118,7 +118,7 @@ def _as_images(images: Any) -> np.ndarray:
     if images.ndim != 4:
         hint = " Add the channel axis: images[..., None]." if images.ndim == 3 else ""
         raise ValueError(f"images: wanted [N, H, W, C], got shape {images.shape}.{hint}")
-    _checks.array("images", images, images.shape[1:])
+    _checks.array("images", images, _checks.DataSpec(images.shape[1:]))
     return images
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +21,7 @@ from tfpvae.datasets.decoding import (
     check_max_value,
     read_picture,
 )
-from tfpvae.datasets.folders import Files, PictureFiles, as_files, take
+from tfpvae.datasets.folders import Files, PictureFiles, as_files, split_pictures, take
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -117,6 +117,52 @@ def load_pictures(
         _warn_skipped([error for error in errors if error], len(errors))
         listed, images = take(listed, np.flatnonzero(good)), images[good]
     return Pictures(images, listed.labels, listed.class_names, listed.paths)
+
+
+def load_splits(
+    files: Files,
+    *,
+    image_shape: tuple[int, int, int],
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    on_error: str = "raise",
+    max_value: int | None = None,
+) -> tuple[Pictures, Pictures, Pictures]:
+    """Loads pictures as disjoint training, validation and test pictures.
+
+    The same as `load_pictures` of each part of `split_pictures`.
+
+    Args:
+      files: a folder, a `PictureFiles` of `list_pictures`, or a sequence of paths.
+      image_shape: (height, width, channels), channels 1 (gray) or 3 (RGB).
+      fractions: fraction of each part, above 0, with sum 1.
+      seed: of the split, an int, at least 0.
+      on_error: see `load_pictures`.
+      max_value: see `load_pictures`.
+
+    Returns:
+      The `Pictures` of the three parts, whose images are uint8 [N, height, width, channels].
+
+    Raises:
+      FileNotFoundError, TypeError, ValueError: as `split_pictures` and `load_pictures` do.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import PIL.Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for i in range(10):
+    ...         PIL.Image.new("L", (40, 20)).save(Path(folder, f"{i}.png"))
+    ...     parts = load_splits(folder, image_shape=(8, 8, 1))
+    >>> [part.images.shape for part in parts]
+    [(8, 8, 8, 1), (1, 8, 8, 1), (1, 8, 8, 1)]
+    """
+    check_image_shape(image_shape)
+    parts = split_pictures(files, fractions, seed)
+    if not all(part.paths for part in parts):
+        raise ValueError(f"fractions: wanted three numbers above 0, got {fractions!r}.")
+    options: dict = {"image_shape": image_shape, "on_error": on_error, "max_value": max_value}
+    train, validation, test = (load_pictures(part, **options) for part in parts)
+    return train, validation, test
 
 
 def stream_pictures(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfpvae.distributions.pixels import LogitPixelDistribution
+from tfpvae.distributions.events import LogitPixelDistribution
 
 
 @tf.custom_gradient
@@ -38,7 +38,7 @@ class Bernoullis(LogitPixelDistribution):
         if self.event_shape.rank is None:  # in a graph whose event shape is not known yet
             return super()._log_prob(x, **kwargs)
         logits = self.distribution.logits
-        x = tf.cast(self._pixels(x), logits.dtype)
+        x = tf.cast(self._values(x), logits.dtype)
         event = len(self.event_shape)
         flat = tf.concat([self.batch_shape_tensor(), [self.event_shape.num_elements()]], axis=0)
         logits = tf.reshape(logits, flat)

@@ -108,7 +108,7 @@ def posterior_means(vae: VAE, images: Any, seed: Any = None) -> np.ndarray:
     (3, 2)
     """
     images = _checks.as_tensor("images", images)
-    _checks.array("images", images, vae.image_shape)
+    _checks.array("images", images, vae.data_spec)
     pixels = estimators.pixels(vae, images, _checks.seed(seed))
     return estimators.encode(vae, pixels).numpy().astype(np.float64)
 

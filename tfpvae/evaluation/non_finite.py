@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.distributions.observed import observed
 from tfpvae.models import conditioning, estimators
 from tfpvae.models.vae import VAE
 from tfpvae.saving.finite_weights import describe_non_finite
@@ -59,9 +60,9 @@ def _quantities(vae: VAE, images: Any, labels: Any, seed: tf.Tensor) -> Iterator
     """Yields names and values in the order of a step, each computed when it is asked for."""
     yield from ((f"weight '{weight.name}'", weight) for weight in vae.weights)
     images = _checks.as_tensor("images", images)
-    _checks.form("images", images, vae.image_shape)
+    _checks.form("images", images, vae.data_spec)
     yield "images", images
-    _checks.array("images", images, vae.image_shape)  # now that all of them are finite
+    _checks.array("images", images, vae.data_spec)  # now that all of them are finite
     labels = conditioning.labels_of(vae, labels, images)
     images = estimators.pixels(vae, images, seed)
     with tf.GradientTape() as tape:
@@ -75,7 +76,8 @@ def _quantities(vae: VAE, images: Any, labels: Any, seed: tf.Tensor) -> Iterator
             likelihood = vae.decoder(conditioning.join(latents, labels), training=True)
         yield from _named(outputs, "decoder")
         yield from _parameters(likelihood, "the likelihood p(x|z)")
-        nll = -likelihood.log_prob(images)
+        values, likelihood = observed(images, likelihood, vae.data_spec)
+        nll = -likelihood.log_prob(values)
         yield "nll, -log p(x|z)", nll
         kl = vae.kl_divergence(posterior, latents[tf.newaxis])
         yield "kl, KL(q(z|x) || p(z))", kl

@@ -154,7 +154,7 @@ def table(report: dict[str, Any]) -> str:
         ("  at most, log of their number", f"{shared['most_information']:.3f}", "nats"),
         ("marginal KL(q(z) || p(z))", _plus_minus(shared["marginal_kl"]), "nats"),
         ("active units", str(latent["active_units"]), f"of {latent['units']}"),
-        ("squared error a pixel value", _plus_minus(report["squared_error"], 5), ""),
+        ("squared error a value", _plus_minus(report["squared_error"], 5), ""),
     ]
     if "bits_per_dim" in bounds:
         rows.insert(1, ("  bits per dim", f"{bounds['bits_per_dim']:.4f}", "bits"))
@@ -191,7 +191,8 @@ def _log_likelihood(vae: VAE, images: Any, num_samples: int, seed: int) -> dict:
 def _squared_error(vae: VAE, pixels: Any) -> np.ndarray:
     """Returns the mean over pixel values of (x - E[x|z])^2 at the mean of q(z|x): [N]."""
     difference = vae.reconstruct(pixels).numpy() - pixels.numpy()
-    return np.mean(difference.astype(np.float64) ** 2, axis=(1, 2, 3))
+    axes = tuple(range(1, difference.ndim))
+    return np.nanmean(difference.astype(np.float64) ** 2, axis=axes)  # of what is observed
 
 
 def _cautions(scores: dict) -> list[str]:

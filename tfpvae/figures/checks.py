@@ -41,7 +41,7 @@ def images(argument: str, values: npt.ArrayLike, *shapes: str) -> Pixels:
             f"got {list(array.shape)}."
         )
     image_shape = array.shape[-3:]
-    _checks.array(argument, array.reshape(-1, *image_shape), image_shape)
+    _checks.array(argument, array.reshape(-1, *image_shape), _checks.DataSpec(image_shape))
     return array / 255.0 if array.dtype == np.uint8 else array
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def error_by_class(
     labels: npt.ArrayLike,
     *,
     class_names: Sequence[str] | None = None,
+    name: str = "error",
     ax: Axes | None = None,
     size: tuple[float, float] | None = None,
     title: str | None = None,
@@ -80,6 +82,7 @@ def error_by_class(
       errors: error of each image, such as its mean squared error, at least 0, [N].
       labels: class of each image, integers from 0, [N].
       class_names: name of each class, or None for their numbers.
+      name: of the error, with its unit, such as "squared error of a pixel".
       ax: axes to draw on, or None for a figure of its own.
       size: (width, height) of that figure in inches, or None to fit the contents.
       title: text above the axes, or None.
@@ -130,7 +133,8 @@ def error_by_class(
     axes.set_xticks(places, list(names.values()))
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_ylim(bottom=0.0)
-    axes.set_ylabel("mean error \N{PLUS-MINUS SIGN} standard error", fontsize=page.TEXT)
+    label = textwrap.fill(f"mean {name} \N{PLUS-MINUS SIGN} standard error", 30)
+    axes.set_ylabel(label, fontsize=page.TEXT)
     axes.set_xlabel(_counts([group.size for group in groups]), fontsize=page.TEXT - 1)
     page.quiet(axes)
     axes.tick_params(axis="x", length=0, rotation=90 if is_upright else 0)

@@ -12,6 +12,7 @@ from tfpvae import _checks
 from tfpvae.figures import checks, page, tiles
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -20,6 +21,9 @@ def reconstructions(
     reconstructions: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     *,
     max_images: int = 10,
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draws images in one row and their reconstructions in the rows below.
 
@@ -28,12 +32,16 @@ def reconstructions(
       reconstructions: reconstruction of each image, in the same form. To compare several models,
         a mapping from the label of each row to such an array.
       max_images: number of images to draw at most, from the first on, at least 1.
+      ax: axes to draw on, or None for a figure of its own.
+      size: (width, height) of that figure in inches, or None for whole pixels of the images.
+      title: text above the images, or None.
 
     Returns:
       A figure of labeled rows.
 
     Raises:
-      TypeError: if an array is neither float nor uint8, or `max_images` is not an integer.
+      TypeError: if an array is neither float nor uint8, `max_images` is not an integer, or `ax` is
+        not a `matplotlib.axes.Axes`.
       ValueError: if an array has another shape, is empty, or has pixels outside of [0, 1]; if the
         shapes differ; or if `max_images` is below 1.
 
@@ -53,21 +61,32 @@ def reconstructions(
                 f"reconstructions: wanted the images' shape {originals.shape}, got {copies.shape}."
             )
         rows[str(label)] = copies[:max_images]
-    return tiles.grid([*rows.values()], row_labels=[*rows])
+    return tiles.grid([*rows.values()], row_labels=[*rows], ax=ax, size=size, title=title)
 
 
-def mosaic(images: npt.ArrayLike, *, columns: int | None = None) -> Figure:
+def mosaic(
+    images: npt.ArrayLike,
+    *,
+    columns: int | None = None,
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Draws images in a grid, row by row.
 
     Args:
       images: float in [0, 1] or uint8, [S, H, W, C], C 1 or 3.
       columns: number of columns, at least 1; None for a grid close to a square.
+      ax: axes to draw on, or None for a figure of its own.
+      size: (width, height) of that figure in inches, or None for whole pixels of the images.
+      title: text above the images, or None.
 
     Returns:
       A figure of the images with thin gaps between them.
 
     Raises:
-      TypeError: if the array is neither float nor uint8, or `columns` is not an integer.
+      TypeError: if the array is neither float nor uint8, `columns` is not an integer, or `ax` is
+        not a `matplotlib.axes.Axes`.
       ValueError: if the array has another shape, is empty, or has pixels outside of [0, 1]; or if
         `columns` is below 1.
 
@@ -80,16 +99,27 @@ def mosaic(images: npt.ArrayLike, *, columns: int | None = None) -> Figure:
         columns = tiles.square_columns(pixels.shape)
     _checks.whole_number("columns", columns)
     starts = range(0, len(pixels), columns)
-    return tiles.grid([pixels[start : start + columns] for start in starts])
+    rows = [pixels[start : start + columns] for start in starts]
+    return tiles.grid(rows, ax=ax, size=size, title=title)
 
 
-def interpolation(images: npt.ArrayLike, *, labels: Sequence[object] | None = None) -> Figure:
+def interpolation(
+    images: npt.ArrayLike,
+    *,
+    labels: Sequence[object] | None = None,
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Draws the images decoded along a path through latent space as a filmstrip.
 
     Args:
       images: float in [0, 1] or uint8, C 1 or 3: one strip of S steps, [S, H, W, C], or R strips,
         [R, S, H, W, C].
       labels: label of each step, below its column, or None.
+      ax: axes to draw on, or None for a figure of its own.
+      size: (width, height) of that figure in inches, or None for whole pixels of the images.
+      title: text above the images, or None.
 
     Returns:
       A figure of the strips, one below the other.
@@ -108,7 +138,7 @@ def interpolation(images: npt.ArrayLike, *, labels: Sequence[object] | None = No
     if strips.ndim == 4:
         strips = strips[np.newaxis]
     texts = checks.texts("labels", labels, strips.shape[1], "step")
-    return tiles.grid(strips, column_labels=texts)
+    return tiles.grid(strips, column_labels=texts, ax=ax, size=size, title=title)
 
 
 def traversal(
@@ -116,6 +146,9 @@ def traversal(
     *,
     values: Sequence[float] | None = None,
     names: Sequence[str] | None = None,
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draws the images decoded along each of several latent dimensions, one row per dimension.
 
@@ -124,6 +157,9 @@ def traversal(
         or 3.
       values: value of the dimension at each step, below its column, [S], or None.
       names: name of each dimension, D of them; None for "z1", "z2" and so on.
+      ax: axes to draw on, or None for a figure of its own.
+      size: (width, height) of that figure in inches, or None for whole pixels of the images.
+      title: text above the images, or None.
 
     Returns:
       A figure of D labeled rows.
@@ -146,6 +182,9 @@ def traversal(
         rows,
         row_labels=checks.texts("names", names, dimensions, "dimension"),
         column_labels=checks.texts("values", _number_texts(values), steps, "step"),
+        ax=ax,
+        size=size,
+        title=title,
     )
 
 

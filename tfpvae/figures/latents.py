@@ -180,13 +180,23 @@ def latent_square(size: int, limit: float) -> np.ndarray:
     return np.stack([z1.ravel(), z2.ravel()], axis=-1)
 
 
-def latent_grid(images: npt.ArrayLike, *, limit: float) -> Figure:
+def latent_grid(
+    images: npt.ArrayLike,
+    *,
+    limit: float,
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Draws the images decoded from a square of latent space: the learned manifold.
 
     Args:
       images: images decoded from the points of `latent_square(size, limit)`, float in [0, 1] or
         uint8, [size * size, H, W, C], C 1 or 3.
       limit: limit of the square, above 0.
+      ax: axes to draw on, or None for a figure of its own.
+      size: (width, height) of that figure in inches, or None for whole pixels of the images.
+      title: text above the images, or None.
 
     Returns:
       A figure of the images without gaps, with the center of each image at its z1 and z2.
@@ -204,16 +214,18 @@ def latent_grid(images: npt.ArrayLike, *, limit: float) -> Figure:
     [-2.0, -1.0, 0.0, 1.0, 2.0]
     """
     pixels = checks.images("images", images)
-    size = math.isqrt(len(pixels))
-    if size < 2 or size * size != len(pixels):
+    side = math.isqrt(len(pixels))
+    if side < 2 or side * side != len(pixels):
         raise ValueError(f"images: wanted size * size images, size at least 2, got {len(pixels)}.")
     checks.positive_number("limit", limit)
-    picture = tiles.assembled(pixels, size, 0, 1.0)
-    edge = limit * size / (size - 1)  # half an image outside of the outermost centers
+    page.check_panel(ax, size)
+    picture = tiles.assembled(pixels, side, 0, 1.0)
+    edge = limit * side / (side - 1)  # half an image outside of the outermost centers
     ticks = _ticks(-limit, limit)
-    figure, axes = tiles.single(picture, _room(ticks))
+    figure, axes = tiles.single(picture, _room(ticks), ax, size, title)
     axes.set(xlim=(-edge, edge), ylim=(-edge, edge))
     tiles.draw(axes, picture, (-edge, edge, -edge, edge))
+    axes.set_box_aspect(picture.shape[0] / picture.shape[1])
     _axis_names(axes, ticks, ticks)
     return figure
 

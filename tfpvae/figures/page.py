@@ -101,7 +101,7 @@ def inches_across(axes: Axes) -> float:
 
 
 def canvas(
-    size: tuple[float, float], labels: tuple[float, float], dpi: float
+    size: tuple[float, float], labels: tuple[float, float], dpi: float, title: str | None = None
 ) -> tuple[Figure, Axes]:
     """Returns a figure around axes of exactly a size in pixels, with no frame.
 
@@ -109,6 +109,7 @@ def canvas(
       size: width and height of the axes, in pixels.
       labels: width of the labels on the left and height of those below, in pixels; 0 without any.
       dpi: resolution in pixels per inch.
+      title: text above the axes, or None.
 
     Returns:
       The figure and its axes, with x to the right and y down in pixels.
@@ -119,12 +120,49 @@ def canvas(
     """
     padding = dpi * PADDING
     left, below = (math.ceil(padding + (room + padding if room else 0)) for room in labels)
-    width, height = left + size[0] + math.ceil(padding), below + size[1] + math.ceil(padding)
+    above = math.ceil(padding if title is None else 0.3 * dpi)
+    width, height = left + size[0] + math.ceil(padding), below + size[1] + above
     figure = blank(width / dpi, height / dpi, dpi)
     axes = figure.add_axes((left / width, below / height, size[0] / width, size[1] / height))
+    _frame(axes, size, title)
+    return figure, axes
+
+
+def pixels(
+    canvas_size: tuple[float, float],
+    labels: tuple[float, float],
+    dpi: float,
+    ax: Axes | None,
+    size: tuple[float, float] | None,
+    title: str | None,
+) -> tuple[Figure, Axes]:
+    """Returns a figure and axes for pixels: a `canvas`, or a `panel` if `ax` or `size` is set.
+
+    Args:
+      canvas_size: width and height of the pixels.
+      labels: see `canvas`.
+      dpi: see `canvas`.
+      ax: see `panel`.
+      size: see `panel`.
+      title: text above the axes, or None.
+
+    >>> figure, axes = pixels((100, 50), (0, 0), 100, None, (3.0, 2.0), None)
+    >>> figure.get_size_inches().tolist(), [float(edge) for edge in axes.get_xlim()]
+    ([3.0, 2.0], [0.0, 100.0])
+    """
+    if ax is None and size is None:
+        return canvas(canvas_size, labels, dpi, title)
+    figure, axes = panel((1.0, 1.0), ax, size, None)
+    _frame(axes, canvas_size, title)
+    return figure, axes
+
+
+def _frame(axes: Axes, size: tuple[float, float], title: str | None) -> None:
+    """Sets the limits of axes of pixels, hides their frame, and adds a title."""
     axes.set(xlim=(0, size[0]), ylim=(size[1], 0), autoscale_on=False)
     axes.spines[:].set_visible(False)
-    return figure, axes
+    if title is not None:
+        axes.set_title(title, fontsize=TEXT)
 
 
 def quiet(axes: Axes) -> None:

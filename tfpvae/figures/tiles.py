@@ -26,6 +26,9 @@ def grid(
     *,
     row_labels: Sequence[str] = (),
     column_labels: Sequence[str] = (),
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draws rows of images.
 
@@ -33,6 +36,9 @@ def grid(
       rows: images of each row, floats in [0, 1], [S, H, W, C]; the last row may be shorter.
       row_labels: label on the left of each row, or none.
       column_labels: label below each column, or none.
+      ax: axes to draw on, or None for a figure of its own.
+      size: (width, height) of that figure in inches, or None for whole pixels of the images.
+      title: text above the images, or None.
 
     Returns:
       The figure.
@@ -41,6 +47,7 @@ def grid(
     >>> len(figure.axes[0].images)
     6
     """
+    page.check_panel(ax, size)
     columns, height, width, _ = rows[0].shape
     beside = page.text_width(row_labels)
     scale, dpi = _scale(columns * width, len(rows) * height, max(width, height), beside)
@@ -50,12 +57,15 @@ def grid(
 
     # Labels wider than their column are upright, so that they never overlap.
     widest = dpi * page.text_width(column_labels)
-    is_upright = widest > width
+    across = page.inches_across(ax) if ax is not None else size[0] if size else None
+    is_upright = widest > (width if across is None else dpi * across / columns)
     below = 0.0 if not column_labels else widest if is_upright else dpi * page.TEXT / 72
-    figure, axes = page.canvas((lefts[-1] + width, tops[-1] + height), (dpi * beside, below), dpi)
+    whole, labels = (lefts[-1] + width, tops[-1] + height), (dpi * beside, below)
+    figure, axes = page.pixels(whole, labels, dpi, ax, size, title)
     for top, images in zip(tops, rows, strict=True):
         for left, image in zip(lefts, images, strict=False):  # a short last row
             draw(axes, image, (left, left + width, top + height, top))
+    axes.set_aspect("equal")
     axes.set_xticks(lefts + width / 2 if column_labels else [], column_labels)
     axes.set_yticks(tops + height / 2 if row_labels else [], row_labels)
     axes.tick_params(length=0, pad=72 * page.PADDING, labelsize=page.TEXT)
@@ -97,12 +107,21 @@ def titled(pictures: Sequence[Pixels], titles: Sequence[str]) -> Figure:
     return figure
 
 
-def single(picture: Pixels, room: tuple[float, float]) -> tuple[Figure, Axes]:
+def single(
+    picture: Pixels,
+    room: tuple[float, float],
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> tuple[Figure, Axes]:
     """Returns a figure and axes of the size of one picture, for the caller to draw on.
 
     Args:
       picture: [H, W, C].
       room: space for labels on the left and below, in inches.
+      ax: axes to draw on, or None for a figure of its own.
+      size: (width, height) of that figure in inches, or None for whole pixels of the picture.
+      title: text above the axes, or None.
 
     Returns:
       The figure and its axes, which have a whole number of pixels for each pixel of the picture.
@@ -115,7 +134,8 @@ def single(picture: Pixels, room: tuple[float, float]) -> tuple[Figure, Axes]:
     inches = min((_MAX_SINGLE - room[0]) / width, _MAX_SINGLE / height)
     scale = math.ceil(page.DPI * inches)
     dpi = scale / inches
-    return page.canvas((scale * width, scale * height), (dpi * room[0], dpi * room[1]), dpi)
+    whole, labels = (scale * width, scale * height), (dpi * room[0], dpi * room[1])
+    return page.pixels(whole, labels, dpi, ax, size, title)
 
 
 def assembled(images: Pixels, columns: int, gap: int, color: float) -> Pixels:

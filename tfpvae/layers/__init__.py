@@ -10,9 +10,12 @@ from tfpvae.layers.kl_add_loss import KLDivergenceAddLoss
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.layers.likelihoods.bernoulli import IndependentBernoulli
 from tfpvae.layers.likelihoods.beta import BetaLikelihood
+from tfpvae.layers.likelihoods.categorical import CategoricalLikelihood
 from tfpvae.layers.likelihoods.continuous_bernoulli import IndependentContinuousBernoulli
+from tfpvae.layers.likelihoods.counts import NegativeBinomialLikelihood, PoissonLikelihood
 from tfpvae.layers.likelihoods.coupled_logistic_mixture import CoupledLogisticMixtureLikelihood
 from tfpvae.layers.likelihoods.independent_poisson import IndependentPoisson
+from tfpvae.layers.likelihoods.logistic import LogisticLikelihood
 from tfpvae.layers.likelihoods.logistics import (
     DiscretizedLogisticLikelihood,
     LogisticMixtureLikelihood,
@@ -25,6 +28,7 @@ from tfpvae.layers.likelihoods.mixture_of_one_hot_categoricals import (
 from tfpvae.layers.likelihoods.mixture_same_family import MixtureSameFamily
 from tfpvae.layers.likelihoods.normal import NormalLikelihood
 from tfpvae.layers.likelihoods.one_hot_categorical import OneHotCategorical
+from tfpvae.layers.likelihoods.student_t import StudentTLikelihood
 from tfpvae.layers.one_hot import OneHot
 from tfpvae.layers.posteriors.base import Posterior
 from tfpvae.layers.posteriors.deterministic import Deterministic
@@ -39,6 +43,7 @@ from tfpvae.networks.ladder import DensePath
 
 __all__ = [
     "BetaLikelihood",
+    "CategoricalLikelihood",
     "CategoricalMixtureOfOneHotCategorical",
     "CoupledLogisticMixtureLikelihood",
     "DensePath",
@@ -54,15 +59,19 @@ __all__ = [
     "KLDivergenceAddLoss",
     "KLDivergenceRegularizer",
     "Ladder",
+    "LogisticLikelihood",
     "LogisticMixtureLikelihood",
     "MixtureLogistic",
     "MixtureNormal",
     "MixtureSameFamily",
     "MultivariateNormalLowRank",
     "MultivariateNormalTriL",
+    "NegativeBinomialLikelihood",
     "NormalLikelihood",
     "OneHot",
     "OneHotCategorical",
+    "PoissonLikelihood",
     "Posterior",
+    "StudentTLikelihood",
     "VariableLayer",
 ]

@@ -7,6 +7,7 @@ from typing import Any, cast
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
+from tensorflow_probability.python.layers.internal import distribution_tensor_coercible
 
 from tfpvae import _checks
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer, is_kl
@@ -17,6 +18,17 @@ tfd = tfp.distributions
 _TFPDistributionLambda: Any = tfp.layers.DistributionLambda
 
 register = tf_keras.saving.register_keras_serializable(package="tfpvae")
+
+
+class LayerOutput(distribution_tensor_coercible._TensorCoercible):
+    """Distribution that a layer returns; where a tensor is required, a draw stands for it."""
+
+    def __repr__(self) -> str:
+        name = vars(self).get("_layer", type(self.tensor_distribution).__name__)
+        shapes = f"batch_shape={[*self.batch_shape]} event_shape={[*self.event_shape]}"
+        return f"<{name} {shapes} dtype={self.dtype.name}>"
+
+    __str__ = __repr__
 
 
 class _Entered(threading.local):
@@ -143,12 +155,17 @@ class DistributionLambda(tfp.layers.DistributionLambda):
         """Makes the distribution, and adds the value of the regularizer to the losses once."""
         outputs = super().call(inputs, *args, **kwargs)
         distribution = outputs[0] if isinstance(outputs, tuple) else outputs
+        distribution.__class__ = LayerOutput
+        if type(self) is not DistributionLambda:
+            object.__setattr__(distribution, "_layer", type(self).__name__)
         if is_kl(self._regularizer):
             self.add_loss(self._regularizer(distribution))
         elif self._regularizer is not None:
             values = tf.convert_to_tensor(distribution)
             loss = tf.convert_to_tensor(self._regularizer(values))
-            self.add_loss(loss / tf.cast(tf.shape(values)[0], loss.dtype))
+            loss /= tf.cast(tf.shape(values)[0], loss.dtype)
+            loss.is_kl = False  # by which a VAE tells it from the losses that code adds
+            self.add_loss(loss)
         return outputs
 
     @property

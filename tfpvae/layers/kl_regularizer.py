@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
+from tf_keras.src.engine import base_layer_utils
 
 from tfpvae import _checks
 from tfpvae.distributions import divergences
@@ -86,6 +87,9 @@ class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
             test_points_fn,
             _checked_weight(weight),
         )
+        if tf.executing_eagerly():
+            weights = [] if self.weight_variable is None else [self.weight_variable]
+            _name_apart([*self.distribution_b.variables, *weights])
 
     def kl_divergence(
         self, posterior: tfd.Distribution, latents: tf.Tensor | None = None, seed: Any = None
@@ -172,6 +176,9 @@ class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
           posterior: q(z|x); or the second output of a layer of `tfp.layers`, which Keras passes.
         """
         distribution = getattr(posterior, "_tfp_distribution", None)
+        is_traced = base_layer_utils.call_context().saving
+        if is_traced and not isinstance(posterior, tfd.Distribution):
+            return tf.zeros([])  # Keras traces each layer of a SavedModel by itself, on tensors
         if distribution is None:
             loss = tf.reduce_mean(self._weighted(self.kl_divergence(posterior)))
             loss.is_kl = True  # by which a VAE tells it from the other losses of the encoder
@@ -189,8 +196,8 @@ class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
             return weight * tf.ensure_shape(kl, weight.shape)  # one KL would be broadcast
         raise ValueError(
             f"weight: wanted one number per example of the batch, {kl.shape[0]}, got "
-            f"{weight.shape[0]}. A VAE, whose batches have any size, takes one number; weigh its "
-            "images by sample_weight."
+            f"{weight.shape[0]}. A VAE, whose batches have any size and order, takes one number; "
+            "weigh its images by sample_weight, or their KL alone in a custom loop on loss_terms."
         )
 
     @property
@@ -275,7 +282,6 @@ def _checked_prior(prior: Any) -> tfd.Distribution:
         )
     if tf.executing_eagerly():
         _build_networks(prior)
-        _name_apart(prior.variables)
         try:
             serialization.to_config(prior, "distribution_b")
         except ValueError as error:

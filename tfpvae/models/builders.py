@@ -17,6 +17,7 @@ from tfpvae.models.encoders import build_encoder, posterior_layer
 from tfpvae.models.ladders import ladder_parts
 from tfpvae.models.vae import VAE
 from tfpvae.networks.custom_backbones import Backbone
+from tfpvae.networks.initialization import mean_image
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -41,6 +42,7 @@ def build_vae(
     precision: str | None = None,
     *,
     image_shape: tuple[int, int, int] | None = None,
+    event_shape: tuple[int, ...] | None = None,
     latent_dim: int | None = None,
     posterior: str | layers.Posterior | None = None,
     prior: Any = "standard_normal",
@@ -61,6 +63,7 @@ def build_vae(
     free_bits: float = 0.0,
     target_rate: float | None = None,
     dequantize: bool = False,
+    missing: str | None = None,
     **unknown: Any,
 ) -> VAE:
     """Builds a VAE of one of the named architectures.
@@ -73,6 +76,9 @@ def build_vae(
         `tf_keras.mixed_precision`, which follows `tf_keras.backend.floatx()`, float32 or float64,
         unless it was set. A backbone that is a model keeps its own policy.
       image_shape: (height, width, channels); None for that of the architecture.
+      event_shape: the shape of an example of other data, in place of image_shape: (F,) of the row
+        of a table, (T, F) of a series, or any other. "dense" and "deep" take all, and so may
+        backbones of your own.
       latent_dim: D, at least 1; None for that of the architecture.
       posterior: see `build_encoder`; None for that of the architecture.
       prior: see `build_encoder`; or "vampprior", or a `tfpvae.priors.VampPrior`.
@@ -82,7 +88,8 @@ def build_vae(
       kl_samples: see `build_encoder`.
       scale_floor: see `build_encoder`.
       start_images: see `build_encoder`.
-      pixel_mean: see `build_decoder`.
+      pixel_mean: see `build_decoder`; None for the mean of start_images, where they are images in
+        [0, 1] or uint8, and likelihood and decoder are named ones.
       num_classes: C of a conditional VAE, at least 1; None for no labels.
       label_embedding: see `build_encoder`.
       encoder_backbone: see `backbone` of `build_encoder`; None for that of the architecture.
@@ -93,6 +100,7 @@ def build_vae(
       free_bits: see `VAE`.
       target_rate: see `VAE`.
       dequantize: see `VAE`.
+      missing: see `VAE`.
       **unknown: raises TypeError, which names the nearest argument.
 
     Returns:
@@ -103,12 +111,17 @@ def build_vae(
 
     >>> build_vae("flowers").count_params()
     2394337
+    >>> build_vae("dense", event_shape=(30,), likelihood="normal")
+    <VAE 'dense': examples [30], latent_dim 2, ...>
     """
     _refuse_unknown(unknown)
     _checks.one_of("architecture", architecture, ARCHITECTURES)
     defaults = ARCHITECTURES[architecture]
+    if image_shape is None and event_shape is None:
+        image_shape = defaults["image_shape"]
     shared: dict[str, Any] = {
-        "image_shape": defaults["image_shape"] if image_shape is None else image_shape,
+        "image_shape": image_shape,
+        "event_shape": event_shape,
         "latent_dim": defaults["latent_dim"] if latent_dim is None else latent_dim,
         "num_classes": num_classes,
         "label_embedding": label_embedding,
@@ -119,6 +132,10 @@ def build_vae(
     kl_term = None
     posterior = defaults["posterior"] if posterior is None else posterior
     if architecture == "ladder":
+        if event_shape is not None:
+            raise ValueError(
+                f"event_shape: wanted None for 'ladder', which is of images, got {event_shape!r}."
+            )
         parts = ladder_parts(shared["image_shape"], likelihood, scale_floor, backbone_options)
         _check_ladder(parts, latent_dim, posterior, encoder_backbone, decoder_backbone)
         shared |= {"latent_dim": parts["latent_dim"], "backbone_options": None}
@@ -126,8 +143,8 @@ def build_vae(
         encoder_backbone = parts["encoder_backbone"]
         decoder_backbone = parts["decoder_backbone"]
     if kl_terms.is_vampprior(prior):
-        head = posterior_layer(posterior, shared["latent_dim"], scale_floor)
-        sizes = shared["image_shape"], head
+        shape = _checks.shape_of_one(image_shape, event_shape)
+        sizes = shape, posterior_layer(posterior, shared["latent_dim"], scale_floor)
         kl_term = kl_terms.build_vampprior_term(prior, *sizes, start_images, **kl_options)
         prior = None
     with _policy(precision):
@@ -140,6 +157,9 @@ def build_vae(
             **kl_options,
             **shared,
         )
+        are_named = isinstance(likelihood, str) and decoder_backbone is None
+        if pixel_mean is None and start_images is not None and are_named:
+            pixel_mean = mean_image(start_images, image_shape)
         decoder = build_decoder(
             backbone=architecture if decoder_backbone is None else decoder_backbone,
             likelihood=likelihood,
@@ -156,6 +176,7 @@ def build_vae(
         free_bits=free_bits,
         target_rate=target_rate,
         dequantize=dequantize,
+        missing=missing,
     )
 
 

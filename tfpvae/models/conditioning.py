@@ -61,6 +61,15 @@ def draws(latents: tf.Tensor, labels: tf.Tensor | None) -> Any:
     return join(flat, None if labels is None else tf.tile(labels, tf.shape(latents)[:1]))
 
 
+def repeat(examples: tf.Tensor, num_samples: tf.Tensor | int) -> tf.Tensor:
+    """Returns examples [B, ...] once for each of S draws, [S * B, ...].
+
+    >>> repeat(tf.constant([[1], [2]]), 2)[:, 0].numpy().tolist()
+    [1, 2, 1, 2]
+    """
+    return tf.tile(examples, [num_samples, *[1] * (len(examples.shape) - 1)])
+
+
 def by_draw(values: tf.Tensor, num_samples: int) -> tf.Tensor:
     """Returns values of S * B draws, [S * B, ...], as [S, B, ...]; the inverse of `draws`.
 
@@ -70,10 +79,10 @@ def by_draw(values: tf.Tensor, num_samples: int) -> tf.Tensor:
     return tf.reshape(values, tf.concat([[num_samples, -1], tf.shape(values)[1:]], axis=0))
 
 
-def blank(image_shape: tuple[int, int, int], num_classes: int | None) -> Any:
-    """Returns the inputs of an encoder for one black image, of the first class if conditional."""
-    image = tf.zeros([1, *image_shape], tf_keras.backend.floatx())
-    return join(image, None if num_classes is None else tf.zeros([1], tf.int32))
+def blank(event_shape: tuple[int, ...], num_classes: int | None) -> Any:
+    """Returns the inputs of an encoder for one example of zeros, of the first class."""
+    zeros = tf.zeros([1, *event_shape], tf_keras.backend.floatx())
+    return join(zeros, None if num_classes is None else tf.zeros([1], tf.int32))
 
 
 def unpacked(data: Any, num_classes: int | None) -> tuple[Any, Any, Any, Any]:

@@ -1,10 +1,14 @@
-"""A VAE in one line and as a table of HTML, for a prompt and a notebook."""
+"""A VAE in one line, as a table of HTML, and as facts for its model card."""
 
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+import platform
+import sys
+from typing import TYPE_CHECKING, Any
 
+import tensorflow as tf
+import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae.models import conditioning
@@ -21,6 +25,7 @@ _DEFAULTS = {
     "free_bits": 0.0,
     "target_rate": None,
     "dequantize": False,
+    "missing": None,
     "kl_weight": 1.0,
 }
 
@@ -49,12 +54,53 @@ def table(vae: VAE) -> str:
     return f"<table><caption>{html.escape(title)}</caption>{cells}</table>"
 
 
+def facts(vae: VAE) -> dict[str, dict[str, Any]]:
+    """Returns what a model card says of a VAE: the model, its training, and versions.
+
+    >>> import tfpvae
+    >>> sections = facts(tfpvae.build_vae("dense", image_shape=(8, 8, 1)))
+    >>> sections["Model"]["likelihood"], sections["Training"]
+    ('IndependentBernoulli', {})
+    """
+    is_conditional = "conditional " if vae.num_classes is not None else ""
+    kind = "plain autoencoder" if vae.prior is None else f"{is_conditional}variational autoencoder"
+    parameters = {"parameters": f"{vae.count_params():,}"}
+    modules = {"tensorflow": tf, "tensorflow_probability": tfp, "tf_keras": tf_keras}
+    versions = {name: module.__version__ for name, module in modules.items()}
+    # Imported by now, and above this module in the order of imports.
+    own = {"tfpvae": sys.modules["tfpvae"].__version__, "python": platform.python_version()}
+    return {
+        "Model": {"kind": f"A {kind}", "name": vae.name, **_parts(vae), **parameters},
+        "Training": _training(vae),
+        "Versions": own | versions,
+    }
+
+
+def _training(vae: VAE) -> dict[str, str]:
+    """Returns the optimizer and its steps, and the last losses of `fit` in this process."""
+    optimizer = getattr(vae, "optimizer", None)
+    if optimizer is None:
+        return {}
+    rate = optimizer.get_config().get("learning_rate")
+    text = rate["class_name"] if isinstance(rate, dict) else f"{float(rate):g}"
+    rows = {
+        "optimizer": f"{type(optimizer).__name__}, learning rate {text}",
+        "steps": f"{int(optimizer.iterations.numpy()):,}",
+    }
+    history = getattr(vae, "last_fit", None)
+    if history is not None and history.epoch:
+        names = [name for name in history.history if not name.endswith("elbo")]
+        last = ", ".join(f"{name} {history.history[name][-1]:.2f}" for name in names)
+        rows[f"epoch {history.epoch[-1] + 1}"] = f"{last} (nats per image)"
+    return rows
+
+
 def _parts(vae: VAE) -> dict[str, str]:
     """Returns what a VAE is made of, by name; a setting that has its default value is left out."""
     settings = {name: getattr(vae, name) for name in _DEFAULTS}
     settings["kl_weight"] = round(float(settings["kl_weight"]), 6)
     return {
-        "images": str([*vae.image_shape]),
+        vae.data_spec.noun: str([*vae.event_shape]),
         "latent_dim": str(_latent_dim(vae)),
         "posterior": _last_layer(vae.encoder),
         "prior": _prior(vae),

@@ -36,7 +36,8 @@ _MANY_WEIGHTS = 100_000_000  # 400 MB in float32
 
 def build_encoder(
     *,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, int, int] | None = None,
+    event_shape: tuple[int, ...] | None = None,
     latent_dim: int,
     backbone: Backbone,
     posterior: str | layers.Posterior = "independent_normal",
@@ -58,7 +59,8 @@ def build_encoder(
     the loss. Its scales start near 1, as those of a standard normal prior.
 
     Args:
-      image_shape: (height, width, channels).
+      image_shape: (height, width, channels); None where event_shape is set.
+      event_shape: the shape of an example of other data, such as (F,) of the row of a table.
       latent_dim: D, at least 1.
       backbone: a name of `list_architectures()`, or a custom `tf_keras` model or callable from
         images [B, H, W, C] to features [B, ...].
@@ -75,7 +77,8 @@ def build_encoder(
         form where there is one.
       kl_samples: draws of a Monte Carlo KL; a single one is the draw that is decoded.
       scale_floor: the least scale of the posterior, at least 0.
-      start_images: training images [N, H, W, C], float in [0, 1] or uint8, N at least 2. The means
+      start_images: training images [N, H, W, C], float in [0, 1] or uint8, or other examples that
+        are complete, N at least 2. The means
         of the posterior start as the first principal components of their features, whitened, with
         small scales, so that z tells images apart from the first step.
       num_classes: C, at least 1, for the encoder of a conditional VAE, [images, labels] ->
@@ -102,15 +105,16 @@ def build_encoder(
     """
     _checks.eager()
     _checks.floatx()
-    image_shape = _checks.image_shape(image_shape)
+    shape = _checks.shape_of_one(image_shape, event_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
     kl_options: dict[str, Any]
     kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
     head = _build_head(posterior, prior, latent_dim, scale_floor, kl_options)
     if start_images is not None:
         start_images = np.asarray(_checks.as_dense("start_images", start_images))
-        _checks.array("start_images", start_images, image_shape)
-    images = tf_keras.Input(image_shape, name="images")
+        support = _checks.UNIT_INTERVAL if event_shape is None else _checks.REAL
+        _checks.array("start_images", start_images, _checks.DataSpec(shape, support))
+    images = tf_keras.Input(shape, name="images" if len(shape) == 3 else "x")
     labels, code = build_label_inputs(num_classes, label_embedding)
     features = _apply_backbone(backbone, backbone_options, images)
     if head.takes_maps:
@@ -157,9 +161,10 @@ def _build_head(
 
 def _apply_backbone(backbone: Backbone, options: dict[str, Any] | None, images: Any) -> Any:
     """Returns the features of symbolic images, [B, F]."""
-    features = apply_layers(backbone_layers(backbone, ENCODERS, options), images)
+    shape = tuple(images.shape[1:])
+    features = apply_layers(backbone_layers(backbone, ENCODERS, options, shape), images)
     if not isinstance(backbone, str):
-        refuse_channels_first(tf_keras.Model(images, features), tuple(images.shape[1:]))
+        refuse_channels_first(tf_keras.Model(images, features), shape)
     if len(features.shape) > 2:
         features = tf_keras.layers.Flatten("channels_last")(features)
     return features

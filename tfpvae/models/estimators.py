@@ -7,6 +7,7 @@ encoder are images [B, H, W, C], of a decoder latents [B, D]; of a conditional V
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from tfpvae.distributions import remembered
+from tfpvae.distributions.observed import observed
 from tfpvae.models import conditioning, network_inputs
 
 if TYPE_CHECKING:
@@ -116,9 +118,23 @@ def log_weights_of_chunks(
         yield tf.concat([score for _, score in scores], axis=0)
 
 
+def impute(vae: VAE, inputs: Any, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+    """Computes E[x | observed values] by importance sampling, and keeps what is observed: [B, ...].
+
+    sum_s w_s E[x|z_s], with w_s the normalized importance weights of z_s ~ q(z|x)
+    """
+    means = []
+    for scores in _in_passes(_weighted_mean, vae, inputs, num_samples, seed):
+        log_sums, parts = zip(*(score for _, score in scores), strict=True)
+        weights = tf.nn.softmax(tf.stack(log_sums), axis=0)  # of the passes, [P, B]
+        means.append(tf.einsum("pb,pb...->b...", weights, tf.stack(parts)))
+    examples = conditioning.split(inputs)[0]
+    return tf.where(tf.math.is_nan(examples), tf.concat(means, axis=0), examples)
+
+
 def pixels(vae: VAE, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-    """Returns the pixels that a VAE is trained on: scaled to [0, 1], and dequantized if set."""
-    images = network_inputs.scaled(images)
+    """Returns the values that a VAE is trained on: pixels scaled to [0, 1], dequantized if set."""
+    images = network_inputs.scaled(images, vae.data_spec)
     if not vae.dequantize:
         return images
     if seed is None:
@@ -139,8 +155,9 @@ def _log_likelihood(vae: VAE, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
     images, labels = conditioning.split(inputs)
     likelihood = vae.decoder(conditioning.draws(latents, labels))
     if images.shape[0] != 1:  # one image is broadcast
-        images = tf.tile(images, [samples, 1, 1, 1])
-    return tf.reshape(likelihood.log_prob(images), [samples, batch])
+        images = conditioning.repeat(images, samples)
+    values, likelihood = observed(images, likelihood, vae.data_spec)
+    return tf.reshape(likelihood.log_prob(values), [samples, batch])
 
 
 def _log_joint_in_slices(vae: VAE, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
@@ -185,30 +202,60 @@ def _in_passes(
         yield scores
 
 
-# Traced once per model; TensorFlow keeps the traces of a model for as long as it lives.
+def _graph_of_the_model(function: Callable) -> Callable:
+    """Returns a function that is traced by itself for each model, which keeps its traces.
+
+    In one `tf.function` the traces of several models look like one that is traced over and over,
+    of which TensorFlow warns.
+    """
+
+    @functools.wraps(function)
+    def call(vae: VAE, *args: Any) -> tf.Tensor:
+        graphs = vae.__dict__.setdefault("_graphs", {})  # past Keras' tracking
+        if function not in graphs:
+            # TensorFlow counts the traces of a code, of a partial object its own.
+            own = functools.partial(function)
+            graphs[function] = tf.function(own, reduce_retracing=True)
+        return graphs[function](vae, *args)
+
+    return call
 
 
-@tf.function(reduce_retracing=True)
+@_graph_of_the_model
 def _encode(vae: VAE, inputs: Any) -> tf.Tensor:
     return vae.encoder(inputs).mean()
 
 
-@tf.function(reduce_retracing=True)
+@_graph_of_the_model
 def _decode(vae: VAE, inputs: Any) -> tf.Tensor:
     return vae.decoder(inputs).mean()
 
 
-@tf.function(reduce_retracing=True)
+@_graph_of_the_model
 def _elbo(vae: VAE, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     nll, kl = nll_and_kl(vae, inputs, draws, fold_in(seed, number))
     return -(nll + kl)
 
 
-@tf.function(reduce_retracing=True)
+@_graph_of_the_model
 def _log_weights(
     vae: VAE, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
     return log_weights(vae, inputs, draws, fold_in(seed, number))
+
+
+@tf.function(reduce_retracing=True)
+def _weighted_mean(
+    vae: VAE, inputs: Any, draws: tf.Tensor, number: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the log of the sum of the importance weights [B], and their mean of E[x|z]."""
+    posterior = vae.encoder(inputs)
+    latents = posterior.sample(draws, seed=fold_in(seed, number))
+    log_weights = log_joint(vae, inputs, latents) - posterior.log_prob(latents)
+    decoded = vae.decoder(conditioning.draws(latents, conditioning.split(inputs)[1]))
+    means = conditioning.by_draw(decoded.mean(), draws)
+    weights = tf.nn.softmax(log_weights, axis=0)
+    return tf.reduce_logsumexp(log_weights, axis=0), tf.einsum("sb,sb...->b...", weights, means)
 
 
 @tf.function(reduce_retracing=True)

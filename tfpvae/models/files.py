@@ -5,8 +5,9 @@ from typing import Any
 
 import tf_keras
 
+from tfpvae.models import description
 from tfpvae.models.signatures import build_signatures
-from tfpvae.saving import atomic, finite_weights
+from tfpvae.saving import atomic, finite_weights, model_card
 from tfpvae.training import checkpoint_state
 
 
@@ -24,33 +25,45 @@ class FilesMixin(tf_keras.Model):
         filepath: str | Path,
         overwrite: bool = True,
         save_format: str | None = None,
+        *,
+        card: model_card.ModelCard | None = None,
         **kwargs: Any,
     ) -> None:
         """Writes the whole model: a `.keras` file, or a folder that is a SavedModel.
 
         `tf_keras.models.load_model` restores either as a VAE that returns distributions and
         continues training. The folder also loads with TensorFlow alone: its signatures are encode,
-        decode, reconstruct, sample and elbo.
+        decode, reconstruct, sample and elbo. Its README.md is a model card, which says what the
+        model is, how it was trained, with which versions, and how to load it; a card that a user
+        has edited is kept.
 
         Args:
           filepath: the path to write; a name that ends in `.keras` makes a file.
           overwrite: whether to replace an existing model without asking.
           save_format: "tf", "keras" or "h5"; None to infer it from the name.
+          card: the data, scores and license for the model card; for a folder only.
           **kwargs: as in `tf_keras.Model.save`.
 
         Raises:
           OSError: if it cannot be written; what was there before is unchanged.
-          ValueError: if a weight is not finite; nothing is written then.
+          ValueError: if a weight is not finite, or a card is for a file; nothing is written then.
         """
         is_file = str(filepath).endswith((".keras", ".h5", ".hdf5"))
         save_format = save_format or (None if is_file else "tf")
         if save_format == "tf":
             # Keras rebuilds the layers from their configs; the signatures serve everyone else.
             kwargs = {"signatures": build_signatures(self), "save_traces": False} | kwargs
+        elif card is not None:
+            raise ValueError(f"card: wanted None for a file, which has none, got {card!r}.")
         finite_weights.check_weights(self)
         if overwrite or atomic.may_replace(filepath):
             with atomic.replacing(filepath) as path:
                 super().save(path, save_format=save_format, **kwargs)
+                if save_format == "tf":
+                    text = (card or model_card.ModelCard()).text(
+                        description.facts(self), sorted(kwargs["signatures"] or ())
+                    )
+                    model_card.write(path, str(filepath), text)
             self.last_saved = str(filepath)
 
     def save_weights(

@@ -11,7 +11,8 @@ import tensorflow as tf
 import tf_keras
 
 from tfpvae import _checks
-from tfpvae.training import keras_3
+from tfpvae.schedules import Warmup
+from tfpvae.training import input_pipeline, keras_3, progress
 
 if TYPE_CHECKING:
     from tfpvae.models.vae import VAE
@@ -44,7 +45,7 @@ def checked(method: Callable, vae: VAE, *args: Any, **kwargs: Any) -> dict[str, 
             arguments[name] = _checks.peeked(name, arguments[name], vae)
     _checks.weights_of_floatx(vae)
     arguments |= _dense(arguments, is_conditional=vae.num_classes is not None)
-    arguments = _images_checked(arguments, vae.image_shape, vae.num_classes)
+    arguments = _data_checked(arguments, vae.data_spec, vae.num_classes)
     arguments["callbacks"] = keras_3.adapt(arguments.get("callbacks"))
     return arguments
 
@@ -69,19 +70,19 @@ def _dense_parts(names: Sequence[str], data: Any) -> Any:
     return kind([*parts, *data[len(parts) :]])
 
 
-def _images_checked(
-    arguments: dict[str, Any], shape: tuple[int, int, int], num_classes: int | None
+def _data_checked(
+    arguments: dict[str, Any], spec: _checks.DataSpec, num_classes: int | None
 ) -> dict[str, Any]:
     """Returns the arguments with images, labels and weights checked, as Keras needs them."""
     x, y, weight = (arguments.get(name) for name in ("x", "y", "sample_weight"))
     if num_classes is not None:
         if y is None and isinstance(x, (list, tuple)) and len(x) == 2:
             x, y = x
-        _checks.images("x", x if y is None else (x, y), shape, num_classes)
+        _checks.examples("x", x if y is None else (x, y), spec, num_classes)
     else:
-        _checks.images("x", x, shape)
+        _checks.examples("x", x, spec)
         if y is not None:
-            _checks.images("y", y, shape)
+            _checks.examples("y", y, spec)
             _checks.same_length("y", y, x)
         elif weight is not None:
             y = x  # Keras drops the weights of x alone
@@ -89,10 +90,27 @@ def _images_checked(
         _checks.sample_weight_of(weight, len(x))
     unseen = arguments.get("validation_data")
     if unseen is not None:
-        _checks.images("validation_data", unseen, shape, num_classes)
+        _checks.examples("validation_data", unseen, spec, num_classes)
         if hasattr(unseen, "dtype"):  # Keras asks whether an array is true
             arguments["validation_data"] = (unseen,)
     return arguments | {"x": x} | ({} if y is None else {"y": y})
+
+
+def begin_warmup(vae: VAE, arguments: dict[str, Any]) -> None:
+    """Converts the epochs of a warm-up of kl_weight to steps, before the optimizer's first step.
+
+    Raises:
+      ValueError: for a warm-up in epochs, and data of unknown length.
+    """
+    weight = vae.kl_regularizer and vae.kl_regularizer.weight
+    if not isinstance(weight, Warmup):
+        return
+    if weight.num_steps is not None and int(vae.optimizer.iterations.numpy()):
+        return
+    get = arguments.get
+    data, size = get("x"), get("batch_size") or 32
+    if weight.begin(input_pipeline.count_batches(data, size, get("steps_per_epoch"))):
+        vae.train_function = vae.test_function = None  # they were traced with the other steps
 
 
 def with_class_weight(arguments: dict[str, Any], num_classes: int | None) -> dict[str, Any]:
@@ -137,3 +155,29 @@ def with_class_weight(arguments: dict[str, Any], num_classes: int | None) -> dic
     weight = 1.0 if weight is None else np.asarray(weight).reshape(-1)
     *_, weight = weigh(arguments["x"], arguments["y"], weight)
     return arguments | {"sample_weight": weight.numpy()}
+
+
+def callbacks_of(arguments: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
+    """Returns the callbacks among the arguments as a list.
+
+    >>> callbacks_of({"callbacks": "a"}), callbacks_of({})
+    (['a'], [])
+    """
+    callbacks = arguments.get("callbacks") or []
+    callbacks = getattr(callbacks, "callbacks", callbacks)  # of a CallbackList
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def with_progress(vae: VAE, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments with the progress bar, unless they are silent or have one."""
+    callbacks = keras_3.adapt(arguments.get("callbacks"))
+    arguments = arguments | {"callbacks": callbacks}
+    bar = tf_keras.callbacks.ProgbarLogger
+    if (
+        arguments.get("verbose", "auto") == 0
+        or isinstance(callbacks, tf_keras.callbacks.CallbackList)
+        or any(isinstance(callback, bar) for callback in callbacks_of(arguments))
+    ):
+        return arguments
+    hidden = ("elbo",) if vae.prior is not None else ("elbo", "kl")
+    return arguments | {"callbacks": [*callbacks_of(arguments), progress.Progress(hidden)]}

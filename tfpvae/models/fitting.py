@@ -71,6 +71,11 @@ class FittingMixin(StepsMixin):
         for argument in ("metrics", "weighted_metrics"):
             for metric in tf.nest.flatten(kwargs.get(argument)):
                 _checks.not_keras_3(argument, metric)
+            if kwargs.get(argument) and self.data_spec.allows_missing:
+                raise ValueError(
+                    f"{argument}: wanted none for a VAE with missing='mask', since a metric of "
+                    f"Keras takes NaN for a number, got {kwargs[argument]!r}."
+                )
         loss = loss or objectives.negative_log_likelihood
         if not callable(loss):
             raise TypeError(
@@ -134,16 +139,19 @@ class FittingMixin(StepsMixin):
         keras_fit = super().fit
         arguments = self._checked_arguments(keras_fit, x, y, *args, **kwargs)
         arguments = fit_arguments.with_class_weight(arguments, self.num_classes)
-        for callback in _callbacks(arguments):
+        fit_arguments.begin_warmup(self, arguments)
+        for callback in fit_arguments.callbacks_of(arguments):
             monitors.let_elbo_rise(callback)
         empty_epochs = exhaustion.EmptyEpochs()
         arguments["callbacks"] = exhaustion.with_callback(arguments.get("callbacks"), empty_epochs)
         with (
             self._prepared(arguments, "train_function", "test_function"),
-            batch_checks.faults_named("x", self._train_counter),
+            batch_checks.faults_named("x", self.data_spec, self._train_counter),
         ):
-            history = keras_fit(**self._with_batches(arguments))
+            arguments = self._with_batches(arguments)
+            history = keras_fit(**fit_arguments.with_progress(self, arguments))
         empty_epochs.clean(history)
+        object.__setattr__(self, "last_fit", history)  # Keras' own, `evaluate` replaces
         step = int(self.optimizer.iterations.numpy())  # works for a MirroredVariable too
         if step < self.warmup_steps:
             warnings.warn(
@@ -161,12 +169,12 @@ class FittingMixin(StepsMixin):
             if getattr(self, "_eval_data_handler", None) is not None:
                 # Keras takes data that were once too few for data that are exhausted.
                 self._eval_data_handler._insufficient_data = False
-            with batch_checks.faults_named("validation_data", self._test_counter):
+            with batch_checks.faults_named("validation_data", self.data_spec, self._test_counter):
                 return keras_evaluate(**arguments)
         with (
             self.training_state.kept(),
             self._prepared(arguments, "test_function"),
-            batch_checks.faults_named("x", self._test_counter),
+            batch_checks.faults_named("x", self.data_spec, self._test_counter),
         ):
             parts = input_pipeline.data_of(arguments, "x", "y", "sample_weight")
             batches, steps = self._batches(
@@ -174,6 +182,7 @@ class FittingMixin(StepsMixin):
             )
             if batches is not None:
                 arguments |= {"x": batches, "y": None, "sample_weight": None, "batch_size": None}
+            arguments = fit_arguments.with_progress(self, arguments)
             return keras_evaluate(**arguments | {"steps": steps})
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, **kwargs):
@@ -183,26 +192,29 @@ class FittingMixin(StepsMixin):
         """
         if batch_size is not None:
             _checks.whole_number("batch_size", batch_size)
-        _checks.images("x", x, self.image_shape, self.num_classes)
+        x = x if isinstance(x, (list, tuple)) else _checks.as_dense("x", x)
+        _checks.examples("x", x, self.data_spec, self.num_classes)
         is_pair = self.num_classes is not None and isinstance(x, (list, tuple))
         batches, steps = self._batches(tuple(x) if is_pair else (x,), batch_size, steps)
         x, batch_size = (x, batch_size) if batches is None else (batches, None)
-        with batch_checks.faults_named("x", self._predict_counter):
-            return super().predict(x, batch_size, verbose, steps, **kwargs)
+        arguments = fit_arguments.with_progress(self, {"verbose": verbose} | kwargs)
+        with batch_checks.faults_named("x", self.data_spec, self._predict_counter):
+            return super().predict(x, batch_size, steps=steps, **arguments)
 
     def train_on_batch(self, x, *args, **kwargs):
         """Runs one step on a batch, and returns the metrics; as `tf_keras.Model.train_on_batch`."""
-        with batch_checks.faults_named("x"):
+        fit_arguments.begin_warmup(self, {})
+        with batch_checks.faults_named("x", self.data_spec):
             return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
         """Returns the metrics of one batch; as `tf_keras.Model.test_on_batch`."""
-        with batch_checks.faults_named("x"):
+        with batch_checks.faults_named("x", self.data_spec):
             return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, x):
         """Returns the reconstructions of one batch; as `tf_keras.Model.predict_on_batch`."""
-        with batch_checks.faults_named("x"):
+        with batch_checks.faults_named("x", self.data_spec):
             return super().predict_on_batch(x)
 
     def _checked_arguments(self, method: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -336,15 +348,11 @@ class FittingMixin(StepsMixin):
         if get("validation_data") is not None:
             unseen_size = get("validation_batch_size") or size
             counts.append(count(get("validation_data"), unseen_size, get("validation_steps")))
-        needs_each = any(c._implements_train_batch_hooks() for c in _callbacks(arguments))
+        needs_each = any(
+            c._implements_train_batch_hooks() for c in fit_arguments.callbacks_of(arguments)
+        )
         if needs_each or self.run_eagerly or self._has_strategy or None in counts:
             return 1
         if set(counts) == {1} and not self.execution.in_loops:
             return 1  # Keras' loop would be traced twice
         return execution.steps_per_call(self, size)
-
-
-def _callbacks(arguments: dict[str, Any]) -> list[tf_keras.callbacks.Callback]:
-    callbacks = arguments.get("callbacks") or []
-    callbacks = getattr(callbacks, "callbacks", callbacks)  # of a CallbackList
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

@@ -1,4 +1,4 @@
-"""Properties inferred from two networks: shapes, classes and the kind of likelihood."""
+"""Properties inferred from two networks: shapes, classes and the values of the likelihood."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae._checks import DataSpec, Support
+from tfpvae.distributions import supports
 from tfpvae.layers.likelihoods.base import DENSITY, MASS
 from tfpvae.layers.one_hot import OneHot
 from tfpvae.models import conditioning
@@ -22,19 +24,19 @@ tfd = tfp.distributions
 
 def probe(
     encoder: tf_keras.Model, decoder: tf_keras.Model
-) -> tuple[tuple[int, int, int], int | None, tfd.Distribution]:
-    """Infers the image shape, the number of classes and the posterior from a pair of networks.
+) -> tuple[DataSpec, int | None, tfd.Distribution]:
+    """Infers the data, the number of classes and the posterior from a pair of networks.
 
     Returns:
-      (height, width, channels); the number of classes, None if not conditional; and q(z|x) of a
-      black image.
+      The shape and the values of an example; the number of classes, None if not conditional; and
+      q(z|x) of an example of zeros.
 
     Raises:
       TypeError, ValueError: unless both end in distributions and fit each other.
     """
     _checks.model("encoder", encoder)
     _checks.model("decoder", decoder)
-    image_shape = _checks.image_shape(input_shape("encoder", encoder))
+    event_shape = _checks.event_shape("encoder", input_shape("encoder", encoder))
     latent_shape = input_shape("decoder", decoder)
     num_classes, decoder_classes = (num_classes_of(network) for network in (encoder, decoder))
     if num_classes != decoder_classes:
@@ -42,7 +44,7 @@ def probe(
             f"decoder: wanted one that is conditional on as many classes as the encoder, "
             f"{num_classes}, got {decoder_classes}."
         )
-    inputs = conditioning.blank(image_shape, num_classes)
+    inputs = conditioning.blank(event_shape, num_classes)
     posterior = encoder(inputs)
     _check_distribution("encoder", posterior)
     if latent_shape != tuple(posterior.event_shape):
@@ -52,12 +54,24 @@ def probe(
         )
     likelihood = decoder(conditioning.join(posterior.mean(), conditioning.split(inputs)[1]))
     _check_distribution("decoder", likelihood)
-    if tuple(likelihood.event_shape) != image_shape:
+    if tuple(likelihood.event_shape) != event_shape:
         raise ValueError(
-            f"decoder: wanted a distribution over the images of the encoder, {image_shape}, "
+            f"decoder: wanted a distribution over the input of the encoder, {event_shape}, "
             f"got one over {tuple(likelihood.event_shape)}."
         )
-    return image_shape, num_classes, posterior
+    return DataSpec(event_shape, _support(decoder, likelihood)), num_classes, posterior
+
+
+def _support(decoder: tf_keras.Model, likelihood: tfd.Distribution) -> Support:
+    """Returns the values of a likelihood: as its layer tells, or as its distribution does."""
+    layers = distribution_layers(decoder)
+    support = getattr(layers[-1], "support", None) if layers else None
+    if support is not None:
+        return support
+    support = supports.support_of(likelihood)
+    # Pixels of 0 to 255 are images that were not scaled, and bytes are pixels.
+    is_of_images = len(likelihood.event_shape) == 3
+    return _checks.NEAR_UNIT_INTERVAL if is_of_images and support == _checks.REAL else support
 
 
 def scores(decoder: tf_keras.Model) -> str | None:
@@ -70,7 +84,7 @@ def scores(decoder: tf_keras.Model) -> str | None:
 
 
 def has_bounds(decoder: tf_keras.Model) -> bool:
-    """Returns whether a decoder's likelihood is known to allow pixels in [0, 1] only."""
+    """Returns whether a decoder's likelihood is known to have no draws but data."""
     layers = distribution_layers(decoder)
     return bool(layers) and getattr(layers[-1], "has_bounds", False)
 
@@ -127,6 +141,18 @@ def input_shape(argument: str, model: tf_keras.Model) -> tuple[int, ...]:
             f"that go through a tfpvae.layers.OneHot, got one of {1 + len(others)} inputs."
         )
     return tuple(first.shape[1:])
+
+
+def built(network: tf_keras.Model, shape: tuple[int, ...] | None) -> tf_keras.Model:
+    """Returns a network, after a call on zeros of this shape, [1, ...], if it had none.
+
+    >>> network = tf_keras.Sequential([tf_keras.layers.Dense(2)])
+    >>> built(network, (3,)).built
+    True
+    """
+    if shape and network.save_spec() is None:
+        network(conditioning.blank(tuple(shape), num_classes_of(network)))
+    return network
 
 
 def num_classes_of(model: tf_keras.Model) -> int | None:

@@ -52,7 +52,8 @@ def ladder_parts(
     size = sum(path.sizes)
 
     height, width, _ = image_shape
-    values = likelihood_layer(likelihood, image_shape).params_size(image_shape) // (height * width)
+    head = likelihood_layer(likelihood, image_shape, is_of_images=True)
+    values = head.params_size(image_shape) // (height * width)
 
     def decoder(latents: tf.Tensor) -> tf.Tensor:
         state = LadderState(tf_keras.layers.serialize(path), name="top_down")(latents)

@@ -1,4 +1,4 @@
-"""Images as the networks of a VAE take them: scaled and checked, in inference mode by default."""
+"""Data as the networks of a VAE take them: scaled and checked, in inference mode by default."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ import tf_keras
 from tf_keras.src.engine import base_layer_utils
 
 from tfpvae import _checks
+from tfpvae._checks import DataSpec
 from tfpvae.models import conditioning
-from tfpvae.training.batch_checks import RANGE, is_in_range, min_and_max
+from tfpvae.training import batch_checks
 
 if TYPE_CHECKING:
     from tfpvae.models.vae import VAE
-
-# Draws of a normal lie outside [0, 1]; pixels of 0 to 255 lie far outside.
-_FAR = (-10.0, 11.0)
 
 
 class _Trust(threading.local):
@@ -43,35 +41,51 @@ def trusted() -> Iterator[None]:
         _trust.is_on = before
 
 
-def scaled(images: Any) -> tf.Tensor:
-    """Returns pixels as floats in [0, 1]; uint8 is divided by 255.
+def scaled(examples: Any, spec: DataSpec) -> tf.Tensor:
+    """Returns examples as floats: uint8 pixels divided by 255, ids as one-hot vectors.
 
-    >>> scaled(tf.constant([0, 255], tf.uint8)).numpy().tolist()
-    [0.0, 1.0]
+    A value that is missing stays NaN.
+
+    >>> scaled(tf.constant([[0, 255]], tf.uint8), DataSpec((2,))).numpy().tolist()
+    [[0.0, 1.0]]
+    >>> scaled([[2]], DataSpec((1, 3), _checks.ONE_HOT)).numpy().tolist()
+    [[[0.0, 0.0, 1.0]]]
     """
-    images = tf.convert_to_tensor(images)
-    pixels = tf.cast(images, tf_keras.backend.floatx())
-    return pixels / 255 if images.dtype == tf.uint8 else pixels
+    examples = tf.convert_to_tensor(examples)
+    floatx = tf_keras.backend.floatx()
+    if spec.support.is_one_hot and examples.shape.rank == len(spec.shape):
+        return tf.one_hot(tf.cast(examples, tf.int32), spec.shape[-1], dtype=floatx)
+    values = tf.cast(examples, floatx)
+    is_bytes = examples.dtype == tf.uint8 and spec.support.divides_bytes
+    return values / 255 if is_bytes else values
+
+
+def filled(examples: tf.Tensor, spec: DataSpec) -> tf.Tensor:
+    """Returns examples with 0 in the place of missing values."""
+    if not spec.allows_missing:
+        return examples
+    return tf.where(tf.math.is_nan(examples), tf.zeros_like(examples), examples)
 
 
 def adapt(vae: VAE, has_bounds: bool) -> None:
-    """Makes the networks of a VAE run in inference mode by default, on valid images only.
+    """Makes the networks of a VAE run in inference mode by default, on valid data only.
 
-    The encoder then divides uint8 by 255, adds a missing axis of one channel, and refuses other
-    pixels. Each of its passes removes the `losses` that the VAE added to an earlier one.
+    The encoder then divides uint8 pixels by 255, adds a missing axis of one channel, and refuses
+    other values. Each of its passes removes the `losses` that the VAE added to an earlier one.
 
     Args:
       vae: a `VAE` that has its encoder and decoder.
-      has_bounds: whether the likelihood allows pixels in [0, 1] only.
+      has_bounds: whether draws of the likelihood are data.
     """
-    limits = (0.0, 1.0) if has_bounds else _FAR
-    shape = vae.image_shape
+    spec = vae.data_spec
+    if spec.support == _checks.UNIT_INTERVAL and not has_bounds:
+        spec = spec._replace(support=_checks.NEAR_UNIT_INTERVAL)
 
     def prepare(inputs: Any) -> Any:
-        images, labels = conditioning.split(inputs)
+        examples, labels = conditioning.split(inputs)
         for owner in vae.encoder._owners:
             owner._eager_losses.clear()
-        return conditioning.join(_pixels(images, shape, limits), labels)
+        return conditioning.join(_examples(examples, spec), labels)
 
     _adapt(vae.encoder, prepare)
     _adapt(vae.decoder, lambda inputs: inputs)
@@ -95,29 +109,33 @@ def _adapt(network: tf_keras.Model, prepare: Callable[[Any], Any]) -> None:
     object.__setattr__(network, "_owners", weakref.WeakSet())
 
 
-def _pixels(images: Any, image_shape: tuple[int, ...], limits: tuple[float, float]) -> tf.Tensor:
-    """Returns images as an encoder takes them.
+def _examples(examples: Any, spec: DataSpec) -> tf.Tensor:
+    """Returns examples as an encoder takes them.
 
     Raises:
-      ValueError, TypeError: for images of another shape, range or kind.
+      ValueError, TypeError: for examples of another shape, range or kind.
     """
-    images = tf.convert_to_tensor(images)
-    if images.shape.rank == len(image_shape) and image_shape[-1] == 1:
-        images = images[..., tf.newaxis]
-    if images.shape.rank is not None and 0 not in images.shape:
-        _checks.form("images", images, image_shape)
-    if tf.is_symbolic_tensor(images):
-        return scaled(images if _trust.is_on else _assert_range(images, limits))
-    low, high = min_and_max(images)
-    if not is_in_range(images, low, high, limits):
-        raise ValueError(_checks.out_of_range("images", low.numpy(), high.numpy()))
-    return scaled(images)
+    examples = tf.convert_to_tensor(examples)
+    if len(spec.shape) == examples.shape.rank == 3 and spec.shape[-1] == 1:
+        examples = examples[..., tf.newaxis]
+    if examples.shape.rank is not None and 0 not in examples.shape:
+        _checks.form("images", examples, spec)
+    if tf.is_symbolic_tensor(examples):
+        examples = examples if _trust.is_on else _assert_range(examples, spec)
+    elif not _is_in_range(examples, spec):
+        _checks.array("images", examples, spec)
+    return filled(scaled(examples, spec), spec)
 
 
-def _assert_range(images: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:
-    """Returns symbolic images behind an assertion, which XLA may leave out."""
-    low, high = min_and_max(images)
-    data = [RANGE, low, "to", high]  # no formatted text: XLA has no strings
-    is_valid = is_in_range(images, low, high, limits)
-    with tf.control_dependencies([tf.debugging.Assert(is_valid, data)]):
-        return tf.identity(images)
+def _is_in_range(examples: tf.Tensor, spec: DataSpec) -> tf.Tensor:
+    expected = spec.ids() if examples.shape.rank == len(spec.shape) else spec
+    return batch_checks.is_in_range(examples, *batch_checks.extremes(examples, spec), expected)
+
+
+def _assert_range(examples: tf.Tensor, spec: DataSpec) -> tf.Tensor:
+    """Returns symbolic examples behind an assertion, which XLA may leave out."""
+    low, high = batch_checks.extremes(examples, spec)
+    # No formatted text: XLA has no strings.
+    data = [f"images: wanted {spec.values}, {batch_checks.RANGE}", low, "to", high]
+    with tf.control_dependencies([tf.debugging.Assert(_is_in_range(examples, spec), data)]):
+        return tf.identity(examples)

@@ -14,6 +14,7 @@ import tf_keras
 
 from tfpvae import _checks
 from tfpvae.distributions import divergences
+from tfpvae.distributions.observed import observed
 from tfpvae.layers.likelihoods.base import DENSITY
 from tfpvae.models import conditioning, introspection
 
@@ -24,7 +25,7 @@ tfd = tfp.distributions
 
 OBJECTIVES = ("elbo", "iwae", "dreg")
 # Arguments of `VAE` that define its objective.
-SETTINGS = ("objective", "num_samples", "free_bits", "target_rate", "dequantize")
+SETTINGS = ("objective", "num_samples", "free_bits", "target_rate", "dequantize", "missing")
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
@@ -72,11 +73,18 @@ def check(vae: VAE, posterior: tfd.Distribution) -> None:
                 f"{vae.objective!r}."
             )
     _checks.flag("dequantize", vae.dequantize)
-    if vae.dequantize and introspection.scores(vae.decoder) not in (DENSITY, None):
+    has_pixels = vae.data_spec.support.divides_bytes
+    if vae.dequantize and not (has_pixels and introspection.scores(vae.decoder) in (DENSITY, None)):
         raise ValueError(
-            "dequantize: wanted a likelihood that is a density, such as 'continuous_bernoulli' or "
-            f"'normal', got one that is a {introspection.scores(vae.decoder)!r}."
+            "dequantize: wanted a likelihood that is a density of pixels, such as "
+            "'continuous_bernoulli' or 'normal', got one that is a "
+            f"{introspection.scores(vae.decoder)!r} of {vae.data_spec.values}."
         )
+    if vae.missing is not None:
+        _checks.one_of("missing", vae.missing, ("mask",))
+        likelihood = vae.decoder(_blank_latents(vae, 1))
+        zeros = tf.zeros([1, *vae.event_shape], tf_keras.backend.floatx())
+        observed(zeros, likelihood, vae.data_spec)
     plain = vae.objective == "elbo" and vae.num_samples == 1 and not any(of_the_kl.values())
     if vae.prior is None and not plain:
         raise ValueError(
@@ -94,9 +102,12 @@ def check_loss(vae: VAE, loss: Callable) -> None:
     Raises:
       ValueError: for a loss per pixel, or of a whole batch.
     """
-    labels = None if vae.num_classes is None else tf.zeros([2], tf.int32)
-    latents = tf.zeros([2, introspection.input_shape("decoder", vae.decoder)[0]])
-    likelihood = vae.decoder(conditioning.join(latents, labels))
+    if vae.missing is not None:
+        raise ValueError(
+            "loss: wanted None for a VAE with missing='mask', whose loss is the negative log "
+            f"likelihood of the observed values, got {loss!r}."
+        )
+    likelihood = vae.decoder(_blank_latents(vae, 2))
     shape = tf.shape(loss(likelihood.mean(), likelihood)).numpy().tolist()
     if shape not in ([2], [2, 1]):
         raise ValueError(
@@ -105,6 +116,13 @@ def check_loss(vae: VAE, loss: Callable) -> None:
             "lambda x, p: tf.reduce_sum(loss(x, p.mean()), axis=[1, 2]), where a Keras loss has "
             "reduction='none'."
         )
+
+
+def _blank_latents(vae: VAE, count: int) -> Any:
+    """Returns the inputs of a decoder for latents of zeros, of the first class if conditional."""
+    labels = None if vae.num_classes is None else tf.zeros([count], tf.int32)
+    latents = tf.zeros([count, introspection.input_shape("decoder", vae.decoder)[0]])
+    return conditioning.join(latents, labels)
 
 
 def draw_latents(posterior: tfd.Distribution, num_samples: int, seed: tf.Tensor) -> tf.Tensor:

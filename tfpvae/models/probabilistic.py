@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae._checks import DataSpec
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import conditioning, estimators, introspection
 
@@ -24,7 +25,7 @@ class ProbabilisticMixin(tf_keras.Model):
       decoder: p(x|z).
       prior: p(z), or None for a plain autoencoder.
       kl_regularizer: the KL term of the loss, or None.
-      image_shape: (H, W, C).
+      data_spec: the shape and the values of the examples.
       num_classes: of a conditional VAE; else None.
     """
 
@@ -32,7 +33,7 @@ class ProbabilisticMixin(tf_keras.Model):
     decoder: tf_keras.Model
     prior: Any
     kl_regularizer: KLDivergenceRegularizer | None
-    image_shape: tuple[int, int, int]
+    data_spec: DataSpec
     num_classes: int | None
 
     def kl_divergence(
@@ -156,7 +157,7 @@ class ProbabilisticMixin(tf_keras.Model):
             batch_size = batch_size or _BATCH_SIZE
         else:
             _no_labels(labels)
-            _checks.images("images", images, self.image_shape, self.num_classes)
+            _checks.examples("images", images, self.data_spec, self.num_classes)
         return tf.convert_to_tensor(self.predict(images, batch_size=batch_size, verbose=0))
 
     def elbo(
@@ -236,8 +237,43 @@ class ProbabilisticMixin(tf_keras.Model):
             pixels that are not dequantized, which has no bound.
         """
         bits_of_a_level = introspection.bits_of_a_level(self)
-        values = math.prod(self.image_shape) * math.log(2)
+        values = math.prod(self.data_spec.shape) * math.log(2)
         return bits_of_a_level - self.log_likelihood(images, num_samples, seed, labels) / values
+
+    def impute(
+        self, images: Any, num_samples: int = 1000, seed: Any = None, labels: Any = None
+    ) -> tf.Tensor:
+        """Fills in missing values by their mean given the observed ones.
+
+        sum_s w_s E[x|z_s],  w_s proportional to p(x_observed|z_s) p(z_s) / q(z_s|x),  z_s ~ q(z|x)
+
+        is E[x_missing | x_observed] as S grows (Mattei and Frellsen 2019, equation 12).
+
+        Args:
+          images: images or other examples [B, ...], NaN where a value is missing.
+          num_samples: S, draws of z per example, at least 1.
+          seed: an int or a pair of ints, or None for new draws each time.
+          labels: of a conditional VAE, whole numbers [B], or one for all.
+
+        Returns:
+          The examples [B, ...] as floats, with what was observed unchanged.
+
+        Raises:
+          ValueError: for a VAE that does not take missing values.
+          ValueError, TypeError: for invalid examples, labels or numbers.
+
+        >>> import numpy as np
+        >>> import tfpvae
+        >>> vae = tfpvae.build_vae("dense", event_shape=(3,), likelihood="normal", missing="mask")
+        >>> vae.impute(np.array([[0.5, np.nan, 1.0]]), seed=0).shape
+        TensorShape([1, 3])
+        """
+        if not self.data_spec.allows_missing:
+            raise ValueError("impute: wanted a VAE with missing='mask', got one with missing=None.")
+        inputs, num_samples, seed = self.scoring_arguments(
+            "impute", images, num_samples, seed, labels
+        )
+        return estimators.impute(self, inputs, num_samples, seed)
 
     def scoring_arguments(
         self, method: str, images: Any, num_samples: Any, seed: Any, labels: Any = None
@@ -260,7 +296,7 @@ class ProbabilisticMixin(tf_keras.Model):
         self.check_prior(method)
         _checks.weights_of_floatx(self)
         images = _checks.as_tensor("images", images)
-        _checks.array("images", images, self.image_shape)
+        _checks.array("images", images, self.data_spec)
         num_samples, seed = _checks.whole_number("num_samples", num_samples), _checks.seed(seed)
         labels = conditioning.labels_of(self, labels, images)
         inputs = conditioning.join(estimators.pixels(self, images, seed), labels)
@@ -269,7 +305,7 @@ class ProbabilisticMixin(tf_keras.Model):
     def _inputs(self, images: Any, labels: Any) -> Any:
         """Returns the checked inputs of the encoder: images, or [images, labels]."""
         images = _checks.as_dense("images", images)
-        _checks.images("images", images, self.image_shape)
+        _checks.examples("images", images, self.data_spec)
         return conditioning.join(images, conditioning.labels_of(self, labels, images))
 
     def check_prior(self, method: str) -> None:

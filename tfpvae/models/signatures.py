@@ -25,16 +25,17 @@ def build_signatures(vae: VAE) -> dict[str, tf.types.experimental.ConcreteFuncti
     elbo: images, seed (int32 [2]) -> elbo, nll, kl (each [B], nats)
 
     A plain autoencoder, which has no prior, lacks the last two. All of a conditional VAE also take
-    labels (int32 [B]).
+    labels (int32 [B]). Other data than images are called x.
 
     Raises:
       ValueError: if Keras' floatx is another than that of the weights.
     """
     _checks.weights_of_floatx(vae)
     floatx = tf_keras.backend.floatx()
+    name = "images" if vae.data_spec.is_of_images else "x"
     latent_dim = introspection.input_shape("decoder", vae.decoder)[0]
     specs = {
-        "images": tf.TensorSpec([None, *vae.image_shape], floatx, "images"),
+        "images": tf.TensorSpec([None, *vae.event_shape], floatx, name),
         "latents": tf.TensorSpec([None, latent_dim], floatx, "latents"),
         "num_samples": tf.TensorSpec([], tf.int32, "num_samples"),
         "seed": tf.TensorSpec([2], tf.int32, "seed"),
@@ -55,7 +56,7 @@ def build_signatures(vae: VAE) -> dict[str, tf.types.experimental.ConcreteFuncti
         return {"mean": estimators.reconstruct(vae, conditioning.join(images, *labels))}
 
     def sample(num_samples, seed, *labels):
-        return {"images": decode(vae.prior.sample(num_samples, seed=seed), *labels)["mean"]}
+        return {name: decode(vae.prior.sample(num_samples, seed=seed), *labels)["mean"]}
 
     def elbo(images, seed, *labels):
         # The seed of the first pass of VAE.elbo.

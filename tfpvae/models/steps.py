@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
+from tfpvae._checks import DataSpec
 from tfpvae.models import conditioning, estimators, network_inputs, objectives
 from tfpvae.training import batch_checks, checkpoint_state, xla_loop
 from tfpvae.training.execution import Execution
@@ -30,13 +31,13 @@ class StepsMixin(tf_keras.Model):
     By default Keras compiles a step; where XLA pays, many steps are one program.
 
     Attributes:
-      image_shape: (H, W, C).
+      data_spec: the shape and the values of the examples.
       num_classes: of a conditional VAE; else None.
       prior: p(z), or None for a plain autoencoder.
       training_state: seed and stop flag of a training, set by `compile`.
     """
 
-    image_shape: tuple[int, int, int]
+    data_spec: DataSpec
     num_classes: int | None
     prior: tfd.Distribution | None
     training_state: checkpoint_state.CheckpointState
@@ -83,7 +84,7 @@ class StepsMixin(tf_keras.Model):
 
     def _checked(self, data: Any) -> tuple:
         batch = conditioning.unpacked(data, self.num_classes)
-        return batch_checks.checked(batch, self.image_shape, self.num_classes)
+        return batch_checks.checked(batch, self.data_spec, self.num_classes)
 
     def _run(self, step: Callable, data: Any) -> tuple[dict, tuple]:
         """Runs one step on a batch that is checked outside of XLA."""
@@ -174,7 +175,8 @@ class StepsMixin(tf_keras.Model):
         means = [metric for metric in self.metrics if isinstance(metric, Mean)]
 
         def sums(data: Any, present: tf.Tensor) -> tf.Tensor:
-            reported, _ = step(data, present)
+            with network_inputs.trusted():  # `fault` has looked at the data
+                reported, _ = step(data, present)
             counter.assign_add(1)
             present = tf.cast(present, reported["loss"].dtype)
             values = [reported[metric.name] + 0 * present for metric in means]
@@ -187,7 +189,7 @@ class StepsMixin(tf_keras.Model):
 
         def fault(data: Any) -> tf.Tensor:
             batch = conditioning.unpacked(data, self.num_classes)
-            return batch_checks.fault(batch, self.image_shape, self.num_classes)
+            return batch_checks.fault(batch, self.data_spec, self.num_classes)
 
         return xla_loop.many_steps(
             sums, results, len(means) + 1, self._steps_per_execution, self._spec, fault
@@ -196,12 +198,11 @@ class StepsMixin(tf_keras.Model):
     def _spec(self, spec: Any) -> Any:
         """Returns the spec of a batch with the shape that all images have."""
         images, _, targets, _ = conditioning.unpacked(spec, self.num_classes)
-        shape = [None, *self.image_shape]
         of_images = {id(part) for part in (images, targets) if part is not None}
 
         def whole(part: Any) -> Any:
             if id(part) in of_images:
-                return tf.TensorSpec(shape, part.dtype)
+                return tf.TensorSpec(batch_checks.batch_shape(part, self.data_spec), part.dtype)
             if isinstance(part, tf.TensorSpec) and part.shape.rank is None:
                 return tf.TensorSpec([None], part.dtype)
             return part

@@ -1,7 +1,8 @@
 """The VAE: an encoder, a decoder and a prior; its loss; and its config.
 
-Three mixins add the rest: `FittingMixin` (compile, fit, evaluate, predict), `ProbabilisticMixin`
-(encode, decode, sample, elbo and more) and `FilesMixin` (save, load_weights).
+Mixins add the rest: `FittingMixin` (compile, fit, evaluate, predict), `ProbabilisticMixin` (encode,
+decode, sample, elbo and more), on which `ExplorationMixin` is built (interpolate, traverse,
+anomaly_score), and `FilesMixin` (save, load_weights).
 """
 
 from typing import Any
@@ -12,20 +13,23 @@ import tf_keras
 
 from tfpvae import _checks
 from tfpvae.distributions import divergences, remembered
+from tfpvae.distributions.observed import observed
+from tfpvae.layers.distribution_lambda import track
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import (
     conditioning,
     description,
     encoder_kl,
+    encoder_losses,
     estimators,
     introspection,
     network_inputs,
     objectives,
 )
+from tfpvae.models.exploration import ExplorationMixin
 from tfpvae.models.files import FilesMixin
 from tfpvae.models.fitting import FittingMixin
 from tfpvae.models.ladders import share_path
-from tfpvae.models.probabilistic import ProbabilisticMixin
 from tfpvae.saving import safe_mode
 from tfpvae.schedules import is_schedule
 from tfpvae.training import checkpoint_state
@@ -34,7 +38,7 @@ tfd = tfp.distributions
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
-class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
+class VAE(FittingMixin, ExplorationMixin, FilesMixin, tf_keras.Model):
     """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on the negative ELBO.
 
     loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) || p(z))]
@@ -43,14 +47,18 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
     networks (Kingma and Welling 2014, equation 10). `fit` and `evaluate` report the loss and,
     whatever the objective and its weights, nll, kl and elbo = -nll - kl, in nats per image.
 
-    Images are float in [0, 1] or uint8, which is divided by 255 in the graph.
+    Images are float in [0, 1] or uint8, which is divided by 255 in the graph. Other data are
+    examples [B, ...] of any shape, such as rows of a table [B, F] or series [B, T, F]; the
+    likelihood tells which values they have: numbers in [0, 1], any finite numbers, counts or
+    one-hot vectors.
 
     Networks that also take labels [B], whole numbers that go through a `layers.OneHot`, make a
     conditional VAE: q(z|x, y), p(x|z, y) and p(z). Wherever it takes images or latents, it takes
     their labels too (Sohn, Lee and Yan 2015, equation 4).
 
     Args:
-      encoder: a built `tf_keras` model, images [B, H, W, C] -> q(z|x); or [images, labels].
+      encoder: a built `tf_keras` model, images [B, H, W, C], or other examples [B, ...], -> q(z|x);
+        or [images, labels].
       decoder: a built `tf_keras` model, latents [B, D] -> p(x|z); or [latents, labels].
       prior: p(z), a `tfd.Distribution` of event shape [D], or the whole KL term, a
         `tfpvae.layers.KLDivergenceRegularizer`; None for the prior of the encoder. A plain
@@ -65,6 +73,9 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
       dequantize: whether 8-bit pixels get uniform noise of one level, (255 x + u) / 256, wherever
         they are trained on or scored, so that their density is meaningful (Theis, van den Oord and
         Bethge 2016, section 3.1).
+      missing: "mask" for data in which NaN is a missing value. The encoder gets 0 in its place, and
+        log p(x|z) is that of the observed values (Mattei and Frellsen 2019, equation 3). None to
+        refuse NaN.
 
     Raises:
       TypeError, ValueError: if the networks do not end in distributions, do not fit each other, or
@@ -91,26 +102,45 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         free_bits: float = 0.0,
         target_rate: float | None = None,
         dequantize: bool = False,
+        missing: str | None = None,
         **kwargs: Any,
     ):
         _checks.eager()
         super().__init__(name=name, **kwargs)
         self.objective, self.num_samples = objective, num_samples
         self.free_bits, self.target_rate = free_bits, target_rate
-        self.dequantize = dequantize
+        self.dequantize, self.missing = dequantize, missing
         share_path(encoder, decoder)
-        self.image_shape, self.num_classes, posterior = introspection.probe(encoder, decoder)
+        spec, self.num_classes, posterior = introspection.probe(encoder, decoder)
+        # Past Keras' tracking, which would wrap it.
+        object.__setattr__(self, "_data_spec", spec._replace(allows_missing=missing is not None))
         self.encoder, self.decoder = encoder, decoder
         network_inputs.adapt(self, has_bounds=introspection.has_bounds(decoder))
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
-        kl_regularizer = encoder_kl.kl_term(encoder, posterior, prior)
+        kl_regularizer = encoder_kl.kl_term(encoder, posterior, prior, spec.support)
         object.__setattr__(self, "_kl_regularizer", kl_regularizer)
         objectives.check(self, posterior)
         self._prior_is_given = prior is not None
-        self._prior_variables = [] if prior is None else list(self.prior.variables)
+        if self._prior_is_given:
+            track(self, kl_regularizer)
         # Keras calls a model built once it was called.
         self(conditioning.blank(self.image_shape, self.num_classes))
         self._clear_losses()
+
+    @property
+    def data_spec(self) -> _checks.DataSpec:  # type: ignore[override]
+        """The shape of an example, and the values that it may have."""
+        return self._data_spec
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of an example."""
+        return self.data_spec.shape
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of an example, (H, W, C) of an image."""
+        return self.data_spec.shape
 
     @property
     def prior(self) -> Any:  # type: ignore[override]
@@ -190,7 +220,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         True
         """
         images = _checks.as_tensor("images", images)
-        _checks.array("images", images, self.image_shape)
+        _checks.array("images", images, self.data_spec)
         labels = conditioning.labels_of(self, labels, images)
         seed = _checks.seed(seed)
         targets = estimators.pixels(self, images, seed)
@@ -209,7 +239,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
 
         Args:
           inputs: images [B, H, W, C], or [images, labels].
-          targets: the images to reconstruct, [B, H, W, C].
+          targets: the images to reconstruct, [B, H, W, C]; NaN where a value is missing.
           training: whether the networks train.
           seed: of the draws of z, int32 [2].
           present: see `objectives.batch_mean`.
@@ -223,6 +253,8 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         likelihood = self.decoder(conditioning.draws(decoded, labels), training=training)
         nll = self._nll(targets, likelihood)  # [S, B]
         # Before the KL: a prior made of the encoder runs it again, with losses of its own.
+        if training and self.kl_regularizer is not None:
+            encoder_losses.warn_of_unchecked(self.encoder)
         regularization = self._regularization(nll.dtype)
         kl = self._kl_of_draws(posterior, latents, seed)  # [B]
         if self.objective == "elbo":
@@ -242,7 +274,8 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         """Returns the loss given to `compile`, by default -log p(x|z): [S, B], nats."""
         # `loss` is None before `compile`.
         loss = getattr(self, "loss", None) or objectives.negative_log_likelihood
-        nll = loss(tf.tile(targets, [self.num_samples, 1, 1, 1]), likelihood)
+        targets = conditioning.repeat(targets, self.num_samples)
+        nll = loss(*observed(targets, likelihood, self.data_spec))
         return tf.reshape(nll, [self.num_samples, -1])
 
     def _kl_of_draws(
@@ -257,7 +290,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
     def _regularization(self, dtype: tf.DType) -> tf.Tensor:
         """Returns the sum of the losses that layers added in the last pass, but for the KL."""
         own = {id(loss) for loss in self._eager_losses}  # those of `call`
-        losses = encoder_kl.without_kl_terms(self.losses, self.encoder)
+        losses = encoder_losses.without_kl_terms(self.losses, self.encoder)
         losses = [tf.cast(loss, dtype) for loss in losses if id(loss) not in own]
         return tf.add_n([tf.zeros([], dtype), *losses])
 
@@ -271,7 +304,7 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
         the loss: with them, train on `loss_terms(images).loss`.
         """
         losses = super().losses
-        return encoder_kl.without_kl_terms(losses, self.encoder) if self._adds_kl else losses
+        return encoder_losses.without_kl_terms(losses, self.encoder) if self._adds_kl else losses
 
     @property
     def _adds_kl(self) -> bool:
@@ -284,10 +317,15 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
     def get_config(self) -> dict:
         """Returns the encoder, the decoder and a given prior as plain data."""
         serialize = tf_keras.layers.serialize  # knows both config formats of Keras
+        networks = {"encoder": self.encoder, "decoder": self.decoder}
         return {
             "name": self.name,
-            "encoder": serialize(self.encoder),
-            "decoder": serialize(self.decoder),
+            **{name: serialize(network) for name, network in networks.items()},
+            "input_shapes": {  # of subclassed networks, whose own config has none
+                name: introspection.input_shape(name, network)
+                for name, network in networks.items()
+                if not network._is_graph_network
+            },
             "kl": self._kl_regularizer.get_config() if self._prior_is_given else None,
             **self.settings,
         }
@@ -300,8 +338,13 @@ class VAE(FittingMixin, ProbabilisticMixin, FilesMixin, tf_keras.Model):
           ValueError: if the config is broken or, in safe mode, names what is not part of a VAE.
         """
         with safe_mode.guarding(config):
-            encoder = tf_keras.layers.deserialize(config["encoder"], custom_objects)
-            decoder = tf_keras.layers.deserialize(config["decoder"], custom_objects)
+            encoder, decoder = (
+                introspection.built(
+                    tf_keras.layers.deserialize(config[name], custom_objects),
+                    config.get("input_shapes", {}).get(name),
+                )
+                for name in ("encoder", "decoder")
+            )
             kl = config.get("kl")
             prior = kl and KLDivergenceRegularizer.from_config(kl)
             settings = {name: config[name] for name in objectives.SETTINGS if name in config}

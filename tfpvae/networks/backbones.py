@@ -1,8 +1,9 @@
 """Networks without any probability in them: images to features, latents to pixel parameters.
 
-An encoder backbone ends in features of any shape. A decoder backbone ends in [H, W, channels]
-parameters of the likelihood. Decoders whose strides make another size than asked are cropped.
-`use_bias` asks for a bias in the last layer, for those that have none; the others have one anyway.
+An encoder backbone ends in features of any shape. A decoder backbone ends in the parameters of the
+likelihood, `params_shape`: (H, W, channels) of images, for which alone convolutions are. Decoders
+whose strides make another size than asked are cropped. `use_bias` asks for a bias in the last
+layer, for those that have none; the others have one anyway.
 """
 
 import functools
@@ -42,9 +43,9 @@ def dense_encoder() -> Layers:
     return [Flatten(), Dense(256, activation="relu")]
 
 
-def dense_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
+def dense_decoder(params_shape: tuple[int, ...], use_bias: bool) -> Layers:
     """Returns one hidden layer of 256 and the pixels."""
-    return [Dense(256, activation="relu"), *_pixels(height, width, channels)]
+    return [Dense(256, activation="relu"), *_parameters(params_shape)]
 
 
 def deep_encoder() -> Layers:
@@ -52,12 +53,12 @@ def deep_encoder() -> Layers:
     return [Flatten(), Dense(100, activation="relu"), Dense(20, activation="relu")]
 
 
-def deep_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
+def deep_decoder(params_shape: tuple[int, ...], use_bias: bool) -> Layers:
     """Returns two hidden layers, of 20 and 100, and the pixels."""
     return [
         Dense(20, activation="relu"),
         Dense(100, activation="relu"),
-        *_pixels(height, width, channels),
+        *_parameters(params_shape),
     ]
 
 
@@ -73,8 +74,9 @@ def conv_encoder() -> Layers:
     ]
 
 
-def conv_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
+def conv_decoder(params_shape: tuple[int, ...], use_bias: bool) -> Layers:
     """Returns three convolutions, each doubled by repetition: 4x4x8 becomes 28x28."""
+    height, width, channels = params_shape
     base = [math.ceil((side + 4) / 8) for side in (height, width)]
     made = [8 * side - 4 for side in base]
     return [
@@ -100,8 +102,9 @@ def flowers_encoder() -> Layers:
     ]
 
 
-def flowers_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
+def flowers_decoder(params_shape: tuple[int, ...], use_bias: bool) -> Layers:
     """Returns six transposed convolutions: 8x8x128 becomes 80x80."""
+    height, width, channels = params_shape
     base = [max(1, math.ceil((side - 48) / 4)) for side in (height, width)]
     made = [4 * side + 48 for side in base]
     layers = ((128, 7, 1), (64, 5, 2), (64, 5, 1), (32, 5, 2), (32, 5, 1))
@@ -129,8 +132,9 @@ def cnn_encoder() -> Layers:
     ]
 
 
-def cnn_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
+def cnn_decoder(params_shape: tuple[int, ...], use_bias: bool) -> Layers:
     """Returns three transposed convolutions, the first two doubled: 5x5x64 becomes 28x28."""
+    height, width, channels = params_shape
     base = [max(1, math.ceil((side - 8) / 4)) for side in (height, width)]
     made = [4 * side + 8 for side in base]
     return [
@@ -158,8 +162,9 @@ def kmnist_encoder() -> Layers:
     ]
 
 
-def kmnist_decoder(height: int, width: int, channels: int, use_bias: bool) -> Layers:
+def kmnist_decoder(params_shape: tuple[int, ...], use_bias: bool) -> Layers:
     """Returns four transposed convolutions, batch-normalized: 1x1x224 becomes 28x28."""
+    height, width, channels = params_shape
     base = [max(1, math.ceil((side - 20) / 8)) for side in (height, width)]
     made = [8 * side + 20 for side in base]
     return [
@@ -187,8 +192,8 @@ def _normalized() -> Layers:
     return [normalization, tfkl.LeakyReLU(0.01)]
 
 
-def _pixels(height: int, width: int, channels: int) -> Layers:
-    return [Dense(height * width * channels), tfkl.Reshape((height, width, channels))]
+def _parameters(params_shape: tuple[int, ...]) -> Layers:
+    return [Dense(math.prod(params_shape)), tfkl.Reshape(params_shape)]
 
 
 def _crop(made: list[int], sides: tuple[int, int]) -> Layers:

@@ -14,11 +14,18 @@ _CHANNELS_LAST = (
 )
 
 
+_OF_ANY_SHAPE = ("deep", "dense")
+
+
 Backbone: TypeAlias = str | tf_keras.Model | Callable
 
 
 def backbone_layers(
-    backbone: Backbone, named: dict[str, Callable], options: dict[str, Any] | None, *sizes: Any
+    backbone: Backbone,
+    named: dict[str, Callable],
+    options: dict[str, Any] | None,
+    shape: tuple[int, ...],
+    *sizes: Any,
 ) -> list:
     """Returns the layers of a backbone by name, made with its options, or the custom one alone.
 
@@ -26,6 +33,7 @@ def backbone_layers(
       backbone: a key of `named`, or a network.
       named: functions of `sizes` whose keyword-only arguments are the options.
       options: by name; None for the defaults.
+      shape: of an example.
       *sizes: arguments of every named backbone.
 
     Raises:
@@ -38,6 +46,11 @@ def backbone_layers(
         _check_options(options, [], "a custom backbone")
         return [backbone]
     _checks.one_of("backbone", backbone, named)
+    if len(shape) != 3 and backbone not in _OF_ANY_SHAPE:
+        raise ValueError(
+            f"backbone: wanted one of {', '.join(map(repr, _OF_ANY_SHAPE))} or one of your own for "
+            f"examples of shape {shape}, got {backbone!r}, which is for images."
+        )
     arguments = inspect.signature(named[backbone]).parameters.values()
     names = sorted(a.name for a in arguments if a.kind is a.KEYWORD_ONLY)
     _check_options(options, names, repr(backbone))

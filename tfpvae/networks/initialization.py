@@ -7,6 +7,7 @@ features as any linear map of that size, and cost one pass over some images
 Kraehenbuehl, Doersch, Donahue and Darrell 2016, section 3).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,24 @@ def start_posterior(
     projection.set_weights([kernel, bias])
 
 
+def mean_image(images: Any, image_shape: tuple[int, ...] | None) -> np.ndarray | None:
+    """Returns the mean of images in [0, 1], of the image shape; None for any other data.
+
+    >>> mean_image(np.array([[[0, 51]], [[102, 153]]], np.uint8), (1, 2, 1))[..., 0].tolist()
+    [[0.2, 0.4]]
+    """
+    array = np.asarray(_checks.as_dense("start_images", images))
+    if image_shape is None or array.dtype.kind not in "fu":
+        return None
+    mean = array.mean(axis=0, dtype=np.float64).reshape(image_shape)
+    mean = mean / 255 if array.dtype == np.uint8 else mean
+    return mean if mean.min() >= 0 and mean.max() <= 1 else None
+
+
 def start_last_bias(
     network: tf_keras.Model,
     pixel_mean: Any,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     values: int,
     locations: int = 1,
 ) -> None:
@@ -85,7 +100,7 @@ def start_last_bias(
     Args:
       network: the model from latents to the parameters of the pixels, [B, H, W, V].
       pixel_mean: in [0, 1], of a shape that broadcasts to image_shape.
-      image_shape: (height, width, channels).
+      image_shape: (height, width, channels), or that of an example of other data.
       values: V, how many parameters a pixel has.
       locations: how many of them, at their beginning, a channel's mean goes by; the rest keep their
         start values.
@@ -111,15 +126,15 @@ def start_last_bias(
     while isinstance(last, tf_keras.Model):
         last = [layer for layer in last.layers if layer.weights][-1]
     bias = getattr(last, "bias", None)
-    height, width, channels = image_shape
+    *sides, channels = image_shape
     if bias is not None and bias.shape == [values]:
-        mean = mean.mean(axis=(0, 1), keepdims=True)
-    elif bias is None or bias.shape.num_elements() != height * width * values:
+        mean = mean.mean(axis=tuple(range(len(sides))), keepdims=True)
+    elif bias is None or bias.shape.num_elements() != math.prod(sides) * values:
         raise ValueError(
             f"pixel_mean: wanted a backbone whose last layer has a bias a pixel or a channel, got "
             f"{last.name!r}, whose bias is {bias if bias is None else tuple(bias.shape)}."
         )
     mean = np.clip(mean, 1e-3, 1 - 1e-3)  # pixels that are always 0 or 1
-    start = bias.numpy().reshape(*mean.shape[:2], values)
+    start = bias.numpy().reshape(*mean.shape[:-1], values)
     start[..., : locations * channels] = np.tile(np.log(mean) - np.log1p(-mean), locations)
     bias.assign(start.reshape(bias.shape))

@@ -96,9 +96,7 @@ def residual_encoder(*, width: int = 32, depth: int = 1) -> list[Network]:
 
 
 def residual_decoder(
-    image_height: int,
-    image_width: int,
-    channels: int,
+    params_shape: tuple[int, int, int],
     use_bias: bool,
     *,
     width: int = 32,
@@ -107,9 +105,7 @@ def residual_decoder(
     """Returns the network latents [B, D] -> pixel parameters [B, H, W, channels].
 
     Args:
-      image_height: H.
-      image_width: W.
-      channels: parameters of a pixel.
+      params_shape: (H, W, channels), channels the parameters of a pixel.
       use_bias: not read, as the last layer has a bias anyway.
       width: channels of the map that the encoder's patches have; see `residual_encoder`.
       depth: residual blocks of each map, at least 1.
@@ -118,9 +114,10 @@ def residual_decoder(
       TypeError, ValueError: for a width or depth that is no such number.
     """
     _check(width, depth)
+    height, image_width, channels = params_shape
 
     def network(latents: tf.Tensor) -> tf.Tensor:
-        patch, maps = map_sizes(image_height, image_width)
+        patch, maps = map_sizes(height, image_width)
         smallest = (*maps[-1], widened(width, len(maps) - 1))
         tensor = Dense(math.prod(smallest))(latents)
         tensor = tfkl.Reshape(smallest)(tensor)
@@ -129,7 +126,7 @@ def residual_decoder(
             if level:
                 tensor = Conv2D(widened(width, level - 1), 1, **_LAST)(tensor)
                 tensor = Doubling2D(maps[level - 1])(tensor)
-        return to_pixels(tensor, image_height, image_width, channels, patch, width)
+        return to_pixels(tensor, height, image_width, channels, patch, width)
 
     return [network]
 

@@ -20,9 +20,9 @@ class VampPrior(DelegatingPrior):
     """The mixture of the posteriors of K learned images, p(z) = 1/K sum_k q(z|u_k).
 
     The variational mixture of posteriors (Tomczak and Welling 2018, equation 9). The
-    pseudo-inputs u_k stay in [0, 1]: a `tf_keras` optimizer projects them there after each step.
-    The encoder of the pseudo-inputs runs in inference mode, so that batch normalization and dropout
-    are not affected by them.
+    pseudo-inputs u_k stay in the range of the data: a `tf_keras` optimizer projects them there
+    after each step. The encoder of the pseudo-inputs runs in inference mode, so that batch
+    normalization and dropout are not affected by them.
 
     A `VAE` binds the prior to its encoder: `VAE(encoder, decoder, prior=VampPrior(...))`, with the
     encoder of `build_encoder(..., prior=None)`. Until then it has neither a density nor samples.
@@ -30,7 +30,8 @@ class VampPrior(DelegatingPrior):
 
     Args:
       latent_dim: D, at least 1.
-      image_shape: (height, width, channels) of the encoder's images.
+      image_shape: (height, width, channels) of the encoder's images, or the shape of an example of
+        other data.
       num_components: K, at least 1. The paper has 500; a density costs the encoding of K images.
       start_images: training images [N, H, W, C], float in [0, 1] or uint8, N at least K, of which
         K start the pseudo-inputs; None for noise.
@@ -50,7 +51,7 @@ class VampPrior(DelegatingPrior):
     def __init__(
         self,
         latent_dim: int,
-        image_shape: tuple[int, int, int],
+        image_shape: tuple[int, ...],
         num_components: int = 50,
         start_images: Any = None,
         seed: int = 0,
@@ -63,7 +64,7 @@ class VampPrior(DelegatingPrior):
         latent_dim = _checks.whole_number("latent_dim", latent_dim)
         shape = (
             _checks.whole_number("num_components", num_components),
-            *_checks.image_shape(image_shape),
+            *_checks.event_shape("image_shape", image_shape),
         )
         rng = np.random.default_rng(_checks.whole_number("seed", seed, minimum=0))
         if start_images is None:
@@ -72,8 +73,9 @@ class VampPrior(DelegatingPrior):
             images = np.asarray(_checks.as_dense("start_images", start_images))
             start = _choose(images, shape, rng)
         self._pseudo_inputs = tf.Variable(
-            start, dtype=dtype, constraint=_to_pixels, name="pseudo_inputs"
+            start, dtype=dtype, constraint=self._projected, name="pseudo_inputs"
         )
+        self._support = _checks.UNIT_INTERVAL
         self._encoder: Callable | None = None
         super().__init__(latent_dim, dtype, tfd.NOT_REPARAMETERIZED, parameters, name)
 
@@ -82,8 +84,14 @@ class VampPrior(DelegatingPrior):
         """The pseudo-inputs u_k, [K, H, W, C]."""
         return self._pseudo_inputs
 
-    def bind(self, encoder: tf_keras.Model) -> None:
+    def bind(
+        self, encoder: tf_keras.Model, support: _checks.Support = _checks.UNIT_INTERVAL
+    ) -> None:
         """Sets the encoder, images -> q(z|x), whose posteriors are mixed; `VAE` does so.
+
+        Args:
+          encoder: of the VAE.
+          support: the values of its data.
 
         Raises:
           ValueError: if the prior is bound to another encoder.
@@ -95,6 +103,10 @@ class VampPrior(DelegatingPrior):
             )
         # A function hides the encoder's variables from tf.Module.
         self._encoder = lambda: encoder
+        self._support = support
+
+    def _projected(self, pseudo_inputs: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(pseudo_inputs, self._support.low, self._support.high)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -113,13 +125,10 @@ class VampPrior(DelegatingPrior):
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), posteriors)
 
 
-def _to_pixels(images: tf.Tensor) -> tf.Tensor:
-    return tf.clip_by_value(images, 0.0, 1.0)
-
-
 def _choose(images: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Draws shape[0] of the images without replacement, float in [0, 1]."""
-    _checks.array("start_images", images, shape[1:])
+    """Draws shape[0] of the images without replacement, float; those of uint8 in [0, 1]."""
+    support = _checks.UNIT_INTERVAL if len(shape) == 4 else _checks.REAL
+    _checks.array("start_images", images, _checks.DataSpec(shape[1:], support))
     if len(images) < shape[0]:
         raise ValueError(
             f"start_images: wanted at least num_components, {shape[0]} images, got {len(images)}: "

@@ -39,8 +39,9 @@ def function_to_name(function: Callable | property, argument: str) -> str:
     qualified = getattr(function, "__qualname__", "")
     if _property_function(qualified) is function:
         return qualified
-    registered = tf_keras.saving.get_registered_name(function)
-    if tf_keras.saving.get_registered_object(registered) is function:
+    # A functools.partial has no name, and Keras then none for it.
+    registered = tf_keras.saving.get_registered_name(function) if name else None
+    if registered and tf_keras.saving.get_registered_object(registered) is function:
         return registered
     name = name if name.isidentifier() else "my_function"
     raise ValueError(

@@ -142,9 +142,10 @@ def _from_config(config: Any) -> Any:
             _array(config["variable"]), trainable=config["trainable"], name=config["name"]
         )
     if "deferred" in config:
-        return tfp.util.DeferredTensor(
-            _from_config(config["deferred"]), _from_config(config["transform"]).forward
-        )
+        variable, transform = _from_config(config["deferred"]), _from_config(config["transform"])
+        transform = getattr(transform, "forward", transform)  # of a bijector, or a function
+        value = transform(variable)  # whose shape may differ, as that of a matrix in a vector
+        return tfp.util.DeferredTensor(variable, transform, value.dtype, value.shape)
     for key, build in networks.BUILDERS.items():
         if key in config:
             return build(config[key])

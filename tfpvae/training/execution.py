@@ -127,6 +127,9 @@ def is_dense(network: tf_keras.Model) -> bool:
 
 
 def _are(network: tf_keras.Model, kinds: tuple) -> bool:
+    parts = network._flatten_layers(include_self=False)
+    if not all(part._is_graph_network for part in parts if isinstance(part, tf_keras.Model)):
+        return False  # the code of a subclassed network may do anything
     return all(
         isinstance(layer, kinds)
         # Keras divides the loss of an activity by the size of the batch.
@@ -167,5 +170,6 @@ def _positions(layer: tf_keras.layers.Layer) -> int:
     if hasattr(layer, "positions"):  # of a path, whose layers Keras does not call by itself
         return layer.positions
     is_transposed = isinstance(layer, tf_keras.layers.Conv2DTranspose)
-    shape = layer.input_shape if is_transposed else layer.output_shape
+    # Keras has no shapes of layers inside subclassed networks; one is right for a dense layer.
+    shape = getattr(layer, "input_shape" if is_transposed else "output_shape", ())
     return math.prod(shape[1:-1])

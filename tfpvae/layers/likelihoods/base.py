@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability.python.layers.internal import distribution_tensor_coercible
 
+from tfpvae import _checks
 from tfpvae.layers.base import DistributionLayer, shape_of
+from tfpvae.layers.distribution_lambda import LayerOutput
 
 # Kinds of log_prob: see LikelihoodLayer.scores.
 BINARY_MASS = "binary_mass"
+CATEGORY_MASS = "category_mass"
+COUNT_MASS = "count_mass"
 DENSITY = "density"
 MASS = "mass"
 
@@ -20,20 +23,24 @@ class LikelihoodLayer(DistributionLayer):
     """Base class of the layers that end a decoder, with the properties that a `VAE` reads.
 
     The input is [B, H * W * V], flattened from [H, W, V]: V = params_size(event_shape) / (H * W)
-    values for each pixel, the locations, from which the mean is computed, first.
+    values for each pixel, the locations, from which the mean is computed, first. Other data than
+    images have any sides in the place of H and W, or none.
 
     Attributes:
       scores: kind of log_prob. "binary_mass": log probability of pixels that are 0 or 1.
-        "density": log density of pixels in [0, 1], in units of that interval. "mass": log
-        probability of pixels at one of the 256 levels of 8 bits. Scores of one kind compare with
-        each other; a density of 8-bit pixels compares with a mass after log 256 per pixel and
-        channel is subtracted from it.
+        "density": log density in units of the data, for pixels those of [0, 1]. "mass": log
+        probability of pixels at one of the 256 levels of 8 bits. "count_mass" and "category_mass":
+        log probability of counts and of categories. Scores of one kind compare with each other; a
+        density of 8-bit pixels compares with a mass after log 256 per pixel and channel is
+        subtracted from it.
       locations: number of locations per channel: one, or one per component of a mixture.
       event_shape: shape of one draw, such as image_shape.
-      has_bounds: whether draws lie in [0, 1].
+      support: the values of the data, a `Support`.
+      has_bounds: whether draws are such values.
     """
 
     scores: str
+    support = _checks.UNIT_INTERVAL
     locations = 1
     has_bounds = True
 
@@ -50,8 +57,8 @@ class LikelihoodLayer(DistributionLayer):
         return outputs
 
 
-class _CoerciblePixels(distribution_tensor_coercible._TensorCoercible):
-    """Distribution of tfp.layers that keeps uint8 pixels, which its base converts to floats."""
+class _CoerciblePixels(LayerOutput):
+    """Distribution of a layer that keeps uint8 pixels, which its base converts to floats."""
 
     def _call_log_prob(self, value, name, **kwargs):
         return super()._call_log_prob(_keep_bytes(value), name, **kwargs)

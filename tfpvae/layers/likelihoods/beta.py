@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfpvae import _checks
 from tfpvae.distributions.beta import PixelBeta
-from tfpvae.distributions.pixels import PixelDistribution
+from tfpvae.distributions.events import PixelDistribution
 from tfpvae.layers.base import register, shape_of, to_events
 from tfpvae.layers.likelihoods.base import DENSITY, LikelihoodLayer, channels_last
 

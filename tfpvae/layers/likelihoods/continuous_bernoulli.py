@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfpvae.distributions.continuous_bernoulli import ContinuousBernoulli
-from tfpvae.distributions.pixels import LogitPixelDistribution
+from tfpvae.distributions.events import LogitPixelDistribution
 from tfpvae.layers.base import num_axes, register, shape_of, to_events
 from tfpvae.layers.likelihoods.base import DENSITY, LikelihoodLayer
 

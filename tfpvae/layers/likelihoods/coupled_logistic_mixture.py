@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfpvae.distributions.coupled_logistic_mixture import CoupledLogisticMixture
-from tfpvae.distributions.pixels import PixelDistribution
+from tfpvae.distributions.events import PixelDistribution
 from tfpvae.layers.base import register, shape_of, to_events
 from tfpvae.layers.likelihoods.logistics import LogisticMixtureLikelihood
 

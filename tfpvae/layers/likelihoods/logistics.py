@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tfpvae import _checks
 from tfpvae.distributions.discretized_logistic import SCALE_FLOOR, DiscretizedLogistic
-from tfpvae.distributions.pixels import PixelDistribution
+from tfpvae.distributions.events import PixelDistribution
 from tfpvae.layers.base import register, shape_of, to_events
 from tfpvae.layers.likelihoods.base import MASS, LikelihoodLayer, channels_last, positive
 
