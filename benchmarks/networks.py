@@ -12,7 +12,7 @@ def layers_of(network: tf_keras.Model) -> Iterator[tf_keras.layers.Layer]:
         if isinstance(layer, tf_keras.Model):
             yield from layers_of(layer)
         else:
-            yield layer
+            yield from layer._flatten_layers()  # itself, and the layers of a path
 
 
 def operations(network: tf_keras.Model) -> int:
@@ -30,6 +30,8 @@ def operations(network: tf_keras.Model) -> int:
 
 def _positions(layer: tf_keras.layers.Layer) -> int:
     """Returns how often the kernel of a layer is applied per image."""
+    if hasattr(layer, "positions"):  # of the path of a ladder
+        return layer.positions
     is_transposed = isinstance(layer, tf_keras.layers.Conv2DTranspose)
     shape = layer.input_shape if is_transposed else layer.output_shape
     return math.prod(shape[1:-1])

@@ -20,7 +20,10 @@ import time
 from pathlib import Path
 
 # The library's own; to ask it for them would take TensorFlow's import.
-POSTERIORS = ("deterministic", "iaf", "independent_normal", "low_rank", "multivariate_normal_tril")
+POSTERIORS = (
+    *("deterministic", "iaf", "independent_normal", "ladder", "low_rank"),
+    "multivariate_normal_tril",
+)
 LIKELIHOODS = (
     *("bernoulli", "beta", "continuous_bernoulli", "coupled_mixture_of_logistics"),
     *("discretized_logistic", "mixture_of_logistics", "normal", "normal_per_pixel"),

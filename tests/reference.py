@@ -8,6 +8,10 @@ def softplus(x):
     return np.logaddexp(0.0, x)
 
 
+def softplus_inverse(y):
+    return y + np.log(-np.expm1(-np.asarray(y)))
+
+
 def gaussian_kl(mean_q, covariance_q, mean_p, covariance_p):
     """Returns KL(N(mean_q, covariance_q) || N(mean_p, covariance_p)), by the textbook formula."""
     difference = mean_p - mean_q

@@ -22,6 +22,7 @@ RUNS = {
     "C": ["k1", "k5", "k50"],
     "D": ["standard_normal", "vampprior"],
     "E": ["continuous_bernoulli", "bernoulli"],
+    "F": ["standard_normal", "vampprior"],
 }
 
 

@@ -7,6 +7,9 @@ warm-up takes a quarter of the epochs where these are fewer than 400, the scale 
 softplus, the pseudo-inputs start at training images, and the KL of the standard prior is exact.
 """
 
+from collections.abc import Callable
+
+import numpy as np
 import tf_keras
 
 import tfpvae
@@ -49,28 +52,48 @@ def build(prior: str, images, steps: int, seed: int) -> tfpvae.VAE:
     )
 
 
-def run(name: str, task: Task) -> dict:
+def run(name: str, task: Task, build: Callable[..., tfpvae.VAE] = build) -> dict:
     """Returns -ELBO and NLL of the test images with one prior."""
     training, test = datasets.load_mnist("mnist", source=task.data)
     binarized = datasets.binarize(training.images, seed=task.seed)
     num_training = len(binarized) * 5 // 6
+    parts = binarized[:num_training], binarized[num_training:]
+    return run_on(build, name, task, *parts, datasets.binarize(test.images, seed=task.seed))
+
+
+def run_on(
+    build: Callable[..., tfpvae.VAE],
+    name: str,
+    task: Task,
+    images: np.ndarray,
+    validation: np.ndarray,
+    test: np.ndarray,
+) -> dict:
+    """Returns -ELBO and NLL of the test images after training with one prior.
+
+    Args:
+      build: (prior, training images, steps of the warm-up, seed) -> the VAE.
+      name: of the prior.
+      task: the folder and the number of epochs.
+      images: to train on.
+      validation: to choose the epoch by.
+      test: images.
+    """
     warm_up = min(WARM_UP, max(1, task.epochs // 4))
-    vae = build(name, binarized[:num_training], warm_up * (num_training // BATCH_SIZE), task.seed)
+    vae = build(name, images, warm_up * (len(images) // BATCH_SIZE), task.seed)
     numbers = train(
         vae,
         tf_keras.optimizers.Adam(5e-4),
-        lambda seed: datasets.batches(
-            binarized[:num_training], batch_size=BATCH_SIZE, shuffle=True, seed=seed
-        ),
+        lambda seed: datasets.batches(images, batch_size=BATCH_SIZE, shuffle=True, seed=seed),
         task,
         callbacks=[
             best_weights(task),
             callbacks.EarlyStopping(monitor="val_elbo", mode="max", patience=50),
         ],
-        validation_data=datasets.batches(binarized[num_training:], batch_size=1000),
+        validation_data=datasets.batches(validation, batch_size=1000),
     )
     vae.load_weights(task.folder / "best").expect_partial()
     best = max(numbers.pop("log"), key=lambda line: line["val_elbo"])["epoch"]
-    scores = elbo_and_nll(vae, datasets.binarize(test.images, seed=task.seed), task)
+    scores = elbo_and_nll(vae, test, task)
     shortened = {"warm_up_epochs": warm_up, "best_epoch": best, "kl_method": vae.kl_method}
     return scores | numbers | shortened

@@ -83,7 +83,9 @@ class Case:
         return f"{self.posterior}, {self.likelihood}, {self.prior}, {kl}{classes}{network}"
 
     def build(self) -> tfpvae.VAE:
-        prior = PRIOR_OBJECTS[self.prior]() if self.prior in PRIOR_OBJECTS else self.prior
+        # The prior of a ladder is that of its top group, of fewer latents.
+        is_object = self.prior in PRIOR_OBJECTS and self.posterior != "ladder"
+        prior = PRIOR_OBJECTS[self.prior]() if is_object else self.prior
         return tfpvae.build_vae(
             self.architecture,
             image_shape=IMAGE_SHAPE,
@@ -134,6 +136,7 @@ CASES = [
         for exact in (True, False)
     ),
     Case("multivariate_normal_tril", "normal", "vampprior"),
+    Case("ladder", "bernoulli", "vampprior"),
     Case("multivariate_normal_tril", "bernoulli", "learned mixture"),
     Case("low_rank", "bernoulli", "flow"),
     Case("deterministic", "bernoulli"),

@@ -191,7 +191,7 @@ def locations(likelihood: tfd.Distribution) -> np.ndarray:
     return inner.mean().numpy()
 
 
-@pytest.mark.parametrize("architecture", tfpvae.list_architectures())
+@pytest.mark.parametrize("architecture", decoders.DECODERS)  # of a ladder, see test_ladders
 @pytest.mark.parametrize("likelihood", OF_PIXELS)
 def test_the_last_bias_starts_at_the_logit_of_the_mean(architecture, likelihood):
     options = builders.ARCHITECTURES[architecture]

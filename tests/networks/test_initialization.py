@@ -32,8 +32,14 @@ def test_the_means_start_with_unit_covariance(posterior, dtype):
     network = encoder(x, posterior=posterior)
     posterior = network(x / np.float32(255) if dtype == "uint8" else x)
     means = posterior.mean().numpy()
+    if hasattr(posterior, "top"):  # of a ladder the first group, one of its three dimensions
+        np.testing.assert_array_equal(means[:, 1:], 0)
+        means = means[:, :1]
     np.testing.assert_allclose(means.mean(axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(np.cov(means.T, bias=True), np.eye(3), atol=1e-3)
+    expected = np.eye(means.shape[1])
+    np.testing.assert_allclose(
+        np.cov(means.T, bias=True).reshape(expected.shape), expected, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("name", ["independent_normal", "multivariate_normal_tril"])

@@ -85,6 +85,66 @@ def sampled_kl(
     return posterior.log_prob(latents) - prior.log_prob(latents)
 
 
+def estimated_kl(
+    posterior: tfd.Distribution, prior: tfd.Distribution, latents: tf.Tensor
+) -> tf.Tensor:
+    """Returns an unbiased estimate of KL(q || p) at each z drawn from q.
+
+    The estimate is that of `sampled_kl`. For a ladder it is the sum over the groups of
+    `kl_per_group`, which has less noise.
+
+    Args:
+      posterior: q, batch shape [B], event shape [D].
+      prior: p, batch shape [], event shape [D].
+      latents: z drawn from q, [B, D] or [S, B, D].
+
+    Returns:
+      [B] or [S, B], nats.
+
+    >>> normal = tfd.MultivariateNormalDiag([0.0, 0.0])
+    >>> float(estimated_kl(normal, normal, tf.ones([2])))
+    0.0
+    """
+    groups = kl_per_group(posterior, prior, latents)
+    if groups is None:
+        return sampled_kl(posterior, prior, latents)
+    return tf.reduce_sum(groups, axis=-1)
+
+
+def kl_per_group(
+    posterior: tfd.Distribution, prior: tfd.Distribution, latents: tf.Tensor
+) -> tf.Tensor | None:
+    """Returns the KL of each group of a ladder given the groups above it, [B, G] or [S, B, G].
+
+    KL(q(z_i | z_<i, x) || p(z_i | z_<i)) at z_<i drawn from q, whose expectations add up to
+    KL(q || p) (Sonderby et al. 2016, section 2.1). Each is exact, but for the top group where no
+    closed form is known, which is estimated at z_0.
+
+    Args:
+      posterior: q, batch shape [B], event shape [D].
+      prior: p, batch shape [], event shape [D].
+      latents: z drawn from q, [B, D] or [S, B, D].
+
+    Returns:
+      Nats; None unless q and p are a ladder of the same network.
+
+    >>> normal = tfd.MultivariateNormalDiag([0.0, 0.0])
+    >>> kl_per_group(normal, normal, tf.ones([2]))  # no ladder
+    """
+    posterior, prior = undeferred(posterior), undeferred(prior)
+    path = getattr(posterior, "path", None)
+    if path is None or getattr(prior, "path", None) is not path:
+        return None
+    walk = posterior.walk(latents)
+    top, *below = walk.posteriors
+    try:
+        kls = [exact_kl(top, prior.top)]
+    except NotImplementedError:
+        kls = [sampled_kl(top, prior.top, walk.latents[0])]
+    kls += [tfd.kl_divergence(q, p) for q, p in zip(below, walk.priors, strict=True)]
+    return posterior.by_latents(tf.stack(kls, axis=-1), latents)
+
+
 def kl_per_dimension(posterior: tfd.Distribution, prior: tfd.Distribution) -> tf.Tensor | None:
     """Returns the KL of each dimension, [B, D], nats; None unless all are independent normals.
 

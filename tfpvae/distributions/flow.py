@@ -80,7 +80,7 @@ class FlowDistribution(tfd.TransformedDistribution):
     def _fixed_draws(self) -> tf.Tensor:
         """Returns the 64 draws that the moments are computed from, [64, B, D]."""
         normal = self.distribution
-        noise = _fixed_noise(normal.event_shape[-1])
+        noise = fixed_noise(normal.event_shape[-1], _MOMENT_DRAWS)
         noise = noise.reshape([len(noise), *[1] * normal.batch_shape.rank, noise.shape[-1]])
         draws = normal.mean() + normal.stddev() * tf.constant(noise, normal.dtype)
         return self.bijector.forward(draws)
@@ -115,9 +115,15 @@ def gated_step(
 
 
 @functools.cache
-def _fixed_noise(size: int) -> np.ndarray:
-    """Returns 64 draws of N(0, I), [64, size], of mean 0 and variance 1 in each dimension."""
+def fixed_noise(size: int, num_draws: int) -> np.ndarray:
+    """Returns an even number of fixed draws of N(0, I), [num_draws, size].
+
+    Each dimension has mean 0 and variance 1.
+
+    >>> fixed_noise(3, 16).shape
+    (16, 3)
+    """
     # TensorFlow's draws depend on the device; those of RandomState are the same in every version.
-    half = np.random.RandomState(0).standard_normal((_MOMENT_DRAWS // 2, size))
+    half = np.random.RandomState(0).standard_normal((num_draws // 2, size))
     noise = np.concatenate([half, -half])
     return noise / noise.std(axis=0)

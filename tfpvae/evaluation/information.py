@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
 from tfpvae import _checks
-from tfpvae.distributions import divergences
+from tfpvae.distributions import divergences, remembered
 from tfpvae.evaluation.importance_sampling import mean_and_error
 from tfpvae.models import estimators
 from tfpvae.models.vae import VAE
@@ -165,6 +165,42 @@ def kl_per_dimension(vae: VAE, images: Any, seed: Any = None) -> np.ndarray | No
     return total / len(pixels)
 
 
+def kl_per_group(
+    vae: VAE, images: Any, num_samples: int = 1, seed: Any = None
+) -> np.ndarray | None:
+    """Computes the mean over images of the KL of each group of a ladder, from the top down.
+
+    KL(q(z_i | z_<i, x) || p(z_i | z_<i)), the mean over draws of the groups above it. The groups
+    add up to the rate.
+
+    Args:
+      vae: a `VAE` with a prior.
+      images: [N, H, W, C], float in [0, 1] or uint8.
+      num_samples: draws of z per image, at least 1.
+      seed: None for new draws each time, else an int or two of them.
+
+    Returns:
+      The KLs, [G], in nats; None if the latents are not in groups.
+
+    Raises:
+      ValueError: for a plain autoencoder.
+
+    >>> import tfpvae
+    >>> vae = tfpvae.build_vae("dense", image_shape=(4, 4, 1), posterior="ladder", latent_dim=5)
+    >>> kl_per_group(vae, np.zeros([3, 4, 4, 1]), seed=0).shape
+    (2,)
+    """
+    pixels, num_samples, seed = vae.scoring_arguments("kl_per_group", images, num_samples, seed)
+    if not hasattr(vae.prior, "path"):
+        return None
+    step = max(1, estimators.images_per_pass(vae) // num_samples)
+    parts = [
+        _kl_per_group(vae, chunk, tf.constant(num_samples), estimators.fold_in(seed, i))
+        for i, chunk in enumerate(estimators.chunks(pixels, step))
+    ]
+    return np.stack(parts).astype(np.float64).sum(axis=0) / len(pixels)
+
+
 def aggregate_posterior(
     vae: VAE, images: Any, num_draws: int = 1000, seed: Any = None
 ) -> Aggregate:
@@ -244,6 +280,16 @@ def _marginals(posterior: tfd.Distribution) -> tfd.Distribution:
 @tf.function(reduce_retracing=True)
 def _nll_and_kl(vae, images, num_samples, seed):
     return estimators.nll_and_kl(vae, images, num_samples, seed)
+
+
+@tf.function(reduce_retracing=True)
+def _kl_per_group(vae, images, num_samples, seed):
+    """Computes the sum over images of the KL of each group, [G], the mean over draws."""
+    posterior = vae.encoder(images)
+    with remembered.remembering():
+        latents = posterior.sample(num_samples, seed=seed)
+        groups = divergences.kl_per_group(posterior, vae.prior, latents)
+    return tf.reduce_sum(tf.reduce_mean(groups, axis=0), axis=0)
 
 
 def _draws(vae, images, draws_each, seed):

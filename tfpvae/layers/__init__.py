@@ -35,15 +35,18 @@ from tfpvae.layers.posteriors.deterministic import Deterministic
 from tfpvae.layers.posteriors.independent_logistic import IndependentLogistic
 from tfpvae.layers.posteriors.independent_normal import IndependentNormal
 from tfpvae.layers.posteriors.inverse_autoregressive_flow import InverseAutoregressiveFlow
+from tfpvae.layers.posteriors.ladder import Ladder
 from tfpvae.layers.posteriors.multivariate_normal_low_rank import MultivariateNormalLowRank
 from tfpvae.layers.posteriors.multivariate_normal_tril import MultivariateNormalTriL
 from tfpvae.layers.variable_layer import VariableLayer
+from tfpvae.networks.ladder import DensePath
 
 __all__ = [
     "BetaLikelihood",
     "CategoricalLikelihood",
     "CategoricalMixtureOfOneHotCategorical",
     "CoupledLogisticMixtureLikelihood",
+    "DensePath",
     "Deterministic",
     "DiscretizedLogisticLikelihood",
     "DistributionLambda",
@@ -55,6 +58,7 @@ __all__ = [
     "InverseAutoregressiveFlow",
     "KLDivergenceAddLoss",
     "KLDivergenceRegularizer",
+    "Ladder",
     "LogisticLikelihood",
     "LogisticMixtureLikelihood",
     "MixtureLogistic",

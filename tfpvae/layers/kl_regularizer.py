@@ -124,7 +124,7 @@ class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
             latents = posterior.sample(self.num_samples, seed=seed)
         if latents is None:
             latents = self.test_points_fn(posterior)
-        estimates = divergences.sampled_kl(posterior, self.distribution_b, latents)
+        estimates = divergences.estimated_kl(posterior, self.distribution_b, latents)
         return self._per_example(estimates, posterior)
 
     def _per_example(self, values: tf.Tensor, posterior: tfd.Distribution) -> tf.Tensor:

@@ -13,7 +13,8 @@ from tfpvae.layers.likelihoods.base import LikelihoodLayer
 from tfpvae.layers.posteriors.base import SCALE_FLOOR
 from tfpvae.models import kl_terms
 from tfpvae.models.decoders import build_decoder
-from tfpvae.models.encoders import build_encoder
+from tfpvae.models.encoders import build_encoder, posterior_layer
+from tfpvae.models.ladders import ladder_parts
 from tfpvae.models.vae import VAE
 from tfpvae.networks.custom_backbones import Backbone
 from tfpvae.networks.initialization import mean_image
@@ -31,6 +32,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "posterior": "multivariate_normal_tril",
     },
     "kmnist": {"image_shape": (28, 28, 1), "latent_dim": 128, "posterior": "independent_normal"},
+    "ladder": {"image_shape": (80, 80, 3), "latent_dim": None, "posterior": "ladder"},
     "residual": {"image_shape": (80, 80, 3), "latent_dim": 32, "posterior": "independent_normal"},
 }
 
@@ -128,15 +130,27 @@ def build_vae(
     kl_options: dict[str, Any]
     kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}
     kl_term = None
+    posterior = defaults["posterior"] if posterior is None else posterior
+    if architecture == "ladder":
+        if event_shape is not None:
+            raise ValueError(
+                f"event_shape: wanted None for 'ladder', which is of images, got {event_shape!r}."
+            )
+        parts = ladder_parts(shared["image_shape"], likelihood, scale_floor, backbone_options)
+        _check_ladder(parts, latent_dim, posterior, encoder_backbone, decoder_backbone)
+        shared |= {"latent_dim": parts["latent_dim"], "backbone_options": None}
+        posterior, scale_floor = parts["posterior"], SCALE_FLOOR  # which the posterior has
+        encoder_backbone = parts["encoder_backbone"]
+        decoder_backbone = parts["decoder_backbone"]
     if kl_terms.is_vampprior(prior):
         shape = _checks.shape_of_one(image_shape, event_shape)
-        sizes = shape, shared["latent_dim"]
+        sizes = shape, posterior_layer(posterior, shared["latent_dim"], scale_floor)
         kl_term = kl_terms.build_vampprior_term(prior, *sizes, start_images, **kl_options)
         prior = None
     with _policy(precision):
         encoder = build_encoder(
             backbone=architecture if encoder_backbone is None else encoder_backbone,
-            posterior=defaults["posterior"] if posterior is None else posterior,
+            posterior=posterior,
             prior=prior,
             scale_floor=scale_floor,
             start_images=start_images,
@@ -170,9 +184,37 @@ def list_architectures() -> list[str]:
     """Returns the names that `build_vae` knows.
 
     >>> list_architectures()
-    ['cnn', 'conv', 'deep', 'dense', 'flowers', 'kmnist', 'residual']
+    ['cnn', 'conv', 'deep', 'dense', 'flowers', 'kmnist', 'ladder', 'residual']
     """
     return sorted(ARCHITECTURES)
+
+
+def _check_ladder(
+    parts: dict[str, Any],
+    latent_dim: int | None,
+    posterior: Any,
+    encoder_backbone: Backbone | None,
+    decoder_backbone: Backbone | None,
+) -> None:
+    """Checks that a convolutional ladder got no arguments that follow from its maps.
+
+    Raises:
+      ValueError: naming the argument.
+    """
+    if latent_dim not in (None, parts["latent_dim"]):
+        raise ValueError(
+            f"latent_dim: wanted None for 'ladder', or {parts['latent_dim']}, which follows from "
+            f"image_shape and backbone_options, got {latent_dim!r}."
+        )
+    if posterior != "ladder":
+        raise ValueError(f"posterior: wanted None or 'ladder' for 'ladder', got {posterior!r}.")
+    backbones = {"encoder_backbone": encoder_backbone, "decoder_backbone": decoder_backbone}
+    for name, backbone in backbones.items():
+        if backbone is not None:
+            raise ValueError(
+                f"{name}: wanted None for 'ladder', whose networks share their weights, got "
+                f"{backbone!r}. posterior='ladder' goes with any."
+            )
 
 
 def _refuse_unknown(unknown: dict[str, Any]) -> None:

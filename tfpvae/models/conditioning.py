@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.distributions import remembered
 
 if TYPE_CHECKING:
     from tfpvae.models.vae import VAE
@@ -56,7 +57,7 @@ def draws(latents: tf.Tensor, labels: tf.Tensor | None) -> Any:
     >>> [part.shape for part in draws(tf.zeros([3, 5, 2]), tf.zeros([5], tf.int32))]
     [TensorShape([15, 2]), TensorShape([15])]
     """
-    flat = tf.reshape(latents, [-1, latents.shape[-1]])
+    flat = remembered.share(tf.reshape(latents, [-1, latents.shape[-1]]), latents)
     return join(flat, None if labels is None else tf.tile(labels, tf.shape(latents)[:1]))
 
 

@@ -8,7 +8,7 @@ import tf_keras
 from tfpvae._checks import Support
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 from tfpvae.models import encoder_losses, introspection
-from tfpvae.priors import VampPrior
+from tfpvae.priors import Ladder, VampPrior
 
 tfd = tfp.distributions
 
@@ -58,6 +58,8 @@ def kl_term(
             "prior: wanted a tfd.Distribution, a tfpvae.layers.KLDivergenceRegularizer or None, "
             f"got {prior!r}."
         )
+    if isinstance(term.distribution_b, Ladder) and hasattr(posterior, "path"):
+        term.distribution_b.bind(posterior.path)
     _check_prior(term.distribution_b, posterior)
     if term.has_weight_per_example:
         raise ValueError(
@@ -65,8 +67,9 @@ def kl_term(
             f"{term.weight.shape[0]}. Weigh images by sample_weight, or their KL alone in a custom "
             "loop on loss_terms."
         )
-    if isinstance(term.distribution_b, VampPrior):
-        _bind(term.distribution_b, encoder, support)
+    top = getattr(term.distribution_b, "top", term.distribution_b)
+    if isinstance(top, VampPrior):
+        _bind(top, encoder, support)
     term.kl_divergence(posterior)  # raises where a closed form is required and missing
     encoder_losses.check(encoder, term)
     return term

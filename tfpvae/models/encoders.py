@@ -26,6 +26,7 @@ POSTERIORS: dict[str, Any] = {
     "deterministic": layers.Deterministic,
     "iaf": layers.InverseAutoregressiveFlow,
     "independent_normal": layers.IndependentNormal,
+    "ladder": layers.Ladder,
     "low_rank": layers.MultivariateNormalLowRank,
     "multivariate_normal_tril": layers.MultivariateNormalTriL,
 }
@@ -116,6 +117,9 @@ def build_encoder(
     images = tf_keras.Input(shape, name="images" if len(shape) == 3 else "x")
     labels, code = build_label_inputs(num_classes, label_embedding)
     features = _apply_backbone(backbone, backbone_options, images)
+    if head.takes_maps:
+        _check_maps(features, head, start_images, num_classes)
+        return tf_keras.Model(images, head(features), name=name)
     features_and_code = concatenate([features, *code])
     _warn_of_many_weights(features_and_code.shape[-1], head.num_params)
     projection = keras_layers.Dense(head.num_params, name="posterior_parameters")
@@ -151,7 +155,7 @@ def _build_head(
     elif isinstance(head, layers.Deterministic):
         kl_terms.check_no_prior(prior)
     elif prior is not None:
-        head = head.with_kl(kl_terms.build_kl_term(prior, latent_dim, **kl_options))
+        head = head.with_kl(kl_terms.build_kl_term(prior, head, **kl_options))
     return head
 
 
@@ -164,6 +168,18 @@ def _apply_backbone(backbone: Backbone, options: dict[str, Any] | None, images: 
     if len(features.shape) > 2:
         features = tf_keras.layers.Flatten("channels_last")(features)
     return features
+
+
+def _check_maps(features: Any, head: layers.Posterior, start_images: Any, num_classes: Any) -> None:
+    """Checks the arguments of an encoder whose posterior takes the maps of its backbone."""
+    if features.shape[-1] != head.num_params:
+        raise ValueError(
+            f"backbone: wanted {head.num_params} features, which the posterior's path takes, got "
+            f"{features.shape[-1]}."
+        )
+    for name, value in {"start_images": start_images, "num_classes": num_classes}.items():
+        if value is not None:
+            raise ValueError(f"{name}: wanted None for a convolutional ladder, got another value.")
 
 
 def _warn_of_many_weights(num_features: int, num_params: int) -> None:
@@ -204,7 +220,7 @@ def posterior_layer(
     if isinstance(posterior, str):
         _checks.one_of("posterior", posterior, POSTERIORS)
         is_point = posterior == "deterministic"
-        if posterior == "iaf":  # the layer's own message would name its event_size
+        if posterior in ("iaf", "ladder"):  # the layers' own messages would name event_size
             _checks.whole_number("latent_dim", latent_dim, minimum=2)
         options: dict[str, Any] = {} if is_point else {"scale_floor": scale_floor}
         return POSTERIORS[posterior](latent_dim, name="posterior", **options)

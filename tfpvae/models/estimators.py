@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from tfpvae.distributions import remembered
 from tfpvae.distributions.observed import observed
 from tfpvae.models import conditioning, network_inputs
 
@@ -63,6 +64,7 @@ def reconstruct(vae: VAE, inputs: Any) -> tf.Tensor:
     return vae.decoder(conditioning.join(vae.encoder(inputs).mean(), labels)).mean()
 
 
+@remembered.remembering()
 def nll_and_kl(
     vae: VAE, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -73,6 +75,7 @@ def nll_and_kl(
     return nll, vae.kl_divergence(posterior, latents)
 
 
+@remembered.remembering()
 def log_weights(vae: VAE, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Computes log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x): [S, B], nats."""
     posterior = vae.encoder(inputs)
@@ -80,9 +83,12 @@ def log_weights(vae: VAE, inputs: Any, num_samples: tf.Tensor, seed: tf.Tensor) 
     return _log_joint_in_slices(vae, inputs, latents) - posterior.log_prob(latents)
 
 
+@remembered.remembering()
 def log_joint(vae: VAE, inputs: Any, latents: tf.Tensor) -> tf.Tensor:
     """Computes log p(x|z) + log p(z), [S, B], for B images and latents [S, B, D]."""
-    return _log_likelihood(vae, inputs, latents) + vae.prior.log_prob(latents)
+    # First, so that the decoder of a ladder has no walk of its own.
+    log_prior = vae.prior.log_prob(latents)
+    return _log_likelihood(vae, inputs, latents) + log_prior
 
 
 def elbo(vae: VAE, inputs: Any, num_samples: int, seed: tf.Tensor) -> tf.Tensor:

@@ -4,21 +4,23 @@ from collections.abc import Callable
 from typing import Any
 
 from tfpvae import _checks, layers
-from tfpvae.priors import VampPrior, build_prior
+from tfpvae.priors import Ladder, VampPrior, build_prior
 from tfpvae.schedules import is_schedule
 
 
 def build_kl_term(
     prior: Any,
-    latent_dim: int,
+    head: layers.Posterior,
     kl_weight: float | Callable = 1.0,
     use_exact_kl: bool | None = None,
     kl_samples: int = 1,
 ) -> layers.KLDivergenceRegularizer:
-    """Builds the KL term against a prior, by name or a distribution; see `build_encoder`."""
+    """Builds the KL term of a posterior layer against a prior; see `build_encoder`."""
     check_kl_options(kl_weight, use_exact_kl, kl_samples)
+    is_joint = isinstance(prior, Ladder) and isinstance(head, layers.Ladder)
+    size = prior.event_shape[0] if is_joint else head.prior_size
     return layers.KLDivergenceRegularizer(
-        build_prior(prior, latent_dim=latent_dim),
+        head.joint_prior(build_prior(prior, latent_dim=size)),
         use_exact_kl=use_exact_kl,
         weight=kl_weight,
         num_samples=kl_samples,
@@ -28,20 +30,24 @@ def build_kl_term(
 def build_vampprior_term(
     prior: Any,
     image_shape: Any,
-    latent_dim: Any,
+    head: layers.Posterior,
     start_images: Any = None,
     **kl_options: Any,
 ) -> layers.KLDivergenceRegularizer:
     """Builds the KL term against a VampPrior, which the VAE holds; see `build_vae`."""
     if isinstance(prior, str):
         prior = build_prior(
-            prior, latent_dim=latent_dim, image_shape=image_shape, start_images=start_images
+            prior,
+            latent_dim=head.prior_size,
+            image_shape=image_shape,
+            start_images=start_images,
         )
-    return build_kl_term(prior, latent_dim, **kl_options)
+    return build_kl_term(prior, head, **kl_options)
 
 
 def is_vampprior(prior: Any) -> bool:
     """Returns whether a prior is made of the encoder, so that only a VAE can hold it."""
+    prior = prior.top if isinstance(prior, Ladder) else prior
     return isinstance(prior, VampPrior) or (isinstance(prior, str) and prior == "vampprior")
 
 

@@ -154,7 +154,11 @@ def batch_mean(values: tf.Tensor, present: tf.Tensor | None) -> tf.Tensor:
 
 
 def counted_kl(
-    vae: VAE, posterior: tfd.Distribution, kl: tf.Tensor, present: tf.Tensor | None
+    vae: VAE,
+    posterior: tfd.Distribution,
+    kl: tf.Tensor,
+    present: tf.Tensor | None,
+    latents: tf.Tensor,
 ) -> tf.Tensor:
     """Returns the part of the KL that enters the loss, [B] or a scalar, in nats.
 
@@ -163,9 +167,10 @@ def counted_kl(
       posterior: q(z|x), batch shape [B].
       kl: KL(q(z|x) || p(z)), [B], nats.
       present: see `batch_mean`.
+      latents: the decoded draws, [S, B, D].
     """
     if vae.free_bits:
-        return with_free_bits(posterior, vae.prior, kl, vae.free_bits, present)
+        return with_free_bits(posterior, vae.prior, kl, vae.free_bits, present, latents)
     return kl if vae.target_rate is None else off_target(kl, vae.target_rate, present)
 
 
@@ -268,13 +273,15 @@ def with_free_bits(
     kl: tf.Tensor,
     free_bits: float,
     present: tf.Tensor | None = None,
+    latents: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Returns the KL of a batch, at least free_bits per latent dimension.
 
     sum_d max(mean over the batch of KL_d, free_bits)   (Kingma et al. 2016, equation 15)
 
-    where posterior and prior are normals with independent dimensions; else max(mean over the batch
-    of the KL, D * free_bits).
+    where posterior and prior are normals with independent dimensions; of a ladder the sum over its
+    groups of max(mean over the batch of KL_i, D_i * free_bits), at the draws; else max(mean over
+    the batch of the KL, D * free_bits).
 
     Args:
       posterior: q(z|x), batch shape [B], event shape [D].
@@ -282,6 +289,7 @@ def with_free_bits(
       kl: KL(q || p), [B], nats.
       free_bits: nats per latent dimension, at least 0.
       present: see `batch_mean`.
+      latents: draws of the posterior, [S, B, D], for a ladder.
 
     Returns:
       A scalar, nats.
@@ -292,6 +300,11 @@ def with_free_bits(
     2.5
     """
     kl_per_dimension = divergences.kl_per_dimension(posterior, prior)
+    groups = None if latents is None else divergences.kl_per_group(posterior, prior, latents)
+    if groups is not None:
+        sizes = divergences.undeferred(posterior).path.sizes
+        means = batch_mean(tf.reduce_mean(groups, axis=0), present)
+        return tf.reduce_sum(tf.maximum(means, free_bits * tf.cast(sizes, means.dtype)))
     if kl_per_dimension is None:
         kl_per_dimension = kl[:, tf.newaxis]
         free_bits = free_bits * posterior.event_shape.num_elements()

@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
-from tfpvae.distributions import divergences
+from tfpvae.distributions import divergences, remembered
 from tfpvae.distributions.observed import observed
 from tfpvae.layers.distribution_lambda import track
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
@@ -29,6 +29,7 @@ from tfpvae.models.description import DescriptionMixin
 from tfpvae.models.exploration import ExplorationMixin
 from tfpvae.models.files import FilesMixin
 from tfpvae.models.fitting import FittingMixin
+from tfpvae.models.ladders import share_path
 from tfpvae.saving import safe_mode
 from tfpvae.schedules import is_schedule
 
@@ -108,6 +109,7 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         self.objective, self.num_samples = objective, num_samples
         self.free_bits, self.target_rate = free_bits, target_rate
         self.dequantize, self.missing = dequantize, missing
+        share_path(encoder, decoder)
         spec, self.num_classes, posterior = introspection.probe(encoder, decoder)
         # Past Keras' tracking, which would wrap it.
         object.__setattr__(self, "_data_spec", spec._replace(allows_missing=missing is not None))
@@ -223,6 +225,7 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         targets = estimators.pixels(self, images, seed)
         return self._loss_terms(conditioning.join(targets, labels), targets, training, seed)
 
+    @remembered.remembering()
     def _loss_terms(
         self,
         inputs: Any,
@@ -254,9 +257,8 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         regularization = self._regularization(nll.dtype)
         kl = self._kl_of_draws(posterior, latents, seed)  # [B]
         if self.objective == "elbo":
-            loss = objectives.negative_elbo(
-                nll, objectives.counted_kl(self, posterior, kl, present), self.kl_weight
-            )
+            counted = objectives.counted_kl(self, posterior, kl, present, latents)
+            loss = objectives.negative_elbo(nll, counted, self.kl_weight)
         else:
             log_ratio = divergences.sampled_kl(weighed, self.prior, decoded)
             if self.objective == "dreg":

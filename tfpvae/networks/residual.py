@@ -88,8 +88,8 @@ def residual_encoder(*, width: int = 32, depth: int = 1) -> list[Network]:
         tensor = images
         for level in range(len(maps)):
             stride = patch if level == 0 else 2
-            tensor = Conv2D(_widened(width, level), stride, stride, "same", **_LAST)(tensor)
-            tensor = _blocks(tensor, depth, _same)
+            tensor = Conv2D(widened(width, level), stride, stride, "same", **_LAST)(tensor)
+            tensor = blocks(tensor, depth, same)
         return tfkl.Activation(leaky_relu)(tensor)
 
     return [network]
@@ -118,22 +118,41 @@ def residual_decoder(
 
     def network(latents: tf.Tensor) -> tf.Tensor:
         patch, maps = map_sizes(height, image_width)
-        smallest = (*maps[-1], _widened(width, len(maps) - 1))
+        smallest = (*maps[-1], widened(width, len(maps) - 1))
         tensor = Dense(math.prod(smallest))(latents)
         tensor = tfkl.Reshape(smallest)(tensor)
         for level in reversed(range(len(maps))):
-            tensor = _blocks(tensor, depth, _bordered)
+            tensor = blocks(tensor, depth, bordered)
             if level:
-                tensor = Conv2D(_widened(width, level - 1), 1, **_LAST)(tensor)
+                tensor = Conv2D(widened(width, level - 1), 1, **_LAST)(tensor)
                 tensor = Doubling2D(maps[level - 1])(tensor)
-        tensor = tfkl.Activation(leaky_relu)(tensor)
-        while patch > 1:
-            patch //= 2
-            tensor = _bordered(tensor, max(width * patch // 4, 1), activation=leaky_relu)
-            tensor = Doubling2D((-(-height // patch), -(-image_width // patch)))(tensor)
-        return _bordered(tensor, channels)
+        return to_pixels(tensor, height, image_width, channels, patch, width)
 
     return [network]
+
+
+def to_pixels(
+    tensor: tf.Tensor, height: int, width: int, channels: int, patch: int, units: int
+) -> tf.Tensor:
+    """Returns the parameters of the pixels, [B, H, W, channels], from the map of the patches.
+
+    Args:
+      tensor: [B, H / patch, W / patch, F], rounded up.
+      height: H.
+      width: W.
+      channels: parameters of a pixel.
+      patch: the side of a patch, a power of two.
+      units: channels of a map of patches of 4 pixels; those of 2 pixels have half as many.
+
+    >>> to_pixels(tf_keras.Input((7, 7, 8)), 28, 27, 3, patch=4, units=8).shape
+    TensorShape([None, 28, 27, 3])
+    """
+    tensor = tfkl.Activation(leaky_relu)(tensor)
+    while patch > 1:
+        patch //= 2
+        tensor = bordered(tensor, max(units * patch // 4, 1), activation=leaky_relu)
+        tensor = Doubling2D((-(-height // patch), -(-width // patch)))(tensor)
+    return bordered(tensor, channels)
 
 
 def map_sizes(height: int, width: int) -> tuple[int, list[Sides]]:
@@ -150,12 +169,21 @@ def map_sizes(height: int, width: int) -> tuple[int, list[Sides]]:
     return patch, maps
 
 
-def _widened(width: int, level: int) -> int:
+def widened(width: int, level: int) -> int:
+    """Returns the channels of a map, of level 0 for the largest.
+
+    >>> [widened(32, level) for level in range(4)]
+    [32, 64, 128, 128]
+    """
     return width * 2 ** min(level, _MOST_WIDENINGS)
 
 
-def _blocks(tensor: tf.Tensor, depth: int, convolved: Callable[..., tf.Tensor]) -> tf.Tensor:
-    """Returns depth residual blocks, each activation, convolution, activation, convolution."""
+def blocks(tensor: tf.Tensor, depth: int, convolved: Callable[..., tf.Tensor]) -> tf.Tensor:
+    """Returns depth residual blocks, each activation, convolution, activation, convolution.
+
+    >>> blocks(tf_keras.Input((7, 7, 8)), 2, same).shape
+    TensorShape([None, 7, 7, 8])
+    """
     channels = tensor.shape[-1]
     for _ in range(depth):
         hidden = tfkl.Activation(leaky_relu)(tensor)
@@ -165,13 +193,21 @@ def _blocks(tensor: tf.Tensor, depth: int, convolved: Callable[..., tf.Tensor]) 
     return tensor
 
 
-def _same(tensor: tf.Tensor, channels: int, **options: Any) -> tf.Tensor:
-    """Returns a convolution that sees zeros around the map."""
+def same(tensor: tf.Tensor, channels: int, **options: Any) -> tf.Tensor:
+    """Returns a convolution that sees zeros around the map.
+
+    >>> same(tf_keras.Input((7, 7, 8)), 4).shape
+    TensorShape([None, 7, 7, 4])
+    """
     return Conv2D(channels, 3, padding="same", **options, **_LAST)(tensor)
 
 
-def _bordered(tensor: tf.Tensor, channels: int, **options: Any) -> tf.Tensor:
-    """Returns a convolution that sees the border of the map repeated around it."""
+def bordered(tensor: tf.Tensor, channels: int, **options: Any) -> tf.Tensor:
+    """Returns a convolution that sees the border of the map repeated around it.
+
+    >>> bordered(tf_keras.Input((7, 7, 8)), 4).shape
+    TensorShape([None, 7, 7, 4])
+    """
     return Conv2D(channels, 3, **options, **_LAST)(BorderPadding2D()(tensor))
 
 

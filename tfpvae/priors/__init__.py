@@ -6,6 +6,7 @@ train with the model that holds it.
 
 from tfpvae.priors.build import PRIORS, build_prior
 from tfpvae.priors.flow import Flow
+from tfpvae.priors.ladder import Ladder
 from tfpvae.priors.vampprior import VampPrior
 
-__all__ = ["PRIORS", "Flow", "VampPrior", "build_prior"]
+__all__ = ["PRIORS", "Flow", "Ladder", "VampPrior", "build_prior"]

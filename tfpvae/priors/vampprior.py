@@ -120,6 +120,7 @@ class VampPrior(DelegatingPrior):
             )
         posteriors = self._encoder()(self._pseudo_inputs, training=False)
         posteriors = getattr(posteriors, "tensor_distribution", posteriors)
+        posteriors = getattr(posteriors, "top", posteriors)  # the first group of a ladder
         logits = tf.zeros(self._pseudo_inputs.shape[:1], self.dtype)
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), posteriors)
 

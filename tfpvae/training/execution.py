@@ -10,12 +10,14 @@ import tf_keras
 from tfpvae.layers.base import DistributionLayer
 from tfpvae.layers.one_hot import OneHot
 from tfpvae.networks import structure
+from tfpvae.networks.ladder import DensePath
 
 # About a tenth of a second on two cores, so that the progress bar moves.
 _OPERATIONS_PER_CALL = 3e10
 _MAX_STEPS_PER_CALL = 50
 # Layers without convolutions that treat each image independently of the others.
 _DENSE = (
+    DensePath,
     DistributionLayer,
     OneHot,
     *(
@@ -165,6 +167,8 @@ def steps_per_call(vae: tf_keras.Model, batch_size: int) -> int:
 
 def _positions(layer: tf_keras.layers.Layer) -> int:
     """Returns how often the kernel of a layer is applied per image."""
+    if hasattr(layer, "positions"):  # of a path, whose layers Keras does not call by itself
+        return layer.positions
     is_transposed = isinstance(layer, tf_keras.layers.Conv2DTranspose)
     # Keras has no shapes of layers inside subclassed networks; one is right for a dense layer.
     shape = getattr(layer, "input_shape" if is_transposed else "output_shape", ())

@@ -1,9 +1,12 @@
 """Base class of the layers that end an encoder."""
 
 import numpy as np
+import tensorflow_probability as tfp
 
-from tfpvae.layers.base import DistributionLayer
+from tfpvae.layers.base import DistributionLayer, shape_of
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
+
+tfd = tfp.distributions
 
 # As in tfp.layers' MultivariateNormalTriL: softplus underflows to 0 below -104 in float32.
 SCALE_FLOOR = 1e-5
@@ -27,6 +30,20 @@ class Posterior(DistributionLayer):
     def num_params(self) -> int:
         """Number of parameters per example that this layer takes, the means first."""
         return int(type(self).params_size(self._event_shape, **self._options()))
+
+    @property
+    def takes_maps(self) -> bool:
+        """Whether this layer takes the features of a network as they are, without a projection."""
+        return False
+
+    @property
+    def prior_size(self) -> int:
+        """The number of latents whose prior is chosen: all of them."""
+        return shape_of(self._event_shape)[0]
+
+    def joint_prior(self, prior: tfd.Distribution) -> tfd.Distribution:
+        """Returns the prior of all latents with the chosen one: that itself."""
+        return prior
 
     def start_params(self, scale: float) -> np.ndarray:
         """Returns start values of the parameters after the means, for a posterior of one scale."""

@@ -1,0 +1,53 @@
+"""Row F: two groups of latents, one above the other, with the VampPrior or the standard prior.
+
+The two-level VAE of Tomczak and Welling 2018, section 4, trained as row D: p(z) = p(z_0) p(z_1|z_0)
+and q(z|x) = q(z_0|x) q(z_1|z_0, x), 40 and 40 latents, gated dense layers of 300 in the encoder and
+the decoder, and plain ones of 300 between the groups. With --data a folder that has
+larochelle_murray_packed.npz (np.packbits of train, valid and test), the images are those of
+Larochelle and Murray, as in the paper; else they are binarized as in row D.
+"""
+
+import numpy as np
+import tf_keras
+
+import tfpvae
+from rows import d
+from rows.training import Task
+
+PUBLISHED = "NLL 86.05 (standard), 83.19 (VampPrior), of 5,000 samples"
+RUNS = ("standard_normal", "vampprior")
+EPOCHS = 40
+TEST_SAMPLES = 500
+SIZES = (40, 40)
+FILE = "larochelle_murray_packed.npz"
+
+
+def build(prior: str, images, steps: int, seed: int) -> tfpvae.VAE:
+    """Returns the VAE with one of the priors of the top group, its KL warming up over steps."""
+    tf_keras.utils.set_random_seed(seed)
+    pixels, latents = tf_keras.Input((28, 28, 1)), tf_keras.Input((sum(SIZES),))
+    features = d.gated(d.gated(tf_keras.layers.Flatten()(pixels), 300), 300)
+    logits = tf_keras.layers.Dense(784)(d.gated(d.gated(latents, 300), 300))
+    if prior == "vampprior":
+        options = {"image_shape": (28, 28, 1), "num_components": 500, "start_images": images}
+        prior = tfpvae.build_prior("vampprior", latent_dim=SIZES[0], seed=seed, **options)
+    path = tfpvae.layers.DensePath(SIZES, hidden_units=(300, 300), context_size=300)
+    return tfpvae.build_vae(
+        "dense",
+        latent_dim=sum(SIZES),
+        posterior=tfpvae.layers.Ladder(sum(SIZES), path=path, name="posterior"),
+        prior=prior,
+        encoder_backbone=tf_keras.Model(pixels, features),
+        decoder_backbone=tf_keras.Model(latents, logits),
+        kl_weight=tfpvae.schedules.LinearWarmup(steps),
+    )
+
+
+def run(name: str, task: Task) -> dict:
+    """Returns -ELBO and NLL of the test images with one prior."""
+    if not (task.data / FILE).exists():
+        return d.run(name, task, build)
+    with np.load(task.data / FILE) as packed:
+        parts = [np.unpackbits(packed[part], axis=1) for part in ("train", "valid", "test")]
+    images = [part.reshape(-1, 28, 28, 1).astype("float32") for part in parts]
+    return d.run_on(build, name, task, *images)
