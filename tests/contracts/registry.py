@@ -179,4 +179,7 @@ def images(count: int) -> np.ndarray:
 def parameters(distribution: tfd.Distribution) -> list[np.ndarray]:
     """Returns the parameters of a distribution as arrays."""
     inner = distribution.tensor_distribution
-    return [part.numpy() for part in tf.nest.flatten(inner, expand_composites=True)]
+    parts = tf.nest.flatten(inner, expand_composites=True)
+    if parts[0] is inner:  # of a ladder, whose network hides its weights
+        parts = [value for value in inner.parameters.values() if tf.is_tensor(value)]
+    return [part.numpy() for part in parts]

@@ -302,3 +302,11 @@ def test_bad_images_are_refused_by_the_scores(method):
         score(pictures(), 0)
     with pytest.raises(ValueError, match=r"seed: .*\(1, 2, 3\)"):
         score(pictures(), seed=(1, 2, 3))
+
+
+def test_a_vae_trains_after_it_has_scored():
+    vae, images = small_vae(), pictures(4)
+    vae.compile()
+    vae.elbo(images, seed=0), vae.log_likelihood(images, 2, seed=0), vae.encode(images)
+    assert vae.encoder in vae.submodules
+    vae.fit(images, verbose=0)

@@ -212,11 +212,12 @@ def _graph_of_the_model(function: Callable) -> Callable:
     @functools.wraps(function)
     def call(vae: VAE, *args: Any) -> tf.Tensor:
         graphs = vae.__dict__.setdefault("_graphs", {})  # past Keras' tracking
-        if function not in graphs:
+        name = function.__name__  # tf.Module sorts the keys
+        if name not in graphs:
             # TensorFlow counts the traces of a code, of a partial object its own.
             own = functools.partial(function)
-            graphs[function] = tf.function(own, reduce_retracing=True)
-        return graphs[function](vae, *args)
+            graphs[name] = tf.function(own, reduce_retracing=True)
+        return graphs[name](vae, *args)
 
     return call
 
