@@ -15,6 +15,7 @@ import tf_keras
 from PIL import Image
 
 import tfpvae
+from tests.contracts.registry import OF_PIXELS
 from tests.examples.running import EXAMPLES, finish, start
 
 RESULTS = {
@@ -159,7 +160,7 @@ def test_help_names_the_options_and_their_defaults_and_imports_nothing_slow(tmp_
     run = finish(start("flowers", tmp_path, "--help", without=HEAVY))
     assert (run.code, run.stderr) == (0, [])
     assert "--data DIR" in run.stdout
-    assert " ".join(run.stdout.split()).count("(default: ") == 16
+    assert " ".join(run.stdout.split()).count("(default: ") == 17
 
 
 @pytest.mark.parametrize(
@@ -194,6 +195,8 @@ def test_the_options_list_what_the_library_knows(parts, option):
     with pytest.raises(ValueError, match=f"{option}: wanted one of ") as error:
         tfpvae.build_vae("dense", **{option: "none such"})
     known = re.findall("'(.*?)'", str(error.value))[:-1]
+    if option == "likelihood":  # the others are of other data
+        known = sorted(OF_PIXELS)
     listed = {"posterior": "POSTERIORS", "likelihood": "LIKELIHOODS", "prior": "PRIORS"}[option]
     assert list(getattr(training, listed)) == known
 
@@ -216,7 +219,8 @@ def test_a_plain_autoencoder_has_reconstructions_and_no_new_flowers(parts):
     images, _, test = flowers.drawn(args)
     vae = flowers.build(images, args)
     vae.compile()
-    assert set(training.score(vae, test, args)) == {"loss", "nll", "kl", "squared_error"}
+    means = {"loss", "nll", "squared_error"}  # and standard errors; a point has no kl
+    assert set(training.score(vae, test, args)) == means | {f"{name}_error" for name in means}
     drawings = flowers.figures(vae, test, {"loss": [1.0]}, args)
     assert drawings["samples"] is None
     assert len(drawings["interpolation"].axes[0].images) == 27
@@ -262,6 +266,7 @@ def test_an_epoch_is_a_line_that_fits_the_screen(parts, capsys):
     args.epochs = 100
     losses = {f"{part}{name}": 19200.25 for part in ("", "val_") for name in ("loss", "nll", "kl")}
     progress = training._progress(args)
+    progress.set_model(SimpleNamespace(prior="standard_normal"))
     progress.on_epoch_begin(8)
     progress.on_epoch_end(8, losses)
     (line,) = capsys.readouterr().out.splitlines()
@@ -325,9 +330,9 @@ def test_a_folder_without_pictures_is_told_in_one_line(parts, monkeypatch, tmp_p
 def test_a_reloaded_model_that_disagrees_is_an_error_and_leaves_no_summary(parts, monkeypatch):
     _, training, args = parts
     (args.output / "summary.json").touch()
-    saved = SimpleNamespace(save=lambda path: None, reconstruct=lambda images: images * 0.5)
+    saved = SimpleNamespace(save=lambda path, card: None, reconstruct=lambda images: images * 0.5)
     other = SimpleNamespace(reconstruct=lambda images: images * 0.6)
     monkeypatch.setattr(tf_keras.models, "load_model", lambda path: other)
     with pytest.raises(SystemExit, match="disagrees, by 0.1 in a pixel"):
-        training.save(saved, np.ones([1, 2, 2, 1]), args)
+        training.save(saved, np.ones([1, 2, 2, 1]), args, {})
     assert not (args.output / "summary.json").exists()
