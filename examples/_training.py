@@ -461,15 +461,18 @@ def posterior_samples(vae, images, args, *, num_samples=4):
     return figures.reconstructions(images, rows)
 
 
-def _card(args, scores):
+def _card(args, scores, count):
     """Returns the model card: the test scores with their errors, and the data in words."""
     from tfpvae.saving import ModelCard
 
     drawn = "pictures drawn by tfpvae.datasets"
     data = drawn if args.data is None else f"pictures of {Path(args.data).name}"
     names = [name for name in scores if f"{name}_error" in scores]
-    pairs = {n: {"mean": scores[n], "standard_error": scores[f"{n}_error"]} for n in names}
-    return ModelCard(data=data, scores=pairs)
+    rows = {
+        name: {"mean": scores[name], "standard_error": scores[f"{name}_error"], "images": count}
+        for name in names
+    }
+    return ModelCard(data=data, scores=rows)
 
 
 def save(vae, test, args, scores, labels=None):
@@ -480,7 +483,7 @@ def save(vae, test, args, scores, labels=None):
     # The summary comes last: where there is one, the results are whole and of one run.
     (args.output / "summary.json").unlink(missing_ok=True)
     print("Saving the model ...", flush=True)
-    vae.save(args.output / "model", card=_card(args, scores))
+    vae.save(args.output / "model", card=_card(args, scores, len(test)))
     reloaded = tf_keras.models.load_model(args.output / "model")
     options = {} if labels is None else {"labels": labels[:8]}
     copies = [model.reconstruct(test[:8], **options) for model in (reloaded, vae)]

@@ -87,3 +87,13 @@ def test_a_card_for_a_file_is_refused(trained, tmp_path):
     with pytest.raises(ValueError, match="card: wanted None for a file"):
         trained.save(tmp_path / "a.keras", card=ModelCard())
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_model_without_steps_of_its_own_says_nothing_of_training(tmp_path):
+    vae = tfpvae.build_vae("dense", image_shape=(4, 4, 1))
+    vae.compile()
+    scores = {"elbo": {"mean": -3.0, "standard_error": 0.5, "images": 7}}
+    vae.save(tmp_path / "model", card=tfpvae.saving.ModelCard(scores=scores))
+    text = (tmp_path / "model" / "README.md").read_text()
+    assert "| steps |" not in text and "learning rate" not in text
+    assert "| elbo | -3.00 | 0.50 | 7 |" in text

@@ -79,8 +79,8 @@ def facts(vae: VAE) -> dict[str, dict[str, Any]]:
 def _training(vae: VAE) -> dict[str, str]:
     """Returns the optimizer and its steps, and the last losses of `fit` in this process."""
     optimizer = getattr(vae, "optimizer", None)
-    if optimizer is None:
-        return {}
+    if optimizer is None or not int(optimizer.iterations.numpy()):
+        return {}  # not trained, or made of a trained one, as by ex_post.fit_prior
     rate = optimizer.get_config().get("learning_rate")
     text = rate["class_name"] if isinstance(rate, dict) else f"{float(rate):g}"
     rows = {

@@ -37,8 +37,8 @@ class ModelCard:
     Args:
       data: the images that the model was trained on, in words; None to leave it out.
       scores: the name of each score and its value: a number; one number for each of N images, [N],
-        of which the card has the mean and its standard error; or a dict that has "mean" and
-        "standard_error". The dict that `evaluation.report` returns works too.
+        of which the card has the mean and its standard error; or a dict that has "mean",
+        "standard_error" and, if known, "images", their number. The dict that `evaluation.report` returns works too.
       license: of the model, an identifier such as "apache-2.0"; None to leave it out.
       title: heading of the card, or None for the name of the model.
 
@@ -152,6 +152,7 @@ def _estimate(name: str, value: Any, count: str) -> list[str]:
     """Returns mean, standard error and number of images of a score, as text."""
     if isinstance(value, Mapping):
         mean, error = value.get("mean"), value.get("standard_error")
+        count = str(value.get("images", count))
     else:
         numbers = np.asarray(value)
         if numbers.dtype.kind not in "iuf" or numbers.ndim > 1 or numbers.size == 0:
