@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from tests.small_vae import BYTES, IMAGES, RUNS, SHAPE, batches_of, small_vae, with_bad_pixel
+from tfpvae._checks import DataSpec
 from tfpvae.training import batch_checks
 
 MANY, EACH, KERAS = RUNS
@@ -130,6 +131,6 @@ def test_datasets_of_unknown_rank_train(run):
 
 def test_a_fault_has_the_text_that_errors_are_made_from():
     batch = tf.constant(with_bad_pixel(9.0)), None, None, None
-    text = batch_checks.fault(batch, SHAPE, None).numpy().decode()
+    text = batch_checks.fault(batch, DataSpec(SHAPE), None).numpy().decode()
     assert re.fullmatch(r"images: wanted pixels in \[0, 1\], got values from \S+ to 9\.", text)
-    assert batch_checks.fault((tf.constant(BYTES), None, None, None), SHAPE, None) == ""
+    assert batch_checks.fault((tf.constant(BYTES), None, None, None), DataSpec(SHAPE), None) == ""

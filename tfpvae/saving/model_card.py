@@ -38,7 +38,8 @@ class ModelCard:
       data: the images that the model was trained on, in words; None to leave it out.
       scores: the name of each score and its value: a number; one number for each of N images, [N],
         of which the card has the mean and its standard error; or a dict that has "mean",
-        "standard_error" and, if known, "images", their number. The dict that `evaluation.report` returns works too.
+        "standard_error" and, if known, "images", their number. The dict that `evaluation.report`
+        returns works too.
       license: of the model, an identifier such as "apache-2.0"; None to leave it out.
       title: heading of the card, or None for the name of the model.
 
