@@ -81,6 +81,7 @@ def shown(output, name, numbers):
 def block(text):
     """Returns the lines of a text that a screen would have in the end, without the middle ones."""
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in text.rstrip("\n").split("\n")]
+    lines = [line for line in lines if not line.startswith("INFO:tensorflow:")]  # has a path
     if len(lines) > LINES and any(line.startswith("Epoch ") for line in lines):
         lines = [*lines[:4], "...", *lines[-4:]]
     content = "\n".join(lines).strip("\n")

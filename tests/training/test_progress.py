@@ -1,4 +1,4 @@
-"""What `fit`, `evaluate` and `predict` print."""
+"""The lines that `fit`, `evaluate` and `predict` print."""
 
 import sys
 

@@ -5,6 +5,7 @@ from tfpvae._checks.arguments import (
     as_tensor,
     eager,
     event_shape,
+    example_shape,
     finite_number,
     flag,
     floatx,
@@ -16,7 +17,6 @@ from tfpvae._checks.arguments import (
     not_keras_3,
     one_of,
     seed,
-    shape_of_one,
     weights_of_floatx,
     whole_number,
 )
@@ -56,6 +56,7 @@ __all__ = [
     "did_you_mean",
     "eager",
     "event_shape",
+    "example_shape",
     "examples",
     "finite_number",
     "flag",
@@ -75,7 +76,6 @@ __all__ = [
     "same_length",
     "sample_weight_of",
     "seed",
-    "shape_of_one",
     "weights_of_floatx",
     "whole_number",
 ]

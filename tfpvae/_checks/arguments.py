@@ -141,20 +141,20 @@ def event_shape(argument: str, shape: Any) -> tuple[int, ...]:
     return sides
 
 
-def shape_of_one(image_shape_: Any, event_shape_: Any) -> tuple[int, ...]:
+def example_shape(of_image: Any, of_other: Any) -> tuple[int, ...]:
     """Returns the shape of an image, or of one example of other data, whichever is set.
 
     Raises:
       ValueError: for an invalid shape, or unless one of the two is None.
     """
-    if event_shape_ is None:
-        return image_shape(image_shape_)
-    if image_shape_ is not None:
+    if of_other is None:
+        return image_shape(of_image)
+    if of_image is not None:
         raise ValueError(
-            f"event_shape: wanted image_shape or event_shape, got both, {image_shape_!r} and "
-            f"{event_shape_!r}."
+            f"event_shape: wanted image_shape or event_shape, got both, {of_image!r} and "
+            f"{of_other!r}."
         )
-    return event_shape("event_shape", event_shape_)
+    return event_shape("event_shape", of_other)
 
 
 def not_keras_3(argument: str, candidate: Any) -> None:

@@ -80,7 +80,7 @@ class DataSpec(NamedTuple):
 
     @property
     def noun(self) -> str:
-        """What messages call the examples."""
+        """The word for the examples in messages."""
         return "images" if self.is_of_images else "examples"
 
     @property
@@ -90,7 +90,7 @@ class DataSpec(NamedTuple):
 
     @property
     def values(self) -> str:
-        """What messages call the values."""
+        """The words for the values in messages."""
         support = self.support
         if support.is_one_hot:
             return "one-hot vectors"

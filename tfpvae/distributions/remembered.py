@@ -1,4 +1,4 @@
-"""What a draw was made of, kept while one loss or score is computed.
+"""Memory of what a draw was made of, while one loss or score is computed.
 
 Within `remembering()` a draw of a ladder brings its walk along, so that its densities and the
 decoder compute nothing twice. Outside nothing is kept: weights may have changed since the draw, and

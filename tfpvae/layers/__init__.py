@@ -15,7 +15,7 @@ from tfpvae.layers.likelihoods.continuous_bernoulli import IndependentContinuous
 from tfpvae.layers.likelihoods.counts import NegativeBinomialLikelihood, PoissonLikelihood
 from tfpvae.layers.likelihoods.coupled_logistic_mixture import CoupledLogisticMixtureLikelihood
 from tfpvae.layers.likelihoods.independent_poisson import IndependentPoisson
-from tfpvae.layers.likelihoods.logistic import LogisticLikelihood
+from tfpvae.layers.likelihoods.location_scale import LogisticLikelihood, StudentTLikelihood
 from tfpvae.layers.likelihoods.logistics import (
     DiscretizedLogisticLikelihood,
     LogisticMixtureLikelihood,
@@ -28,7 +28,6 @@ from tfpvae.layers.likelihoods.mixture_of_one_hot_categoricals import (
 from tfpvae.layers.likelihoods.mixture_same_family import MixtureSameFamily
 from tfpvae.layers.likelihoods.normal import NormalLikelihood
 from tfpvae.layers.likelihoods.one_hot_categorical import OneHotCategorical
-from tfpvae.layers.likelihoods.student_t import StudentTLikelihood
 from tfpvae.layers.one_hot import OneHot
 from tfpvae.layers.posteriors.base import Posterior
 from tfpvae.layers.posteriors.deterministic import Deterministic

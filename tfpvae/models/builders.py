@@ -143,7 +143,7 @@ def build_vae(
         encoder_backbone = parts["encoder_backbone"]
         decoder_backbone = parts["decoder_backbone"]
     if kl_terms.is_vampprior(prior):
-        shape = _checks.shape_of_one(image_shape, event_shape)
+        shape = _checks.example_shape(image_shape, event_shape)
         sizes = shape, posterior_layer(posterior, shared["latent_dim"], scale_floor)
         kl_term = kl_terms.build_vampprior_term(prior, *sizes, start_images, **kl_options)
         prior = None

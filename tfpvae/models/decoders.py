@@ -103,7 +103,7 @@ def build_decoder(
     """
     _checks.eager()
     _checks.floatx()
-    shape = _checks.shape_of_one(image_shape, event_shape)
+    shape = _checks.example_shape(image_shape, event_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
     head = likelihood_layer(likelihood, shape, is_of_images=event_shape is None)
     *sides, channels = shape

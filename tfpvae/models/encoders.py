@@ -105,7 +105,7 @@ def build_encoder(
     """
     _checks.eager()
     _checks.floatx()
-    shape = _checks.shape_of_one(image_shape, event_shape)
+    shape = _checks.example_shape(image_shape, event_shape)
     latent_dim = _checks.whole_number("latent_dim", latent_dim)
     kl_options: dict[str, Any]
     kl_options = {"kl_weight": kl_weight, "use_exact_kl": use_exact_kl, "kl_samples": kl_samples}

@@ -32,7 +32,7 @@ loads it too, with `tf.saved_model.load`; its signatures are {signatures}."""
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model card says that the model itself does not know; an argument of `VAE.save`.
+    """The part of a model card that the model itself does not know; an argument of `VAE.save`.
 
     Args:
       data: the images that the model was trained on, in words; None to leave it out.

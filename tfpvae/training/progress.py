@@ -1,4 +1,4 @@
-"""What `fit`, `evaluate` and `predict` print: for each epoch one line of at most 100 columns."""
+"""The line of at most 100 columns that `fit`, `evaluate` and `predict` print for each epoch."""
 
 import shutil
 import sys

@@ -21,7 +21,14 @@ class _CountLayer(LikelihoodLayer):
     scores = COUNT_MASS
     support = _checks.COUNTS
 
-    def __init__(self, event_shape, convert_to_tensor_fn, validate_args, zero_inflated, **kwargs):
+    def __init__(
+        self,
+        event_shape: int | Sequence[int],
+        convert_to_tensor_fn: Callable | str = "mean",
+        validate_args: bool = False,
+        zero_inflated: bool = False,
+        **kwargs: Any,
+    ):
         _checks.flag("zero_inflated", zero_inflated)
         shape = channels_last(event_shape)
         super().__init__(self._new, shape, convert_to_tensor_fn, validate_args, **kwargs)
@@ -70,16 +77,6 @@ class PoissonLikelihood(_CountLayer):
     [1.0, 1.0]
     """
 
-    def __init__(
-        self,
-        event_shape: int | Sequence[int],
-        convert_to_tensor_fn: Callable | str = "mean",
-        validate_args: bool = False,
-        zero_inflated: bool = False,
-        **kwargs: Any,
-    ):
-        super().__init__(event_shape, convert_to_tensor_fn, validate_args, zero_inflated, **kwargs)
-
     def _counts(self, log_mean: tf.Tensor) -> tfd.Distribution:
         return tfd.Poisson(log_rate=log_mean, validate_args=self._validate_args)
 
@@ -105,15 +102,9 @@ class NegativeBinomialLikelihood(_CountLayer):
     ([1.0, 1.0], [2.0, 2.0])
     """
 
-    def __init__(
-        self,
-        event_shape: int | Sequence[int],
-        convert_to_tensor_fn: Callable | str = "mean",
-        validate_args: bool = False,
-        zero_inflated: bool = False,
-        **kwargs: Any,
-    ):
-        super().__init__(event_shape, convert_to_tensor_fn, validate_args, zero_inflated, **kwargs)
+    def build(self, input_shape: Any) -> None:
+        """Adds the weights of `total_count`."""
+        super().build(input_shape)
         shape = self.event_shape
         self._log_total_count = self.add_weight("log_total_count", shape, initializer="zeros")
 
