@@ -1,15 +1,12 @@
-"""Writes figures as small PNG files that can be read on a white and on a dark page.
+"""Writes figures as small PNG files that can be read on a white and on a dark page."""
 
-python docs/pngs.py FILE ...    # rewrites files of pictures
-"""
-
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+LIMIT = 100_000  # bytes of a file
 GRAY = 120  # of text: readable on white and on black
 GRAYS = 20  # of gray pictures
 SHADES = 24  # of text and lines
@@ -24,7 +21,7 @@ def write(image, path, colors=64, width=None, is_plot=None):
     Args:
       image: a `PIL.Image`.
       path: of the file.
-      colors: number of colors, at most 200.
+      colors: number of colors, at most 200; fewer if the file is large.
       width: the most pixels in a row, or None.
       is_plot: whether the image has no pictures, such as a curve, or None to infer it.
     """
@@ -32,12 +29,13 @@ def write(image, path, colors=64, width=None, is_plot=None):
     is_plot = shows_plot(image) if is_plot is None else is_plot
     if width and image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.LANCZOS)
-    if is_plot:
-        image = quantized(image, colors)
-    else:
-        image = with_clear_margins(image, pictures(np.asarray(image)), colors)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, optimize=True)
+    while True:
+        small = quantized(image, colors) if is_plot else with_clear_margins(image, colors)
+        small.save(path, optimize=True)
+        if Path(path).stat().st_size <= LIMIT or colors <= 8:
+            return
+        colors //= 2
 
 
 def shows_plot(image):
@@ -76,8 +74,9 @@ def boxes(mask):
     return result
 
 
-def with_clear_margins(image, is_picture, colors):
+def with_clear_margins(image, colors):
     """Returns an image of a palette, with gray text and lines on nothing around the pictures."""
+    is_picture = pictures(np.asarray(image))
     values = np.asarray(image).astype(float)
     ink = (255 - values.min(-1)) / 255  # 0 where it is white
     is_gray = np.ptp(values, axis=-1) < 60
@@ -102,8 +101,3 @@ def with_clear_margins(image, is_picture, colors):
     result.putpalette(palette[:, :3].tobytes())
     result.info["transparency"] = palette[:, 3].tobytes()
     return result
-
-
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        write(Image.open(name), name)
