@@ -39,8 +39,8 @@ figures.mosaic(train[:24], columns=12)
 #
 # For one pixel value $x$, gray or of one color, the likelihoods are
 #
-# - **Bernoulli**, $x \log \pi + (1 - x) \log(1 - \pi)$: the log probability of a pixel that is 0 or
-#   1. For a gray pixel it is a cross-entropy, not a density.
+# - **Bernoulli**, $x \log \pi + (1 - x) \log(1 - \pi)$: the log probability of a black or white
+#   pixel, 0 or 1. For a gray pixel it is a cross-entropy, not a density.
 # - **continuous Bernoulli**, the same $+ \log C(\pi)$, which makes it a density on $[0, 1]$.
 # - **normal**, $\log \mathcal{N}(x; m, s^2)$ with one learned $s$: a density, which is the squared
 #   error with a learned weight.
