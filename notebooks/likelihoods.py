@@ -126,7 +126,7 @@ figures.reconstructions(shown, dict(zip(vaes, draws, strict=True)))
 def bits(vae):
     try:
         return f"{np.mean(vae.bits_per_dim(test[:50], num_samples=50, seed=0)):.2f}"
-    except ValueError:  # the Bernoulli of gray pixels is no probability of theirs
+    except ValueError:  # gray pixels have no probability under a Bernoulli
         return "none"
 
 
