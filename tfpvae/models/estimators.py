@@ -28,7 +28,7 @@ _PIXELS_PER_SLICE = 2**21
 
 
 def images_per_pass(vae: VAE) -> int:
-    """Returns how many images are decoded at a time."""
+    """Returns how many examples are decoded at a time."""
     return max(1, _PIXELS_PER_PASS // math.prod(vae.image_shape))
 
 
@@ -132,7 +132,7 @@ def impute(vae: VAE, inputs: Any, num_samples: int, seed: tf.Tensor) -> tf.Tenso
     return tf.where(tf.math.is_nan(examples), tf.concat(means, axis=0), examples)
 
 
-def pixels(vae: VAE, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+def preprocess(vae: VAE, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
     """Returns the values that a VAE is trained on: pixels scaled to [0, 1], dequantized if set."""
     images = network_inputs.scaled(images, vae.data_spec)
     if not vae.dequantize:
