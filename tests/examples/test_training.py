@@ -22,16 +22,10 @@ OPTIONS = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def training():
     with imported("_training") as module:
         yield module
-
-
-@pytest.fixture(scope="module")
-def whole(training, tmp_path_factory):
-    """Returns the weights and the history of a run without interruption."""
-    return train(training, options(tmp_path_factory.mktemp("whole")))[:2]
 
 
 def options(folder, **other):
@@ -57,11 +51,11 @@ def train(training, args, *callbacks):
 
 @pytest.mark.parametrize(
     ("epoch", "left"),
-    [(0, 4), (1, 3), (3, 1)],  # in two phases, the second from epoch 2 on
+    [(0, 4), (3, 1)],  # in two phases, the second from epoch 2 on
 )
-def test_an_example_resumes_after_its_last_backup(training, whole, epoch, left, tmp_path):
+def test_an_example_resumes_after_its_last_backup(training, epoch, left, tmp_path):
     """It is interrupted after the backup of the epoch."""
-    weights, history = whole
+    weights, history, _ = train(training, options(tmp_path / "whole"))
     args = options(tmp_path / "interrupted")
     with pytest.raises(InterruptedError):
         train(training, args, Interrupt(epoch))
