@@ -74,9 +74,7 @@ def test_the_line_is_the_call_that_makes_the_object(line):
         assert ours == theirs
 
 
-@pytest.mark.parametrize(
-    "public", sorted(PUBLIC - {layers.DensePath}, key=str), ids=lambda it: it.__name__
-)
+@pytest.mark.parametrize("public", sorted(PUBLIC, key=str), ids=lambda it: it.__name__)
 def test_no_public_class_shows_an_address(public):
     assert public.__repr__ is not object.__repr__
 
@@ -94,6 +92,10 @@ def unit_normal(loc):
             "IndependentNormal(event_shape=(3,)))",
         ),
         (layers.VariableLayer([2, 3]), "VariableLayer(shape=[2, 3], dtype='float32')"),
+        (
+            layers.DensePath([2, 3], hidden_units=[8]),
+            "DensePath(sizes=(2, 3), hidden_units=(8,), context_size=64)",
+        ),
         (
             datasets.PictureFiles(("a/1.png", "b/1.png"), np.array([0, 1]), ("a", "b")),
             "PictureFiles(2 paths, 2 classes)",
