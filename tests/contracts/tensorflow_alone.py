@@ -32,5 +32,5 @@ def run(folder: Path) -> None:
 if __name__ == "__main__":
     for module in ("tfpvae", "tensorflow_probability", "tf_keras", "keras"):
         sys.modules[module] = None  # makes its import fail
-    for folder in sorted(Path(sys.argv[1]).iterdir()):
-        run(folder)
+    for inputs in sorted(Path(sys.argv[1]).glob("*/inputs.npz")):
+        run(inputs.parent)

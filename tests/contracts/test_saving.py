@@ -46,7 +46,7 @@ def eagerly():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Returns a folder of all models, each trained one step and saved in three formats."""
+    """Returns a folder of all models, each trained one step and saved."""
     folder = tmp_path_factory.mktemp("models")
     for i, case in enumerate(SAVED):
         tf_keras.utils.set_random_seed(i)
@@ -55,7 +55,8 @@ def folder(tmp_path_factory) -> Path:
         vae.compile(tf_keras.optimizers.Adam(0.01), run_eagerly=True)
         vae.fit(case.with_labels(case.images(8)), batch_size=8, verbose=0)
         saved.write(folder / f"{i:02}", str(case), vae)
-        _write_calls(folder / f"{i:02}", vae, case)
+        if "savedmodel" in saved.formats(case):
+            _write_calls(folder / f"{i:02}", vae, case)
     return folder
 
 
@@ -111,7 +112,7 @@ SIGNATURES = {
 @pytest.mark.slow
 def test_every_model_loads_bit_for_bit_in_a_new_process(folder):
     reports = [json.loads(line) for line in run("-m", "tests.contracts.saved", folder).splitlines()]
-    assert len(reports) == len(saved.FORMATS) * len(SAVED) >= 24
+    assert len(reports) == sum(len(saved.formats(case)) for case in SAVED) >= 24
     for report in reports:
         assert report["type"] == "VAE"
         assert report["compared"] > 10
@@ -124,6 +125,8 @@ def test_every_model_loads_bit_for_bit_in_a_new_process(folder):
 def test_tensorflow_alone_computes_what_the_live_model_computes(folder):
     run(ROOT / "tests" / "contracts" / "tensorflow_alone.py", folder)
     for i, case in enumerate(SAVED):
+        if "savedmodel" not in saved.formats(case):
+            continue
         live, alone = (
             dict(np.load(folder / f"{i:02}" / f"outputs_{who}.npz")) for who in ("live", "alone")
         )
