@@ -5,11 +5,12 @@
 
 The largest map has a position for every 2x2 pixels; the likelihood is the coupled mixture of
 logistics. Adam in small batches, flipped at random, with a warm-up and a cosine to the last epoch,
-the gradient clipped; the weight of the KL rises over the first steps, so that the latents are used
-early. WORK/log.json has a line per epoch, with its wall and CPU seconds, and the bits a dimension
-of 64 validation pictures by the ELBO of one draw, an upper bound; WORK/backup the weights and the
-optimizer. The same command continues a run that was stopped. With --minutes it stops after the
-first epoch that ends later, and a later call continues: the seconds of all calls are added up.
+the gradient clipped. The weight of the KL rises over the first steps, so that the latents are used
+early. A call ends with the moving average of the weights. WORK/log.json has a line per epoch, with
+its wall and CPU seconds, and the bits a dimension of 64 validation pictures by the ELBO of one
+draw, an upper bound; WORK/backup the weights and the optimizer. The same command continues a run
+that was stopped. With --minutes it stops after the first epoch that ends later, and a later call
+continues: the seconds of all calls are added up.
 WORK/result.json has the bits of the test pictures, of PNG, JPEG 2000 and WebP for the same pixels,
 and the nats of each group.
 """
@@ -132,7 +133,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--kl-warmup", type=int, default=600, help="steps until its weight is 1")
+    parser.add_argument("--kl-warmup", type=int, default=1000, help="steps until its weight is 1")
     parser.add_argument("--patch", type=int, default=2, help="pixels a position, a side")
     parser.add_argument(
         "--groups",
@@ -155,7 +156,7 @@ def main() -> None:
     print(vae, flush=True)
     steps = args.epochs * -(-len(training) // args.batch_size)
     optimizer = tf_keras.optimizers.Adam(
-        WarmCosine(args.learning_rate, steps), beta_2=0.99, global_clipnorm=1000.0
+        WarmCosine(args.learning_rate, steps), global_clipnorm=1000.0, use_ema=True
     )
     few = validation[:64]
     numbers = train(
