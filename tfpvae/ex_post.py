@@ -82,7 +82,7 @@ def fit_prior(
 
 def _draws(vae: VAE, pixels: tf.Tensor, seed: tf.Tensor) -> np.ndarray:
     """Returns z ~ q(z|x), one of each image: [N, D]."""
-    step = estimators.images_per_pass(vae)
+    step = estimators.examples_per_pass(vae)
     draws = [
         vae.encoder(chunk).sample(seed=estimators.fold_in(seed, i * step))
         for i, chunk in enumerate(estimators.chunks(pixels, step))

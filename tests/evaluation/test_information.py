@@ -30,7 +30,7 @@ def one_dimensional(count, noise=0.1):
 def test_rate_and_distortion_are_the_terms_of_the_elbo(dequantize):
     vae, x = small_vae(likelihood="continuous_bernoulli", dequantize=dequantize), pictures()
     terms = evaluation.rate_distortion(vae, x, 400, seed=0)
-    pixels = estimators.pixels(vae, x, _checks.seed(0))
+    pixels = estimators.preprocess(vae, x, _checks.seed(0))
     np.testing.assert_allclose(terms.rate, vae.kl_divergence(vae.encoder(pixels)), rtol=1e-5)
     elbos = vae.elbo(x, 4000, seed=0).numpy()
     # The draws differ; each image's spread over them is below a nat, 0.05 on 400.

@@ -248,11 +248,11 @@ def test_more_draws_of_the_elbo_keep_its_mean_with_less_noise():
 def test_dequantized_pixels_are_uniform_within_their_level():
     vae = vae_with(likelihood="continuous_bernoulli", dequantize=True)
     levels = np.repeat(np.array([0, 100, 255], np.uint8), 2000).reshape(3, 1, 2000, 1)
-    result = estimators.pixels(vae, levels, tf.constant([1, 2])).numpy() * 256
+    result = estimators.preprocess(vae, levels, tf.constant([1, 2])).numpy() * 256
     offsets = result - np.array([0, 100, 255]).reshape(3, 1, 1, 1)
     assert offsets.min() > -1e-3 and offsets.max() < 1 + 1e-3
     np.testing.assert_allclose(offsets.mean(axis=(1, 2, 3)), 0.5, atol=4 / np.sqrt(12 * 2000))
-    repeated = estimators.pixels(vae, levels, tf.constant([1, 2]))
+    repeated = estimators.preprocess(vae, levels, tf.constant([1, 2]))
     np.testing.assert_array_equal(repeated * 256, result)
 
 

@@ -83,7 +83,7 @@ def annealed_log_likelihood(
         "annealed_log_likelihood", images, num_chains, seed
     )
     num_steps = _checks.whole_number("num_steps", num_steps)
-    step = max(1, estimators.images_per_pass(vae) // num_chains)
+    step = max(1, estimators.examples_per_pass(vae) // num_chains)
     weights, acceptance = [], []
     for i, chunk in enumerate(estimators.chunks(pixels, step)):
         here, there = tf.unstack(tf.random.split(estimators.fold_in(seed, i * step), 2))
@@ -137,7 +137,7 @@ def simulated_bounds(
     num_images = _checks.whole_number("num_images", num_images)
     num_chains = _checks.whole_number("num_chains", num_chains)
     num_steps = _checks.whole_number("num_steps", num_steps)
-    step = max(1, estimators.images_per_pass(vae) // num_chains)
+    step = max(1, estimators.examples_per_pass(vae) // num_chains)
     lower, upper = [], []
     for i in range(0, num_images, step):
         seeds = tf.unstack(tf.random.split(estimators.fold_in(_checks.seed(seed), i), 5))

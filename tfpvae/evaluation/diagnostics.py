@@ -148,5 +148,5 @@ def _saturated(likelihood: Any, images: tf.Tensor) -> tuple[float, float] | None
 
 def one_pass(vae: VAE, images: tf.Tensor) -> tf.Tensor:
     """Returns evenly spaced images, at most as many as one pass takes."""
-    step = -(-len(images) // estimators.images_per_pass(vae))
+    step = -(-len(images) // estimators.examples_per_pass(vae))
     return images[::step]

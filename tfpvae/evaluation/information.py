@@ -81,7 +81,7 @@ def rate_distortion(
     ((3,), True)
     """
     pixels, num_samples, seed = vae.scoring_arguments("rate_distortion", images, num_samples, seed)
-    step = max(1, estimators.images_per_pass(vae) // num_samples)
+    step = max(1, estimators.examples_per_pass(vae) // num_samples)
     draws = tf.constant(num_samples)
     terms = [
         _nll_and_kl(vae, chunk, draws, estimators.fold_in(seed, i * step))
@@ -109,7 +109,7 @@ def posterior_means(vae: VAE, images: Any, seed: Any = None) -> np.ndarray:
     """
     images = _checks.as_tensor("images", images)
     _checks.array("images", images, vae.data_spec)
-    pixels = estimators.pixels(vae, images, _checks.seed(seed))
+    pixels = estimators.preprocess(vae, images, _checks.seed(seed))
     return estimators.encode(vae, pixels).numpy().astype(np.float64)
 
 
@@ -157,7 +157,7 @@ def kl_per_dimension(vae: VAE, images: Any, seed: Any = None) -> np.ndarray | No
     """
     pixels, _, _ = vae.scoring_arguments("kl_per_dimension", images, 1, seed)
     total = np.zeros(vae.decoder.input_shape[-1])
-    for chunk in estimators.chunks(pixels, estimators.images_per_pass(vae)):
+    for chunk in estimators.chunks(pixels, estimators.examples_per_pass(vae)):
         kl = divergences.kl_per_dimension(_marginals(vae.encoder(chunk)), vae.prior)
         if kl is None:
             return None
@@ -193,7 +193,7 @@ def kl_per_group(
     pixels, num_samples, seed = vae.scoring_arguments("kl_per_group", images, num_samples, seed)
     if not hasattr(vae.prior, "path"):
         return None
-    step = max(1, estimators.images_per_pass(vae) // num_samples)
+    step = max(1, estimators.examples_per_pass(vae) // num_samples)
     parts = [
         _kl_per_group(vae, chunk, tf.constant(num_samples), estimators.fold_in(seed, i))
         for i, chunk in enumerate(estimators.chunks(pixels, step))
@@ -237,7 +237,7 @@ def aggregate_posterior(
     chosen, draws_each = _chosen(count, num_draws, seed)
     here = tf.gather(pixels, chosen)
     log_prior, log_own, log_all = [], [], []
-    block = max(1, min(estimators.images_per_pass(vae) // draws_each, 256))
+    block = max(1, min(estimators.examples_per_pass(vae) // draws_each, 256))
     for i, chunk in enumerate(estimators.chunks(here, block)):
         latents, own, prior = _draws(vae, chunk, draws_each, estimators.fold_in(seed, i * block))
         log_own.append(own)
@@ -263,7 +263,7 @@ def _chosen(count: int, num_draws: int, seed: tf.Tensor) -> tuple[np.ndarray, in
 def _log_aggregate(vae: VAE, pixels: tf.Tensor, latents: tf.Tensor) -> np.ndarray:
     """Computes log 1/N sum_n q(z|x_n) at latents [Z, D]; returns [Z]."""
     numbers = len(latents) * latents.shape[-1]
-    step = max(1, min(_NUMBERS_A_BLOCK // numbers, estimators.images_per_pass(vae)))
+    step = max(1, min(_NUMBERS_A_BLOCK // numbers, estimators.examples_per_pass(vae)))
     parts = [_log_sum_densities(vae, chunk, latents) for chunk in estimators.chunks(pixels, step)]
     return np.logaddexp.reduce(np.stack(parts).astype(np.float64)) - math.log(len(pixels))
 

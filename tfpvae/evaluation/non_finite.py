@@ -64,7 +64,7 @@ def _quantities(vae: VAE, images: Any, labels: Any, seed: tf.Tensor) -> Iterator
     yield "images", images
     _checks.array("images", images, vae.data_spec)  # now that all of them are finite
     labels = conditioning.labels_of(vae, labels, images)
-    images = estimators.pixels(vae, images, seed)
+    images = estimators.preprocess(vae, images, seed)
     with tf.GradientTape() as tape:
         with _watched(vae.encoder) as outputs:
             posterior = vae.encoder(conditioning.join(images, labels), training=True)

@@ -27,8 +27,8 @@ _PIXELS_PER_PASS = 2**22
 _PIXELS_PER_SLICE = 2**21
 
 
-def images_per_pass(vae: VAE) -> int:
-    """Returns how many images are decoded at a time."""
+def examples_per_pass(vae: VAE) -> int:
+    """Returns how many examples are decoded at a time."""
     return max(1, _PIXELS_PER_PASS // math.prod(vae.image_shape))
 
 
@@ -46,7 +46,7 @@ def encode(vae: VAE, inputs: Any, size: int | None = None) -> tf.Tensor:
     """Computes the mean of q(z|x), [N, D], of at most `size` images at a time."""
     if tf.is_symbolic_tensor(conditioning.split(inputs)[0]):  # its number of rows is unknown
         return vae.encoder(inputs).mean()
-    size = size or images_per_pass(vae)
+    size = size or examples_per_pass(vae)
     return tf.concat([_encode(vae, chunk) for chunk in chunks(inputs, size)], axis=0)
 
 
@@ -54,7 +54,7 @@ def decode(vae: VAE, inputs: Any, size: int | None = None) -> tf.Tensor:
     """Computes the mean of p(x|z), [N, H, W, C], of at most `size` latents at a time."""
     if tf.is_symbolic_tensor(conditioning.split(inputs)[0]):
         return vae.decoder(inputs).mean()
-    size = size or images_per_pass(vae)
+    size = size or examples_per_pass(vae)
     return tf.concat([_decode(vae, chunk) for chunk in chunks(inputs, size)], axis=0)
 
 
@@ -132,7 +132,7 @@ def impute(vae: VAE, inputs: Any, num_samples: int, seed: tf.Tensor) -> tf.Tenso
     return tf.where(tf.math.is_nan(examples), tf.concat(means, axis=0), examples)
 
 
-def pixels(vae: VAE, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+def preprocess(vae: VAE, images: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
     """Returns the values that a VAE is trained on: pixels scaled to [0, 1], dequantized if set."""
     images = network_inputs.scaled(images, vae.data_spec)
     if not vae.dequantize:
@@ -188,7 +188,7 @@ def _in_passes(
     if tf.is_symbolic_tensor(conditioning.split(inputs)[0]):  # in a custom graph
         yield [(num_samples, score(vae, inputs, tf.constant(num_samples), tf.constant(0), seed))]
         return
-    rows = images_per_pass(vae)
+    rows = examples_per_pass(vae)
     size = max(1, rows // num_samples)
     rows = math.ceil(num_samples / math.ceil(num_samples / rows))  # passes of about one size
     passes = 0

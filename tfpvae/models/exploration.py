@@ -138,7 +138,7 @@ class ExplorationMixin(ProbabilisticMixin):
             return -self.elbo(images, num_samples, seed, labels)
         images, _ = self._batch_of("images", images)
         labels = conditioning.labels_of(self, labels, images)
-        targets = estimators.pixels(self, images, _checks.seed(seed))
+        targets = estimators.preprocess(self, images, _checks.seed(seed))
         scores = []
         for chunk in estimators.chunks(conditioning.join(targets, labels), size=128):
             part, classes = conditioning.split(chunk)

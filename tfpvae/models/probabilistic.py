@@ -299,7 +299,7 @@ class ProbabilisticMixin(tf_keras.Model):
         _checks.array("images", images, self.data_spec)
         num_samples, seed = _checks.whole_number("num_samples", num_samples), _checks.seed(seed)
         labels = conditioning.labels_of(self, labels, images)
-        inputs = conditioning.join(estimators.pixels(self, images, seed), labels)
+        inputs = conditioning.join(estimators.preprocess(self, images, seed), labels)
         return inputs, num_samples, seed
 
     def _inputs(self, images: Any, labels: Any) -> Any:

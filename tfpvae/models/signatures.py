@@ -61,7 +61,7 @@ def build_signatures(vae: VAE) -> dict[str, tf.types.experimental.ConcreteFuncti
     def elbo(images, seed, *labels):
         # The seed of the first pass of VAE.elbo.
         first = estimators.fold_in(seed, 0)
-        inputs = conditioning.join(estimators.pixels(vae, images, seed), *labels)
+        inputs = conditioning.join(estimators.preprocess(vae, images, seed), *labels)
         nll, kl = estimators.nll_and_kl(vae, inputs, tf.constant(1), first)
         return {"elbo": -(nll + kl), "nll": nll, "kl": kl}
 

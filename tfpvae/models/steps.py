@@ -134,11 +134,11 @@ class StepsMixin(tf_keras.Model):
         """Returns the loss, the values to report of each image, and the arguments of metrics."""
         images, labels, targets, sample_weight = conditioning.unpacked(data, self.num_classes)
         seed = self._seed(training)
-        images = estimators.pixels(self, images, seed)
+        images = estimators.preprocess(self, images, seed)
         if targets is None:
             targets = images
         else:
-            targets = estimators.pixels(self, targets, estimators.fold_in(seed, 2))
+            targets = estimators.preprocess(self, targets, estimators.fold_in(seed, 2))
         inputs = conditioning.join(images, labels)
         terms = self._loss_terms(inputs, targets, training, seed, present)
         weight = tf.ones([], terms.nll.dtype)

@@ -222,7 +222,7 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         _checks.array("images", images, self.data_spec)
         labels = conditioning.labels_of(self, labels, images)
         seed = _checks.seed(seed)
-        targets = estimators.pixels(self, images, seed)
+        targets = estimators.preprocess(self, images, seed)
         return self._loss_terms(conditioning.join(targets, labels), targets, training, seed)
 
     @remembered.remembering()
