@@ -37,7 +37,8 @@ def maps_encoder(
     """
 
     def network(images: tf.Tensor) -> tf.Tensor:
-        side, maps = map_sizes(*images.shape[1:3], patch)
+        height, image_width = images.shape[1:3]
+        side, maps = map_sizes(height, image_width, patch)
         tensor, features = images, []
         for level in range(len(maps)):
             stride = side if level == 0 else 2
@@ -87,7 +88,8 @@ class ConvolutionalPath(LadderPath):
         width = _checks.whole_number("width", width)
         if patch is not None:
             patch = _checks.whole_number("patch", patch)
-        patch, sides = map_sizes(*image_shape[:2], patch)
+        height, image_width, _ = image_shape
+        patch, sides = map_sizes(height, image_width, patch)
         counts = _counts(groups, len(sides))
         maps = [(*side, widened(width, level)) for level, side in enumerate(sides)][::-1]
         # The map of each group.
