@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pngs
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
@@ -22,7 +23,6 @@ from tfpvae import datasets, evaluation, figures, schedules
 tfd = tfp.distributions
 FIGURES = Path(__file__).parent / "figures"
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-COLORS = 64  # of the palette of an image
 
 matplotlib.rcParams.update(
     {"font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False}
@@ -322,10 +322,9 @@ def main():
             continue
         file = io.BytesIO()
         drawing().savefig(file, format="png", dpi=150)
-        image = Image.open(file).convert("RGB")
         folder = "plots" if drawing in PLOTS else "pictures"
         path = FIGURES / folder / f"{drawing.__name__}.png"
-        image.quantize(COLORS, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
+        pngs.write(Image.open(file), path, is_plot=drawing in PLOTS)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 

@@ -13,13 +13,12 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pngs
 from nbclient import NotebookClient
 from PIL import Image
 
 DOCS = Path(__file__).parent
-FIGURES = DOCS / "figures" / "notebooks"
 WIDTH = 640  # the most pixels of an image
-COLORS = 64  # of its palette
 LINES = 12  # the most lines of a text
 
 
@@ -68,9 +67,11 @@ def shown(output, name, numbers):
         return block(output.text)
     data = output.get("data", {})
     if "image/png" in data:
-        path = FIGURES / f"{name}-{next(numbers)}.png"
-        write_image(base64.b64decode(data["image/png"]), path)
-        return f"![Output of the cell above](../figures/notebooks/{path.name})"
+        image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+        folder = "notebooks/plots" if pngs.shows_plot(image) else "notebooks"
+        path = f"figures/{folder}/{name}-{next(numbers)}.png"
+        pngs.write(image, DOCS / path, width=WIDTH)
+        return f"![Output of the cell above](../{path})"
     if "text/html" in data:
         text = data["text/html"]
         is_text = text.startswith("<pre>")
@@ -81,19 +82,11 @@ def shown(output, name, numbers):
 def block(text):
     """Returns the lines of a text that a screen would have in the end, without the middle ones."""
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in text.rstrip("\n").split("\n")]
-    lines = [line for line in lines if not line.startswith("INFO:tensorflow:")]  # has a path
+    lines = [line for line in lines if not line.startswith(("INFO:tensorflow:", "WARNING:tensor"))]
     if len(lines) > LINES and any(line.startswith("Epoch ") for line in lines):
         lines = [*lines[:4], "...", *lines[-4:]]
     content = "\n".join(lines).strip("\n")
     return f"```text\n{content}\n```" if content else ""
-
-
-def write_image(png, path):
-    """Writes an image small enough for a page."""
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    if image.width > WIDTH:
-        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)))
-    image.quantize(COLORS, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -39,14 +39,14 @@ figures.mosaic(train[:24], columns=12)
 #
 # For one pixel value $x$, gray or of one color, the likelihoods are
 #
-# - **Bernoulli**, $x \log \pi + (1 - x) \log(1 - \pi)$: the log probability of a pixel that is 0 or
-#   1. For a gray pixel it is a cross-entropy, not a density.
+# - **Bernoulli**, $x \log \pi + (1 - x) \log(1 - \pi)$: the log probability of a black or white
+#   pixel, 0 or 1. For a gray pixel it is a cross-entropy, not a density.
 # - **continuous Bernoulli**, the same $+ \log C(\pi)$, which makes it a density on $[0, 1]$.
 # - **normal**, $\log \mathcal{N}(x; m, s^2)$ with one learned $s$: a density, which is the squared
 #   error with a learned weight.
-# - **discretized logistic**, $\log P(k) = \log\left[\sigma\left(\frac{k + 1/2 - m}{s}\right)
-#   - \sigma\left(\frac{k - 1/2 - m}{s}\right)\right]$ with an $s$ for each value: the log
-#   probability of the level $k$, one of 256.
+# - **discretized logistic**: the log probability of the level $k$, one of 256, with a scale $s$ for
+#   each value, $\log P(k) = \log\left[\sigma\left(\frac{k + 1/2 - m}{s}\right) -
+#   \sigma\left(\frac{k - 1/2 - m}{s}\right)\right]$.
 # - **mixture of logistics**, the same with a mixture of five logistics for each pixel.
 #
 # Pixels of 8 bits lie on a grid, and a density can rise over its points without limit. The
@@ -74,14 +74,14 @@ def train_vae(options):
     )
     steps = EPOCHS * -(-len(train) // 20)
     vae.compile(tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(2e-3, steps)))
-    vae.fit(train, batch_size=20, epochs=EPOCHS, validation_data=test)
-    return vae
+    history = vae.fit(train, batch_size=20, epochs=EPOCHS, validation_data=test, verbose=0).history
+    return vae, history
 
 
 vaes = {}
 for name, options in LIKELIHOODS.items():
-    print(name)
-    vaes[name] = train_vae(options)
+    vaes[name], history = train_vae(options)
+    print(f"{name}: {history['val_kl'][-1]:.1f} nats in the latents")
 
 # %% [markdown]
 # ## Reconstructions and samples
@@ -90,11 +90,11 @@ for name, options in LIKELIHOODS.items():
 # for all likelihoods.
 
 # %%
-shown = test[:8]
+shown = test[:7]
 figures.reconstructions(shown, {name: vae.reconstruct(shown) for name, vae in vaes.items()})
 
 # %%
-samples = [vae.sample(8, seed=0) for vae in vaes.values()]
+samples = [vae.sample(7, seed=0) for vae in vaes.values()]
 figures.traversal(np.stack(samples), names=[*vaes])
 
 # %% [markdown]
@@ -126,8 +126,7 @@ figures.reconstructions(shown, dict(zip(vaes, draws, strict=True)))
 def bits(vae):
     try:
         return f"{np.mean(vae.bits_per_dim(test[:50], num_samples=50, seed=0)):.2f}"
-    except ValueError as error:
-        print(f"{error}\n")
+    except ValueError:  # gray pixels have no probability under a Bernoulli
         return "none"
 
 

@@ -17,6 +17,21 @@ def pairwise(*axes: Iterable) -> list[tuple]:
     return [tuple(axis[i] for axis, i in zip(axes, row, strict=True)) for row in rows]
 
 
+def once(*axes: Iterable) -> list[tuple]:
+    """Returns rows of one value per axis in which every value occurs: as many as the longest axis.
+
+    For axes that the code treats apart, as a kind of layer and the format that it is saved in. With
+    TFPVAE_EVERY_COMBINATION=1 in the environment, returns the full product.
+
+    >>> once("abc", (1, 2))
+    [('a', 1), ('b', 2), ('c', 1)]
+    """
+    axes = [list(axis) for axis in axes]
+    if os.environ.get("TFPVAE_EVERY_COMBINATION"):
+        return [*itertools.product(*axes)]
+    return [tuple(axis[i % len(axis)] for axis in axes) for i in range(max(map(len, axes)))]
+
+
 def _covering(rows: list[tuple]) -> list[tuple]:
     """Chooses rows of positions greedily until no pair is missing.
 

@@ -65,13 +65,16 @@ def test_a_fitted_flow_learns_a_curve_and_lowers_the_marginal_kl():
     data = on_a_parabola(1000, 0)
     vae, _, _ = linear_gaussian(data, "tril", rotation=np.eye(2))
     unseen = as_images(on_a_parabola(300, 1))
-    fitted = ex_post.fit_prior(vae, as_images(data), "flow", epochs=20, learning_rate=0.01)
+    options = {"num_layers": 2, "hidden_units": (16,), "learning_rate": 0.01}
+    fitted = ex_post.fit_prior(vae, as_images(data), "flow", epochs=20, **options)
     assert gain(vae, fitted, unseen) > 0.3
     assert marginal_kl(fitted, unseen) < marginal_kl(vae, unseen) - 0.3
 
 
-@pytest.mark.parametrize("kind", ["normal", "flow"])
-def test_fitting_corrects_a_wrong_prior(kind):
+@pytest.mark.parametrize(
+    ("kind", "options"), [("normal", {}), ("flow", {"num_layers": 1, "hidden_units": (8,)})]
+)
+def test_fitting_corrects_a_wrong_prior(kind, options):
     """The latents of probabilistic PCA follow N(0, I), with which log p(x) is Gaussian."""
     x = linear.images(400)
     right = linear.vae()
@@ -80,7 +83,7 @@ def test_fitting_corrects_a_wrong_prior(kind):
     wrong = tfpvae.VAE(right.encoder, right.decoder, prior=wrong_prior)
     truth = linear.log_likelihood(x).mean()
     assert np.mean(wrong.log_likelihood(x, 200, seed=0)) < truth - 0.5
-    fitted = ex_post.fit_prior(wrong, x, kind, epochs=60, learning_rate=0.02)
+    fitted = ex_post.fit_prior(wrong, x, kind, epochs=60, learning_rate=0.02, **options)
     # Possibly above, since the prior is fitted to these images.
     assert -0.05 < np.mean(fitted.log_likelihood(x, 200, seed=0)) - truth < 0.3
 
@@ -108,9 +111,12 @@ def test_a_mixture_starts_from_expectation_maximization(trained):
     np.testing.assert_allclose(fitted.prior.log_prob(z), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("written_as", ["fitted.keras", "fitted"])
 @pytest.mark.parametrize(
-    ("kind", "options"), [("mixture", {}), ("flow", {"num_layers": 1, "hidden_units": (4,)})]
+    ("kind", "options", "written_as"),
+    [
+        ("mixture", {}, "fitted"),
+        ("flow", {"num_layers": 1, "hidden_units": (4,)}, "fitted.keras"),
+    ],
 )
 def test_a_fitted_vae_is_reproducible_and_saved(kind, options, written_as, tmp_path):
     vae, x = small_vae(), pictures(40)

@@ -1,12 +1,18 @@
 """Representations of objects at a prompt: one short and true line."""
 
+import base64
+import inspect
+import io
 import math
+import re
 
 import numpy as np
 import pytest
+import tensorflow_probability as tfp
+from PIL import Image
 
 import tfpvae
-from tfpvae import callbacks, layers, priors, schedules
+from tfpvae import callbacks, datasets, layers, priors, saving, schedules
 
 IMAGES = np.zeros([4, 6, 5, 1], np.float32)
 
@@ -32,6 +38,13 @@ CALLS = {
     "SampleMosaic(folder='mosaics', num_images=9)": (
         callbacks.SampleMosaic("mosaics", num_images=9)
     ),
+}
+PUBLIC = {
+    value
+    for room in (tfpvae, *vars(tfpvae).values())
+    if inspect.ismodule(room) and room.__name__.startswith("tfpvae")
+    for name in getattr(room, "__all__", ())
+    if inspect.isclass(value := getattr(room, name))
 }
 NAMES = {name: getattr(room, name) for room in (callbacks, layers, schedules) for name in dir(room)}
 
@@ -61,9 +74,32 @@ def test_the_line_is_the_call_that_makes_the_object(line):
         assert ours == theirs
 
 
+@pytest.mark.parametrize("public", sorted(PUBLIC, key=str), ids=lambda it: it.__name__)
+def test_no_public_class_shows_an_address(public):
+    assert public.__repr__ is not object.__repr__
+
+
+def unit_normal(loc):
+    return tfp.distributions.MultivariateNormalDiag(loc)
+
+
 @pytest.mark.parametrize(
     ("instance", "line"),
     [
+        (
+            layers.MixtureSameFamily(2, layers.IndependentNormal(3)),
+            "MixtureSameFamily(num_components=2, component_layer="
+            "IndependentNormal(event_shape=(3,)))",
+        ),
+        (layers.VariableLayer([2, 3]), "VariableLayer(shape=[2, 3], dtype='float32')"),
+        (
+            layers.DensePath([2, 3], hidden_units=[8]),
+            "DensePath(sizes=(2, 3), hidden_units=(8,), context_size=64)",
+        ),
+        (
+            datasets.PictureFiles(("a/1.png", "b/1.png"), np.array([0, 1]), ("a", "b")),
+            "PictureFiles(2 paths, 2 classes)",
+        ),
         (callbacks.EarlyStopping(patience=3), "EarlyStopping(monitor='val_loss', patience=3)"),
         (callbacks.StopOnNonFinite(), "StopOnNonFinite()"),
         (callbacks.StopOnNonFinite(IMAGES), "StopOnNonFinite(images (4, 6, 5, 1))"),
@@ -78,12 +114,41 @@ def test_the_line_names_what_matters(instance, line):
     assert repr(instance) == line
 
 
-def test_a_kl_term_shows_its_prior_and_weight():
+@pytest.mark.parametrize("term", [layers.KLDivergenceRegularizer, layers.KLDivergenceAddLoss])
+def test_a_kl_term_shows_its_prior_and_weight(term):
     prior = priors.build_prior("standard_normal", latent_dim=2)
-    term = layers.KLDivergenceRegularizer(prior, weight=schedules.LinearWarmup(5))
-    assert repr(term) == (
-        f"KLDivergenceRegularizer(distribution_b={prior!r}, weight=LinearWarmup(num_steps=5))"
-    )
+    line = f"{term.__name__}(distribution_b={prior!r}, weight=LinearWarmup(num_steps=5))"
+    assert repr(term(prior, weight=schedules.LinearWarmup(5))) == line
+
+
+def test_a_layer_of_a_function_shows_its_name():
+    with pytest.warns(UserWarning, match="make_distribution_fn"):
+        layer = layers.DistributionLambda(unit_normal)
+    assert repr(layer) == "DistributionLambda(make_distribution_fn=unit_normal)"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_notebook_shows_the_first_pictures_in_a_row(channels):
+    pictures = datasets.draw_flowers(12, image_shape=(200, 100, channels), seed=0)
+    line, data = re.fullmatch(
+        r'<p>(.*)</p><img alt="the first 10" src="data:image/png;base64,(.*)">',
+        pictures._repr_html_(),
+    ).groups()
+    assert line == repr(pictures)
+    row = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    small = pictures.images[:, ::3, ::3]
+    width = small.shape[2] + 2
+    assert row.shape[:2] == (67, 10 * width)
+    np.testing.assert_array_equal(row[:, 9 * width : -2], small[9, ..., :].squeeze())
+    none = pictures._replace(images=pictures.images[:0])
+    assert none._repr_html_() == f"<p>{none!r}</p>"
+
+
+def test_a_notebook_shows_a_card_as_markdown():
+    card = saving.ModelCard(data="80 flowers", scores={"ELBO": [-2.0, -4.0]})
+    text = f"**Model card**\n\ndata: 80 flowers\n\n{card.scores_table()}"
+    assert card._repr_markdown_() == text
+    assert saving.ModelCard(title="flowers")._repr_markdown_() == "**flowers**"
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,7 @@ def test_every_file_that_a_page_links_to_exists(page):
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob("docs/figures/**/*.png")), ids=lambda path: path.name
 )
-def test_every_figure_of_the_docs_is_shown_on_a_page(path):
+def test_every_figure_of_the_docs_is_small_and_shown_on_a_page(path):
+    assert path.stat().st_size <= 100_000
     pages = [(ROOT / page).read_text() for page in PAGES]
     assert any(path.relative_to(ROOT / "docs").as_posix() in page for page in pages)

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import tfpvae
-from tests.pairs import pairwise
+from tests.pairs import once, pairwise
 from tfpvae import layers
 
 tfd, tfpl, tfkl = tfp.distributions, tfp.layers, tf_keras.layers
@@ -138,7 +138,7 @@ def test_a_variable_weight_follows_assign_in_a_compiled_vae():
 
 @pytest.mark.parametrize(
     ("path", "head", "api"),
-    pairwise(
+    once(
         ["vae.keras", "vae"],
         ["regularizer", "add_loss", "variable weight"],
         ["sequential", "functional"],

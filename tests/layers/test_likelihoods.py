@@ -9,6 +9,7 @@ from scipy import integrate, special, stats
 
 import tfpvae
 from tests import reference
+from tests.pairs import once
 from tfpvae import layers
 
 tfd = tfp.distributions
@@ -249,10 +250,11 @@ def test_config_round_trip(name):
     np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.parametrize("written_as", ["decoder.keras", "decoder", "decoder.h5"])
+@pytest.mark.parametrize(
+    ("name", "written_as"), once(LIKELIHOODS, ["decoder.keras", "decoder", "decoder.h5"])
+)
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.filterwarnings("ignore:Compiled the loaded model, but")
-@every_likelihood
 def test_a_decoder_comes_back_from_a_file(name, written_as, tmp_path):
     decoder = tfpvae.build_decoder(
         image_shape=SHAPE, latent_dim=3, backbone="dense", likelihood=LIKELIHOODS[name]()

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tests.layers.test_base import build
-from tests.pairs import pairwise
+from tests.pairs import once, pairwise
 from tfpvae import layers
 
 tfd, tfb, tfpl = tfp.distributions, tfp.bijectors, tfp.layers
@@ -81,7 +81,7 @@ def test_the_distribution_is_that_of_tfp(name, batch):
 
 
 @pytest.mark.parametrize(
-    ("name", "api", "path"), pairwise(FAMILY, ["sequential", "functional"], FORMATS)
+    ("name", "api", "path"), once(FAMILY, ["sequential", "functional"], FORMATS)
 )
 def test_the_family_is_saved(tmp_path, name, api, path):
     size, make = FAMILY[name]
@@ -181,7 +181,7 @@ CONVERSIONS = {
 
 
 @pytest.mark.parametrize(
-    ("conversion", "api", "path"), pairwise(CONVERSIONS, ["sequential", "functional"], FORMATS)
+    ("conversion", "api", "path"), once(CONVERSIONS, ["sequential", "functional"], FORMATS)
 )
 def test_a_property_or_method_stands_for_the_distribution_and_is_saved(
     tmp_path, conversion, api, path
@@ -340,8 +340,7 @@ def encoder_with(prior, api="functional"):
     return build(api, 6, layers.IndependentNormal(3, activity_regularizer=kl))
 
 
-@pytest.mark.parametrize("name", PRIORS)
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(("name", "api"), once(PRIORS, APIS))
 def test_the_variables_of_any_prior_are_trained(name, api):
     make, count = PRIORS[name]
     model = encoder_with(make(), api)
@@ -354,8 +353,7 @@ def test_the_variables_of_any_prior_are_trained(name, api):
         assert np.any(variable.numpy() != value)
 
 
-@pytest.mark.parametrize("name", PRIORS)
-@pytest.mark.parametrize("path", FORMATS)
+@pytest.mark.parametrize(("name", "path"), once(PRIORS, FORMATS))
 def test_any_prior_is_saved_with_its_trained_values(tmp_path, name, path):
     model = encoder_with(PRIORS[name][0]())
     for variable in model.trainable_variables:
@@ -438,8 +436,9 @@ def test_another_regularizer_counts_as_on_any_layer_of_keras(api, batch, regular
     np.testing.assert_allclose(sum(model.losses), sum(oracle.losses), rtol=1e-5)
 
 
-@pytest.mark.parametrize("path", FORMATS)
-@pytest.mark.parametrize("regularizer", ["l2", tf_keras.regularizers.L1L2(0.1, 0.2), cubes])
+@pytest.mark.parametrize(
+    ("regularizer", "path"), once(["l2", tf_keras.regularizers.L1L2(0.1, 0.2), cubes], FORMATS)
+)
 def test_another_regularizer_is_saved(tmp_path, path, regularizer):
     model = build(
         "functional", 6, layers.IndependentNormal(3, "mean", activity_regularizer=regularizer)

@@ -13,6 +13,7 @@ import tf_keras
 
 import tfpvae
 from tests.contracts.registry import OF_PIXELS
+from tests.pairs import once
 from tfpvae import layers
 from tfpvae.distributions.coupled_logistic_mixture import CoupledLogisticMixture
 from tfpvae.distributions.discretized_logistic import DiscretizedLogistic
@@ -191,8 +192,8 @@ def locations(likelihood: tfd.Distribution) -> np.ndarray:
     return inner.mean().numpy()
 
 
-@pytest.mark.parametrize("architecture", decoders.DECODERS)  # of a ladder, see test_ladders
-@pytest.mark.parametrize("likelihood", OF_PIXELS)
+# Of a ladder, see test_ladders.
+@pytest.mark.parametrize(("architecture", "likelihood"), once(decoders.DECODERS, OF_PIXELS))
 def test_the_last_bias_starts_at_the_logit_of_the_mean(architecture, likelihood):
     options = builders.ARCHITECTURES[architecture]
     image_shape, latent_dim = options["image_shape"], options["latent_dim"]

@@ -45,6 +45,7 @@ def built(kind, run="Keras' loop", **options):
 def test_data_train_score_and_serve_as_images_do(kind, tmp_path):
     _, shape, data = DATA[kind]
     vae = built(kind)
+    vae.run_eagerly = True  # graphs: see the next test
     history = vae.fit(data, batch_size=7, epochs=1, verbose=0, validation_data=data[:7])
     assert np.isfinite([*history.history["loss"], *history.history["val_loss"]]).all()
     assert vae.event_shape == shape

@@ -13,6 +13,7 @@ import tf_keras
 
 import tfpvae
 from tests import reference
+from tests.pairs import once
 from tfpvae._checks import data as data_checks
 
 tfd = tfp.distributions
@@ -133,11 +134,15 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "uint8", "float64"])
-@pytest.mark.parametrize("form", FORMS)
+DTYPES = ["float32", "uint8", "float64"]
+
+
+@pytest.mark.parametrize(
+    ("form", "dtype"), [*once(FORMS, DTYPES), ("array", "uint8"), ("array", "float64")]
+)
 def test_fit_and_evaluate_take_images_in_every_form(form, dtype):
     vae = small_vae(posterior="deterministic")
-    vae.compile(run_eagerly=form != "array")  # one graph per dtype is enough
+    vae.compile(run_eagerly=form != "array")  # a graph per dtype is enough
     inputs = FORMS[form](pictures(dtype=dtype))
     validation = inputs if len(inputs) == 2 else inputs[0]
     history = vae.fit(*inputs, batch_size=_batch_size(form), validation_data=validation, verbose=0)

@@ -146,8 +146,7 @@ def test_the_border_is_repeated():
     assert BorderPadding2D().compute_output_shape(x.shape) == expected.shape
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(("precision", "jit_compile"), [("float32", True), ("bfloat16", False)])
 def test_the_residual_network_learns_with_and_without_xla(precision, jit_compile):
     tf_keras.utils.set_random_seed(0)
     options = {"image_shape": (29, 30, 3), "latent_dim": 4, "backbone_options": {"width": 8}}

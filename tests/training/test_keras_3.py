@@ -42,7 +42,7 @@ def recorder(base):
 def test_the_hooks_are_those_of_a_callback_of_tf_keras(method):
     calls = []
     for base in (tf_keras.callbacks.Callback, keras.callbacks.Callback):
-        vae, callback = small_vae(), recorder(base)
+        vae, callback = small_vae(run_eagerly=True), recorder(base)
         options = {"validation_data": IMAGES[:10], "epochs": 2} if method == "fit" else {}
         getattr(vae, method)(IMAGES, batch_size=20, verbose=0, callbacks=[callback], **options)
         assert callback.model is vae and callback.params["steps"] == 2

@@ -35,6 +35,9 @@ class PictureFiles(NamedTuple):
     labels: np.ndarray | None
     class_names: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"PictureFiles({len(self.paths)} paths, {len(self.class_names)} classes)"
+
 
 Files = str | os.PathLike[str] | PictureFiles | Sequence[str | os.PathLike[str]]
 

@@ -6,6 +6,8 @@ Every picture, whatever its format, mode, size and orientation, becomes a uint8 
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from tfpvae import _checks
 from tfpvae.datasets.decoding import (
@@ -30,6 +33,7 @@ _ON_ERROR = ("raise", "skip")
 # The last values of 1, 8, 10, 12 and 14 bits, which cameras and masks write into 16-bit files.
 _LAST_VALUES = (1, 255, 1023, 4095, 16383)
 _MOST_LOOKED_AT = 64  # pictures of a stream, before it begins
+_IN_A_ROW, _HEIGHT = 10, 96  # pictures that a notebook shows, and the most pixels of one
 
 
 class Pictures(NamedTuple):
@@ -53,6 +57,23 @@ class Pictures(NamedTuple):
     def __repr__(self) -> str:
         images = f"{self.images.dtype} images {list(self.images.shape)}"
         return f"Pictures({images}, {len(self.class_names)} classes, {len(self.paths)} paths)"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{_row(self.images[:_IN_A_ROW])}"
+
+
+def _row(images: np.ndarray) -> str:
+    """Returns uint8 images side by side as HTML, every other pixel of large ones, or no text."""
+    if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
+        return ""
+    stride = math.ceil(images.shape[1] / _HEIGHT)
+    gaps = ((0, 0), (0, 0), (0, 2), (0, 0))
+    small = np.pad(images[:, ::stride, ::stride], gaps, constant_values=255)
+    row = np.concatenate([*small], axis=1)
+    file = io.BytesIO()
+    Image.fromarray(row[..., 0] if row.shape[-1] == 1 else row).save(file, format="png")
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<img alt="the first {len(images)}" src="data:image/png;base64,{data}">'
 
 
 def load_pictures(

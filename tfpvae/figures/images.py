@@ -191,6 +191,9 @@ def traversal(
 def mosaics(images: npt.ArrayLike, *, labels: Sequence[object]) -> Figure:
     """Draws several mosaics, each below its label, such as samples over the course of training.
 
+    Takes no `ax`: mosaics and labels fill a page together. For axes of a figure, call `mosaic` once
+    for each.
+
     Args:
       images: float in [0, 1] or uint8, the S images of each of T mosaics, [T, S, H, W, C], C 1
         or 3.

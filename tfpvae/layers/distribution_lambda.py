@@ -192,6 +192,11 @@ class DistributionLambda(tfp.layers.DistributionLambda):
             "activity_regularizer": regularizer,
         }
 
+    def __repr__(self) -> str:
+        function = vars(self).get("_make_distribution_fn")  # absent before __init__ is done
+        name = getattr(function, "__name__", type(function).__name__)
+        return f"{type(self).__name__}(make_distribution_fn={name})"
+
     def _arguments(self) -> dict:
         """Returns the arguments of this class alone, as plain data."""
         name = functions.function_to_name(self._make_distribution_fn, "make_distribution_fn")

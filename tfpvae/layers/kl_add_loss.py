@@ -12,6 +12,7 @@ from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 
 tfd = tfp.distributions
 _TFPKLDivergenceAddLoss: Any = tfp.layers.KLDivergenceAddLoss
+_TERM = KLDivergenceRegularizer.__name__
 
 
 @register
@@ -58,6 +59,9 @@ class KLDivergenceAddLoss(tfp.layers.KLDivergenceAddLoss):
         )
         object.__setattr__(self, "_regularizer", regularizer)
         track(self, regularizer)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{str(self._regularizer).removeprefix(_TERM)}"
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments as plain data."""

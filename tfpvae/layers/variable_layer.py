@@ -6,6 +6,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae.layers.distribution_lambda import register
+from tfpvae.saving.constructor_call import constructor_call
 
 
 @register
@@ -36,6 +37,10 @@ class VariableLayer(tfp.layers.VariableLayer):
         **kwargs: Any,
     ):
         super().__init__(shape, dtype, activation, initializer, regularizer, constraint, **kwargs)
+
+    def __repr__(self) -> str:
+        shape, dtype = self._var.shape.as_list(), self._var.dtype.name
+        return constructor_call(self, {"shape": shape, "dtype": dtype})
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments as plain data."""

@@ -145,6 +145,10 @@ class DensePath(LadderPath):
         layer.positions = 1  # where the kernel is applied; Keras knows it of called layers
         return layer
 
+    def __repr__(self) -> str:
+        names = ("sizes", "hidden_units", "context_size")
+        return f"DensePath({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
+
     def read(self, features):
         return tf.split(features, [2 * self.sizes[0], self.context_size], axis=-1)
 

@@ -71,6 +71,12 @@ class ModelCard:
         if self.scores is not None:
             _rows(self.scores)
 
+    def _repr_markdown_(self) -> str:
+        title = f"**{self.title or 'Model card'}**"
+        lines = [f"{name}: {getattr(self, name)}" for name in ("data", "license")]
+        given = [line for line in lines if not line.endswith(": None")]
+        return "\n\n".join([title, *given, self.scores_table()]).strip()
+
     def scores_table(self) -> str:
         """Returns the scores as a table of Markdown, or no text without scores."""
         rows = _rows(self.scores or {})

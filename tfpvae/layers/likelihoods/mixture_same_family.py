@@ -10,6 +10,7 @@ from tfpvae import _checks
 from tfpvae.layers.base import size_of
 from tfpvae.layers.distribution_lambda import DistributionLambda, register
 from tfpvae.saving import functions
+from tfpvae.saving.constructor_call import constructor_call
 
 tfd = tfp.distributions
 
@@ -59,6 +60,10 @@ class MixtureSameFamily(DistributionLambda, tfp.layers.MixtureSameFamily):
         self._num_components = size_of("num_components", num_components)
         self._component_layer = component_layer
         self._validate_args = validate_args
+
+    def __repr__(self) -> str:
+        names = ("num_components", "component_layer")
+        return constructor_call(self, {name: getattr(self, f"_{name}") for name in names})
 
     def _arguments(self) -> dict:
         component = self._component_layer
