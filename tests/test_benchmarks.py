@@ -93,6 +93,9 @@ def test_a_run_resumes_after_its_last_epoch_and_is_not_repeated(reproduce, data,
     longer = run(reproduce, data, tmp_path, "A", "--epochs", "2")["dense"]
     assert json.loads(log.read_text())[0] == epoch
     assert longer["scores"]["epochs"] == 2
+    seconds = [line["cpu_seconds"] for line in json.loads(log.read_text())]
+    assert longer["scores"]["training_cpu_seconds"] == pytest.approx(sum(seconds))
+    assert min(seconds) > 0
     assert longer["scores"]["steps"] == 2 * first["scores"]["steps"]  # the optimizer resumed too
     assert longer["scores"]["negative_elbo_1"] == first["scores"]["negative_elbo_1"]
     assert longer["scores"]["negative_elbo_2"] < first["scores"]["negative_elbo_1"]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -25,7 +26,7 @@ class Task(NamedTuple):
 
 
 class Log(tf_keras.callbacks.Callback):
-    """Callback that prints a line per epoch and writes it to log.json, with its seconds."""
+    """Callback that prints a line per epoch, with its seconds, and writes it to log.json."""
 
     def __init__(self, folder: Path, score: Callable[[int], dict] | None = None):
         super().__init__()
@@ -36,12 +37,13 @@ class Log(tf_keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Removes an epoch that was not backed up, and so is repeated."""
         self.epochs = self.epochs[:epoch]
-        self.start = time.perf_counter()
+        self.start = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the metrics and the seconds of the epoch."""
-        seconds = time.perf_counter() - self.start
-        scores = {"seconds": seconds, **(logs or {})}
+        now = time.perf_counter(), time.process_time()
+        seconds, cpu_seconds = np.subtract(now, self.start)
+        scores = {"seconds": seconds, "cpu_seconds": cpu_seconds, **(logs or {})}
         scores |= self.score(epoch + 1) if self.score else {}
         line = {"epoch": epoch + 1}
         line |= {name: round(float(value), 6) for name, value in scores.items()}
@@ -72,7 +74,7 @@ def train(
       **options: of `VAE.fit`.
 
     Returns:
-      Epochs, steps, seconds, the median of the seconds per epoch, and the log.
+      Epochs, steps, seconds of all calls, the median of the seconds per epoch, and the log.
     """
     log = Log(task.folder, score)
     vae.compile(optimizer, jit_compile=False if task.smoke else None)
@@ -86,6 +88,7 @@ def train(
         "epochs": len(log.epochs),
         "steps": int(vae.optimizer.iterations.numpy()),
         "training_seconds": sum(seconds),
+        "training_cpu_seconds": sum(line.get("cpu_seconds", 0) for line in log.epochs),
         "seconds_an_epoch": sorted(seconds)[len(seconds) // 2],
         "log": log.epochs,
     }

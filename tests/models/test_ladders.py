@@ -8,6 +8,7 @@ import tf_keras
 import tfpvae
 from tfpvae.distributions import ladder, remembered
 from tfpvae.layers.ladder_state import LadderState
+from tfpvae.networks.convolutional_ladder import ConvolutionalPath
 from tfpvae.networks.ladder import DensePath
 from tfpvae.networks.structure import layers_of
 
@@ -149,6 +150,25 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("patch", "maps"), [(1, 3), (2, 2), (3, 1)])
+def test_the_largest_map_has_a_position_a_patch(patch, maps, tmp_path):
+    groups = [1] * (maps - 1) + [2]
+    vae = moved(build(backbone_options={**OPTIONS, "patch": patch, "groups": groups}))
+    height, width = (-(-side // patch) for side in SHAPE[:2])
+    assert paths(vae)[0].sizes[-2:] == (2 * height * width,) * 2
+    vae.compile(run_eagerly=True)
+    assert np.isfinite(vae.fit(IMAGES, batch_size=8, verbose=0).history["loss"]).all()
+    vae.save(tmp_path / "model.keras")
+    loaded = tf_keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(vae.elbo(IMAGES, seed=0), loaded.elbo(IMAGES, seed=0))
+
+
+def test_a_path_that_was_saved_without_a_patch_has_that_of_its_size():
+    config = ConvolutionalPath(SHAPE, **OPTIONS).get_config()
+    assert config.pop("patch") == 2
+    assert ConvolutionalPath.from_config(config).sizes == SIZES
+
+
 @pytest.mark.parametrize("prior", ["vampprior", "flow"])
 def test_the_prior_of_the_top_group_is_chosen(prior, tmp_path):
     vae = build(prior=prior, kl_weight=tfpvae.schedules.LinearWarmup(2), free_bits=0.01)
@@ -180,6 +200,7 @@ def test_bfloat16_keeps_distributions_and_losses_in_full_precision():
         ({"num_classes": 3}, "num_classes: wanted None for a convolutional ladder"),
         ({"start_images": IMAGES}, "start_images: wanted None for a convolutional ladder"),
         ({"backbone_options": {"groups": [1]}}, "groups: wanted one number for each of the 2 maps"),
+        ({"backbone_options": {"patch": 0}}, "patch: wanted"),
         ({"backbone_options": {"levels": 2}}, "backbone_options: wanted some of"),
         ({"objective": "dreg", "num_samples": 2}, "objective: wanted a posterior whose parameters"),
     ],

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 import tfpvae
-from tfpvae.networks.residual import BorderPadding2D, Doubling2D, map_sizes
+from tfpvae.networks.residual import BorderPadding2D, Doubling2D, PatchesToPixels, map_sizes
 
 SIDES = {"flowers": 52, "kmnist": 28}  # at least; of the others 12
 
@@ -156,3 +156,17 @@ def test_the_residual_network_learns_with_and_without_xla(precision, jit_compile
     x = x.reshape(8, 29, 30, 3)
     losses = vae.fit(x, epochs=30, verbose=0).history["loss"]
     assert losses[-1] < losses[0] - 80  # of some 1,800 nats, most of them the entropy of gray
+
+
+@pytest.mark.parametrize("patch", [1, 2, 3])
+def test_patches_are_cut_into_pixels(patch):
+    rng = np.random.default_rng(0)
+    image = rng.random((2, 5 * patch, 4 * patch, 3), np.float32)
+    patches = image.reshape(2, 5, patch, 4, patch, 3).transpose(0, 1, 3, 2, 4, 5)
+    sides = (5 * patch - patch // 2, 4 * patch)
+    layer = PatchesToPixels(sides, patch)
+    again = PatchesToPixels.from_config(layer.get_config())
+    for each in (layer, again):
+        outputs = each(patches.reshape(2, 5, 4, -1))
+        np.testing.assert_array_equal(outputs, image[:, : sides[0]])
+        assert each.compute_output_shape((2, 5, 4, 3 * patch**2)) == outputs.shape

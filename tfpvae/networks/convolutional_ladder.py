@@ -22,22 +22,26 @@ _LAST = {"data_format": "channels_last"}
 _START = 0.1  # of the variance of the top group's means, beside scales of about 1
 
 
-def maps_encoder(width: int, depth: int) -> Callable[[tf.Tensor], tf.Tensor]:
+def maps_encoder(
+    width: int, depth: int, patch: int | None = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns the network images [B, H, W, C] -> all maps, the smallest first: [B, F].
 
     Args:
       width: channels of the largest map; see `residual_encoder`.
       depth: residual blocks of each map.
+      patch: the side of a patch, in pixels; see `map_sizes`.
 
     >>> maps_encoder(4, 1)(tf_keras.Input((28, 28, 1))).shape  # 7 x 7 x 8 and 14 x 14 x 4
     TensorShape([None, 1176])
     """
 
     def network(images: tf.Tensor) -> tf.Tensor:
-        patch, maps = map_sizes(*images.shape[1:3])
+        height, image_width = images.shape[1:3]
+        side, maps = map_sizes(height, image_width, patch)
         tensor, features = images, []
         for level in range(len(maps)):
-            stride = patch if level == 0 else 2
+            stride = side if level == 0 else 2
             tensor = Conv2D(widened(width, level), stride, stride, "same", **_LAST)(tensor)
             tensor = blocks(tensor, depth, same)
             features.append(tfkl.Flatten("channels_last")(tfkl.Activation(leaky_relu)(tensor)))
@@ -57,6 +61,8 @@ class ConvolutionalPath(LadderPath):
       latent_channels: of each group, at each position of its map.
       width: channels of the largest map; see `residual_encoder`.
       depth: residual blocks after each group.
+      patch: the side of a patch, in pixels, of which the largest map has one at each position; see
+        `map_sizes`.
       scale_floor: see `LadderPath`.
       **kwargs: of `tf_keras.layers.Layer`.
 
@@ -73,13 +79,17 @@ class ConvolutionalPath(LadderPath):
         latent_channels: int = 8,
         width: int = 32,
         depth: int = 1,
+        patch: int | None = None,
         scale_floor: float = SCALE_FLOOR,
         **kwargs: Any,
     ):
         image_shape = _checks.image_shape(image_shape)
         latent_channels = _checks.whole_number("latent_channels", latent_channels)
         width = _checks.whole_number("width", width)
-        sides = map_sizes(*image_shape[:2])[1]
+        if patch is not None:
+            patch = _checks.whole_number("patch", patch)
+        height, image_width, _ = image_shape
+        patch, sides = map_sizes(height, image_width, patch)
         counts = _counts(groups, len(sides))
         maps = [(*side, widened(width, level)) for level, side in enumerate(sides)][::-1]
         # The map of each group.
@@ -95,6 +105,7 @@ class ConvolutionalPath(LadderPath):
             "latent_channels": latent_channels,
             "width": width,
             "depth": self._depth,
+            "patch": patch,
         }
 
     def _build(self) -> None:
