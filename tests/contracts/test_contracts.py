@@ -8,12 +8,25 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from tests.contracts.registry import CASES, IMAGE_SHAPE, LATENT_DIM, Case, images, parameters
+from tests.contracts.registry import (
+    CASES,
+    EVERY,
+    IMAGE_SHAPE,
+    LATENT_DIM,
+    PLAIN,
+    Case,
+    images,
+    parameters,
+)
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer
 
 tfd = tfp.distributions
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
+# Likelihood layers alone, by XLA and under a mixed policy: see tests/layers/test_likelihoods.py.
+every_network = pytest.mark.parametrize(
+    "case", [case for case in CASES if EVERY or case not in PLAIN], ids=str
+)
 VARIATIONAL_CASES = [case for case in CASES if case.posterior != "deterministic"]
 every_variational_case = pytest.mark.parametrize("case", VARIATIONAL_CASES, ids=str)
 
@@ -111,7 +124,7 @@ def test_a_config_rebuilds_the_model(case):
             np.testing.assert_array_equal(original, restored)
 
 
-@every_case
+@every_network
 def test_xla_computes_the_same_loss_and_trains(case):
     vae = built(case)
     x = case.images(8)
@@ -147,7 +160,7 @@ def mixed_bfloat16():
     tf_keras.mixed_precision.set_global_policy(None)
 
 
-@every_case
+@every_network
 def test_mixed_bfloat16_agrees_with_float32_and_has_finite_gradients(case, mixed_bfloat16):
     vae = case.build()
     vae.compile()
