@@ -1,6 +1,8 @@
 """The lines that `fit`, `evaluate` and `predict` print."""
 
+import io
 import sys
+import types
 
 import pytest
 import tf_keras
@@ -42,6 +44,15 @@ def test_on_a_screen_the_first_epoch_says_compiling(capsys, monkeypatch):
     fit(vae)
     printed = capsys.readouterr().out
     assert "compiling" not in printed and "\r" in printed
+
+
+@pytest.mark.parametrize("module", ["ipykernel.iostream", "io"])
+def test_a_notebook_is_a_screen_and_an_import_of_its_kernel_is_none(module, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    stream = type("Stream", (io.StringIO,), {"__module__": module})()
+    monkeypatch.setattr(sys, "stdout", stream)
+    fit(small_vae())
+    assert ("compiling ..." in stream.getvalue()) is (module == "ipykernel.iostream")
 
 
 @pytest.mark.parametrize("verbose", [0, 2])

@@ -65,7 +65,8 @@ class _Line:
         self.target = target
         self._hidden = hidden
         # Where a line cannot be written again, it is written once.
-        is_screen = sys.stdout.isatty() or "ipykernel" in sys.modules
+        is_notebook = type(sys.stdout).__module__.startswith("ipykernel")
+        is_screen = sys.stdout.isatty() or is_notebook
         self._is_written, self._is_live = verbose > 0, verbose == 1 and is_screen
         self._begin, self._last, self._width = time.perf_counter(), 0.0, 0
         self._first: tuple[int, float] | None = None
