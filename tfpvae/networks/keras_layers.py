@@ -2,16 +2,14 @@
 
 Of TensorFlow 2.21: the gradient of a strided slice takes ten times as long as the padding that it
 is; that of `tf.nn.bias_add` in bfloat16 is summed in bfloat16, where a sum of 200,000 like numbers
-ends at a two-hundredth of what it is; a transposed convolution of a single pixel takes three times
-as long as the product of matrices that it is; and `narrow` tells of convolutions to few channels.
+ends at a two-hundredth of what it is; and a transposed convolution of a single pixel takes three
+times as long as the product of matrices that it is.
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras
-
-from tfpvae.networks import narrow_convolutions
 
 tfkl = tf_keras.layers
 
@@ -61,10 +59,7 @@ class Dense(tfkl.Dense):
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
 class Conv2D(tfkl.Conv2D):
-    """Keras' own, whose bias learns in 16 bits too, and whose channels, if few, take less time."""
-
-    def convolution_op(self, inputs, kernel):
-        return narrow_convolutions.convolve(self, super().convolution_op, inputs, kernel)
+    """Keras' own, whose bias learns in 16 bits too."""
 
     def call(self, inputs):
         if _is_exact(self):
@@ -79,11 +74,10 @@ class Conv2DTranspose(tfkl.Conv2DTranspose):
     def convolution_op(self, inputs, kernel):
         if self._spreads_a_pixel(inputs):
             return self._spread(inputs, kernel)
-        return narrow_convolutions.convolve(self, self._transposed, inputs, kernel)
+        return self._transposed(inputs, kernel)
 
     def call(self, inputs):
-        is_slow = self._spreads_a_pixel(inputs) or narrow_convolutions.is_narrow(self, inputs)
-        if _is_exact(self) and not is_slow:
+        if _is_exact(self) and not self._spreads_a_pixel(inputs):
             return super().call(inputs)
         outputs = self.convolution_op(inputs, self.kernel)
         return self.activation(outputs + self.bias if self.use_bias else outputs)
