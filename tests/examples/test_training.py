@@ -51,7 +51,7 @@ def train(training, args, *callbacks):
 
 @pytest.mark.parametrize(
     ("epoch", "left"),
-    [(0, 4), (3, 1)],  # in two phases, the second from epoch 2 on
+    [(0, 4), (1, 3), (3, 1)],  # in two phases, the second from epoch 2 on
 )
 def test_an_example_resumes_after_its_last_backup(training, epoch, left, tmp_path):
     """It is interrupted after the backup of the epoch."""

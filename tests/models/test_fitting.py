@@ -34,6 +34,8 @@ def assert_same_training(one, other, result, expected):
 @pytest.mark.parametrize(
     ("options", "arguments"),
     [
+        ({}, {}),
+        ({"free_bits": 0.5}, {"sample_weight": np.linspace(0.1, 2, 10)}),
         ({"target_rate": 3.0}, {"validation_data": IMAGES[:5], "validation_batch_size": 3}),
         ({"objective": "dreg", "num_samples": 3}, {"y": IMAGES[::-1]}),
         (
@@ -44,13 +46,10 @@ def assert_same_training(one, other, result, expected):
             },
             {},
         ),
-        (
-            {"num_classes": 3, "free_bits": 0.5},
-            {"y": LABELS, "sample_weight": np.linspace(0.1, 2, 10)},
-        ),
+        ({"num_classes": 3}, {"y": LABELS}),
         ({"prior": "vampprior"}, {}),
     ],
-    ids=range(5),
+    ids=range(7),
 )
 def test_the_default_agrees_with_single_eager_steps(options, arguments, monkeypatch):
     """In batches of 4, 4 and 2, the short one counts only its own images.

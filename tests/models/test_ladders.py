@@ -150,7 +150,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("patch", "maps"), [(1, 3), (2, 2), (3, 1)])
+@pytest.mark.parametrize(("patch", "maps"), [(1, 3), (2, 2), (4, 1)])
 def test_the_largest_map_has_a_position_a_patch(patch, maps, tmp_path):
     groups = [1] * (maps - 1) + [2]
     vae = moved(build(backbone_options={**OPTIONS, "patch": patch, "groups": groups}))
@@ -201,6 +201,7 @@ def test_bfloat16_keeps_distributions_and_losses_in_full_precision():
         ({"start_images": IMAGES}, "start_images: wanted None for a convolutional ladder"),
         ({"backbone_options": {"groups": [1]}}, "groups: wanted one number for each of the 2 maps"),
         ({"backbone_options": {"patch": 0}}, "patch: wanted"),
+        ({"backbone_options": {"patch": 3}}, "patch: wanted a power of two, got 3"),
         ({"backbone_options": {"levels": 2}}, "backbone_options: wanted some of"),
         ({"objective": "dreg", "num_samples": 2}, "objective: wanted a posterior whose parameters"),
     ],

@@ -8,7 +8,8 @@ import tensorflow as tf
 import tf_keras
 
 import tfpvae
-from tfpvae.networks.residual import BorderPadding2D, Doubling2D, PatchesToPixels, map_sizes
+from tests.pairs import once
+from tfpvae.networks.residual import BorderPadding2D, Doubling2D, map_sizes
 
 SIDES = {"flowers": 52, "kmnist": 28}  # at least; of the others 12
 
@@ -146,7 +147,7 @@ def test_the_border_is_repeated():
     assert BorderPadding2D().compute_output_shape(x.shape) == expected.shape
 
 
-@pytest.mark.parametrize(("precision", "jit_compile"), [("float32", True), ("bfloat16", False)])
+@pytest.mark.parametrize(("precision", "jit_compile"), once(["float32", "bfloat16"], [True, False]))
 def test_the_residual_network_learns_with_and_without_xla(precision, jit_compile):
     tf_keras.utils.set_random_seed(0)
     options = {"image_shape": (29, 30, 3), "latent_dim": 4, "backbone_options": {"width": 8}}
@@ -156,17 +157,3 @@ def test_the_residual_network_learns_with_and_without_xla(precision, jit_compile
     x = x.reshape(8, 29, 30, 3)
     losses = vae.fit(x, epochs=30, verbose=0).history["loss"]
     assert losses[-1] < losses[0] - 80  # of some 1,800 nats, most of them the entropy of gray
-
-
-@pytest.mark.parametrize("patch", [1, 2, 3])
-def test_patches_are_cut_into_pixels(patch):
-    rng = np.random.default_rng(0)
-    image = rng.random((2, 5 * patch, 4 * patch, 3), np.float32)
-    patches = image.reshape(2, 5, patch, 4, patch, 3).transpose(0, 1, 3, 2, 4, 5)
-    sides = (5 * patch - patch // 2, 4 * patch)
-    layer = PatchesToPixels(sides, patch)
-    again = PatchesToPixels.from_config(layer.get_config())
-    for each in (layer, again):
-        outputs = each(patches.reshape(2, 5, 4, -1))
-        np.testing.assert_array_equal(outputs, image[:, : sides[0]])
-        assert each.compute_output_shape((2, 5, 4, 3 * patch**2)) == outputs.shape

@@ -9,7 +9,7 @@ from tfpvae import _checks, layers
 from tfpvae.layers.ladder_state import LadderState
 from tfpvae.models.decoders import likelihood_layer
 from tfpvae.networks.convolutional_ladder import ConvolutionalPath, maps_encoder
-from tfpvae.networks.residual import pixels_of_patches, to_pixels
+from tfpvae.networks.residual import to_pixels
 from tfpvae.networks.structure import layers_of
 
 OPTIONS = ("depth", "groups", "latent_channels", "patch", "width")
@@ -27,8 +27,7 @@ def ladder_parts(
       image_shape: (height, width, channels).
       likelihood: see `build_decoder`.
       scale_floor: the least scale of a normal.
-      options: of `ConvolutionalPath`, by name; None for the defaults. With a patch, the decoder
-        ends in `pixels_of_patches`, which is linear in the state and learns details sooner.
+      options: of `ConvolutionalPath`, by name; None for the defaults.
 
     Returns:
       latent_dim, posterior, encoder_backbone and decoder_backbone.
@@ -58,11 +57,7 @@ def ladder_parts(
 
     def decoder(latents: tf.Tensor) -> tf.Tensor:
         state = LadderState(tf_keras.layers.serialize(path), name="top_down")(latents)
-        patch, width_of_maps = arguments["patch"], arguments["width"]
-        if options.get("patch") is None:
-            return to_pixels(state, height, width, values, patch, width_of_maps)
-        units = max(width_of_maps // 2, 1)
-        return pixels_of_patches(state, height, width, values, patch, units)
+        return to_pixels(state, height, width, values, arguments["patch"], arguments["width"])
 
     return {
         "latent_dim": size,

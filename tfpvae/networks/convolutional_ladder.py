@@ -61,8 +61,8 @@ class ConvolutionalPath(LadderPath):
       latent_channels: of each group, at each position of its map.
       width: channels of the largest map; see `residual_encoder`.
       depth: residual blocks after each group.
-      patch: the side of a patch, in pixels, of which the largest map has one at each position; see
-        `map_sizes`.
+      patch: the side of a patch, in pixels, of which the largest map has one at each position, a
+        power of two; see `map_sizes`.
       scale_floor: see `LadderPath`.
       **kwargs: of `tf_keras.layers.Layer`.
 
@@ -86,8 +86,8 @@ class ConvolutionalPath(LadderPath):
         image_shape = _checks.image_shape(image_shape)
         latent_channels = _checks.whole_number("latent_channels", latent_channels)
         width = _checks.whole_number("width", width)
-        if patch is not None:
-            patch = _checks.whole_number("patch", patch)
+        if patch is not None and bin(_checks.whole_number("patch", patch)).count("1") != 1:
+            raise ValueError(f"patch: wanted a power of two, got {patch}.")
         height, image_width, _ = image_shape
         patch, sides = map_sizes(height, image_width, patch)
         counts = _counts(groups, len(sides))

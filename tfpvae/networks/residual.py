@@ -155,55 +155,6 @@ def to_pixels(
     return bordered(tensor, channels)
 
 
-@tf_keras.saving.register_keras_serializable(package="tfpvae")
-class PatchesToPixels(tfkl.Layer):
-    """Layer from the pixels of patches, [B, h, w, patch**2 * C], to an image, [B, H, W, C].
-
-    Args:
-      sides: of the image, (H, W), at most h and w times the patch.
-      patch: the side of a patch.
-      **kwargs: of `tf_keras.layers.Layer`.
-    """
-
-    def __init__(self, sides: Sides, patch: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.sides, self.patch = tuple(sides), patch
-
-    def call(self, inputs):
-        outputs = inputs if self.patch == 1 else tf.nn.depth_to_space(inputs, self.patch)
-        if tuple(outputs.shape[1:3]) == self.sides:
-            return outputs
-        return tf.slice(outputs, [0, 0, 0, 0], [-1, *self.sides, -1])
-
-    def compute_output_shape(self, input_shape):
-        return tf.TensorShape([input_shape[0], *self.sides, input_shape[-1] // self.patch**2])
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "sides": self.sides, "patch": self.patch}
-
-
-def pixels_of_patches(
-    tensor: tf.Tensor, height: int, width: int, channels: int, patch: int, units: int
-) -> tf.Tensor:
-    """Returns the parameters of the pixels, [B, H, W, channels], linear in the map of the patches.
-
-    The patches are cut into pixels (Shi et al. 2016), then convolved, which smooths their edges.
-
-    Args:
-      tensor: [B, H / patch, W / patch, F], rounded up.
-      height: H.
-      width: W.
-      channels: parameters of a pixel.
-      patch: the side of a patch.
-      units: channels of the pixels before the convolution.
-
-    >>> pixels_of_patches(tf_keras.Input((7, 7, 8)), 28, 27, 3, patch=4, units=2).shape
-    TensorShape([None, 28, 27, 3])
-    """
-    tensor = Conv2D(patch**2 * units, 1, **_LAST)(tensor)
-    return bordered(PatchesToPixels((height, width), patch)(tensor), channels)
-
-
 def map_sizes(height: int, width: int, patch: int | None = None) -> tuple[int, list[Sides]]:
     """Returns the side of a patch, and the sides of the maps from the largest to the smallest.
 

@@ -73,9 +73,9 @@ class ModelCard:
 
     def _repr_markdown_(self) -> str:
         title = f"**{self.title or 'Model card'}**"
-        lines = [f"{name}: {getattr(self, name)}" for name in ("data", "license")]
-        given = [line for line in lines if not line.endswith(": None")]
-        return "\n\n".join([title, *given, self.scores_table()]).strip()
+        values = {"data": self.data, "license": self.license}
+        lines = [f"{name}: {value}" for name, value in values.items() if value is not None]
+        return "\n\n".join([title, *lines, self.scores_table()]).strip()
 
     def scores_table(self) -> str:
         """Returns the scores as a table of Markdown, or no text without scores."""
