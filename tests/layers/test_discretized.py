@@ -48,6 +48,16 @@ def test_the_masses_sum_to_one(m, log_scale):
     np.testing.assert_allclose(np.sum(distribution.prob(LEVELS / 255)), 1, rtol=1e-9)
 
 
+@settings(max_examples=50)
+@given(st.floats(-1e6, 1e6), st.floats(-4, 12), st.integers(0, 255))
+def test_gradients_are_finite_at_any_location_and_scale(loc, log10_scale, level):
+    loc, scale = tf.constant(loc), tf.constant(10.0**log10_scale)
+    with tf.GradientTape() as tape:
+        tape.watch([loc, scale])
+        log_mass = DiscretizedLogistic(loc, scale).log_prob(level / 255)
+    assert np.isfinite([log_mass, *tape.gradient(log_mass, [loc, scale])]).all()
+
+
 def test_the_mean_is_that_of_the_256_levels():
     masses, distribution = masses_and_distribution("float64")
     off = np.abs(255 * distribution.mean() - LEVELS @ masses)

@@ -127,13 +127,21 @@ def test_fit_and_validation_are_each_traced_once(traced):
     assert traced == [True, False]
 
 
-@pytest.mark.parametrize("batch_size", [8, 4])
-def test_single_steps_are_traced_once(traced, batch_size):
-    """Includes epochs of one batch, where Keras' loop would be traced twice."""
-    vae = built(jit_compile=False, steps_per_execution=None if batch_size == 8 else 1)
+@pytest.mark.by_xla
+@pytest.mark.parametrize(
+    ("jit_compile", "batch_size", "steps_per_execution"),
+    [(False, 4, None), (False, 4, 1), (False, 8, None), (True, 4, None), (True, 8, None)],
+)
+def test_steps_without_an_own_loop_are_traced_once(
+    traced, jit_compile, batch_size, steps_per_execution
+):
+    """Keras traces the body of its loop twice."""
+    vae = built(jit_compile=jit_compile, metrics=["mse"], steps_per_execution=steps_per_execution)
+    assert not vae.execution.in_loops
     for _ in range(2):
         unseen = IMAGES[:batch_size]
         vae.fit(IMAGES[:8], batch_size=batch_size, epochs=2, validation_data=unseen, verbose=0)
+        vae.evaluate(IMAGES[:8], batch_size=batch_size, verbose=0)
     assert traced == [True, False]
 
 

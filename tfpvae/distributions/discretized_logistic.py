@@ -85,7 +85,8 @@ class DiscretizedLogistic(tfd.AutoCompositeTensorDistribution):
         is_last, is_first = level == _LAST_LEVEL, level == 0
         below_upper = tf.math.log_sigmoid((level + 0.5 - m) / s)
         above_lower = tf.math.log_sigmoid((m - level + 0.5) / s)
-        width = tfp.math.log1mexp(1 / s)
+        # The gradient of tfp.math.log1mexp is NaN for 1 / s below 6e-8.
+        width = tf.math.log(-tf.math.expm1(-1 / s))
         zero = tf.zeros([], self.dtype)
         return (
             tf.where(is_last, zero, below_upper)

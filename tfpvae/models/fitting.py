@@ -338,5 +338,5 @@ class FittingMixin(StepsMixin):
         if needs_each or self.run_eagerly or self._has_strategy or None in counts:
             return 1
         if set(counts) == {1} and not self.execution.in_loops:
-            return 1  # Keras' loop would be traced twice
+            return 1  # without Keras' loop, whose body is traced twice
         return execution.steps_per_call(self, size)

@@ -1,5 +1,6 @@
 """One step of training or scoring, and the functions by which Keras runs many."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,7 @@ class StepsMixin(tf_keras.Model):
         self._has_strategy = tf.distribute.has_strategy()  # for several devices or machines
         # Past Keras' tracking, which counts metrics among the weights.
         object.__setattr__(self, "_means", [])
+        object.__setattr__(self, "_functions", {})
 
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
@@ -103,6 +105,19 @@ class StepsMixin(tf_keras.Model):
         return batch_checks.checked(batch, self.data_spec, self.num_classes)
 
     def _run(self, step: Callable, data: Any) -> tuple[dict, tuple]:
+        """Runs one step on a batch; in a graph as a function, which is traced once.
+
+        The loop of Keras traces its body twice.
+        """
+        run = functools.partial(self._run_checked, step)
+        if not tf.inside_function() or self._has_strategy:
+            return run(data)
+        name = step.__name__
+        if name not in self._functions:
+            self._functions[name] = tf.function(run, reduce_retracing=True)
+        return self._functions[name](data)
+
+    def _run_checked(self, step: Callable, data: Any) -> tuple[dict, tuple]:
         """Runs one step on a batch that is checked outside of XLA."""
         images, labels, targets, sample_weight = self._checked(data)
         data = images, targets if labels is None else labels, sample_weight
@@ -172,6 +187,8 @@ class StepsMixin(tf_keras.Model):
     def make_train_function(self, force=False):
         """Returns the function that `fit` calls: one program of many steps where that pays."""
         is_due = self.train_function is None or force
+        if is_due:
+            self._functions.pop("_train_on", None)
         if is_due and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):
             # Variables made inside would trace the step twice, and XLA allows none.
             self.optimizer.build(self.trainable_variables)
@@ -182,7 +199,10 @@ class StepsMixin(tf_keras.Model):
 
     def make_test_function(self, force=False):
         """Returns the function that `evaluate` calls: one program of many steps where that pays."""
-        if (self.test_function is None or force) and self.execution.in_loops:
+        is_due = self.test_function is None or force
+        if is_due:
+            self._functions.pop("_score", None)
+        if is_due and self.execution.in_loops:
             self.test_function = self._loop(self._score, self._test_counter)
         return super().make_test_function(force and not self.execution.in_loops)
 
