@@ -33,7 +33,6 @@ import tfpvae
 from tfpvae import datasets, evaluation, figures, layers
 
 SHAPE = (80, 80, 3)
-SCALE_FLOOR = 0.005  # a KL over the squared scale of a narrower prior would explode
 BITS = np.log(2) * np.prod(SHAPE)
 CODECS = {
     "PNG": {"format": "PNG", "optimize": True},
@@ -98,7 +97,6 @@ def build(images: np.ndarray, args: argparse.Namespace) -> tfpvae.VAE:
         likelihood=layers.CoupledLogisticMixtureLikelihood(SHAPE, components=args.components),
         pixel_mean=images.mean(axis=(0, 1, 2)) / 255,
         backbone_options=options,
-        scale_floor=SCALE_FLOOR,
         kl_weight=tfpvae.schedules.LinearWarmup(num_steps=args.kl_warmup) if args.kl_warmup else 1,
     )
 

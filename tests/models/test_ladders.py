@@ -68,6 +68,18 @@ def test_every_weight_has_a_gradient_and_a_step_has_one_walk(vae, monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
+def test_large_weights_have_a_finite_loss_and_gradient():
+    """A draw far out is not multiplied from group to group: locations and scales are bounded."""
+    vae = build()
+    rng = np.random.default_rng(0)
+    vae.set_weights([100 * rng.normal(size=weight.shape) for weight in vae.get_weights()])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(vae.loss_terms(IMAGES, seed=0).loss)
+    assert all(np.isfinite(part).all() for part in tape.gradient(loss, vae.trainable_variables))
+    for normal in vae.prior.walk(vae.prior.sample(8, seed=(1, 2))).priors:
+        assert np.abs(normal.mean()).max() <= 5 and np.max(normal.stddev()) < 5.1
+
+
 def test_a_draw_keeps_no_state_for_a_later_tape(vae):
     z = vae.encoder(IMAGES).sample(seed=(1, 2))
     with tf.GradientTape() as tape:

@@ -1,7 +1,8 @@
 """Convolutional ladder: bottom-up maps of an image, and the path from small maps to large ones.
 
 Every map has groups of latents, some channels at each position. The blocks are those of
-`tfpvae.networks.residual`: nothing normalizes, and nothing is transposed.
+`tfpvae.networks.residual`: nothing normalizes, and nothing is transposed. Locations and raw scales
+of the latents are bounded smoothly, as in the code of Vahdat and Kautz (2020).
 """
 
 import math
@@ -20,6 +21,8 @@ tfkl = tf_keras.layers
 
 _LAST = {"data_format": "channels_last"}
 _START = 0.1  # of the variance of the top group's means, beside scales of about 1
+# Of locations and raw scales: without it a rare draw grows from group to group to infinity.
+_BOUND = 5.0
 
 
 def maps_encoder(
@@ -149,12 +152,11 @@ class ConvolutionalPath(LadderPath):
         return layer(tensor)
 
     def _params(self, name: str, tensor: tf.Tensor, group: int) -> tf.Tensor:
-        """Returns the locations and raw scales of a group, [N, 2 * D_i]."""
+        """Returns the locations and raw scales of a group, [N, 2 * D_i], within +-5."""
         height, width, channels = self._shapes[group]
         params = tf.reshape(self._apply(name, tensor), [-1, height * width, 2, channels])
-        return self.full(
-            tf.reshape(tf.transpose(params, [0, 2, 1, 3]), [-1, 2 * self.sizes[group]])
-        )
+        params = tf.reshape(tf.transpose(params, [0, 2, 1, 3]), [-1, 2 * self.sizes[group]])
+        return _BOUND * tf.tanh(self.full(params) / _BOUND)
 
     def _step(self, group: int, state: Any, z: tf.Tensor) -> tf.Tensor:
         tensor = self._apply(f"latents_{group}", tf.reshape(z, [-1, *self._shapes[group]]))
