@@ -150,7 +150,8 @@ CASES = [
     Case("iaf", "continuous_bernoulli", "mixture", num_classes=3, label_embedding=2),
 ]
 CASES += ONCE
-CASES += [Case("multivariate_normal_tril", "bernoulli", prior) for prior in CUSTOM_PRIORS]
+OF_CUSTOM_PRIORS = [Case("multivariate_normal_tril", "bernoulli", prior) for prior in CUSTOM_PRIORS]
+CASES += OF_CUSTOM_PRIORS
 # The network for any size: each choice once, or some of them, as convolutions take their time.
 RESIDUAL = [replace(case, architecture="residual") for case in ONCE]
 RESIDUAL = RESIDUAL if EVERY else RESIDUAL[1:8:3]

@@ -58,8 +58,9 @@ def test_image_formats_of_keras_do_not_change_the_shapes_of_a_network(architectu
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("written", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("name", ["model.keras", "model"])
+@pytest.mark.parametrize(
+    ("written", "name"), once(["channels_last", "channels_first"], ["model.keras", "model"])
+)
 def test_a_saved_model_is_loaded_under_either_image_format_of_keras(written, name, tmp_path):
     vae = vae_of("cnn", written)
     x = images_of(vae)
