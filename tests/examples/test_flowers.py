@@ -297,10 +297,17 @@ def test_many_pictures_are_read_as_training_goes(parts, monkeypatch, tmp_path):
     flowers, _, args = parts
     colors = np.linspace(0, 255, 30).astype(np.uint8)
     for index, color in enumerate(colors):
-        Image.new("L", (80, 80), int(color)).save(tmp_path / f"{index}.png")
+        picture = Image.new("L", (80, 80), int(color))
+        picture.putpixel((79, 0), 255)
+        picture.save(tmp_path / f"{index}.png")
     args.data = tmp_path
     args.smoke = False
-    in_memory, validation, test = flowers.photographs(args)
+    args.architecture = "residual"
+    both, validation, test = flowers.photographs(args)
+    in_memory, mirrored = np.split(both, 2)
+    np.testing.assert_array_equal(mirrored, in_memory[:, :, ::-1])
+    args.architecture = "flowers"
+    np.testing.assert_array_equal(flowers.photographs(args)[0], in_memory)
     monkeypatch.setattr(flowers, "IN_MEMORY", 3)
     stream, *held_out = flowers.photographs(args)
     assert isinstance(stream, tf.data.Dataset)
