@@ -239,7 +239,8 @@ def train(vae, training, validation, args, callbacks=()):
     run, steps, seconds = 0, 0, 0.0
     for first, last in _phases(args):
         vae.encoder.trainable = last == args.epochs
-        vae.compile(optimizer(args.learning_rate))
+        # XLA would compile for longer than a smoke run takes.
+        vae.compile(optimizer(args.learning_rate), jit_compile=False if args.smoke else None)
         begin = time.perf_counter()
         try:
             fitted = vae.fit(
