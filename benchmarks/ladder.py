@@ -1,6 +1,6 @@
 """Trains the convolutional ladder on photographs, and compares its bits with those of codecs.
 
-    python benchmarks/ladder.py --data PHOTOGRAPHS --epochs 100
+    python benchmarks/ladder.py --data PHOTOGRAPHS
     python benchmarks/ladder.py --drawn 2000 --epochs 20  # drawn flowers
 
 The largest map has a position for every 2x2 pixels; the likelihood is the coupled mixture of
@@ -12,7 +12,7 @@ draw, an upper bound; WORK/backup the weights and the optimizer. The same comman
 that was stopped. With --minutes it stops after the first epoch that ends later, and a later call
 continues: the seconds of all calls are added up.
 WORK/result.json has the bits of the test pictures, of PNG, JPEG 2000 and WebP for the same pixels,
-and the nats of each group.
+and the nats of each group; samples.png and reconstructions.png show what it draws.
 """
 
 import argparse
@@ -126,12 +126,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of photographs")
     parser.add_argument("--drawn", type=int, help="as many drawn flowers in place of photographs")
     parser.add_argument("--work", type=Path, default=Path("ladder"), help="folder to work in")
-    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--minutes", type=float, default=1e9, help="of this call, at most")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--kl-warmup", type=int, default=1000, help="steps until its weight is 1")
+    parser.add_argument("--kl-warmup", type=int, default=3000, help="steps until its weight is 1")
     parser.add_argument("--patch", type=int, default=2, help="pixels a position, a side")
     parser.add_argument(
         "--groups",
@@ -179,6 +179,8 @@ def main() -> None:
     }
     (args.work / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     figures.mosaic(vae.sample(20, seed=args.seed), columns=10).savefig(args.work / "samples.png")
+    shown = figures.reconstructions(test[:10], vae.reconstruct(test[:10]))
+    shown.savefig(args.work / "reconstructions.png")
     print(json.dumps({k: v for k, v in result.items() if k != "training"}, indent=2))
 
 

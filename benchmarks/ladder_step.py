@@ -56,8 +56,9 @@ class ByHand(tf_keras.Model):
         return self.conv(name, tensor, units, padding="valid", zeros=zeros)
 
     def normal(self, name, tensor):
-        """Returns the location and the raw scale of a group."""
-        return tf.split(self.bordered(name, tensor, 2 * self.latents, zeros=True), 2, axis=-1)
+        """Returns the location and the raw scale of a group, bounded as in the ladder."""
+        params = self.bordered(name, tensor, 2 * self.latents, zeros=True)
+        return tf.split(5 * tf.tanh(params / 5), 2, axis=-1)
 
     def call(self, images):
         """Returns the negative ELBO of each image."""
