@@ -12,6 +12,7 @@ from tests.examples.running import imported
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 6, 5, 1), dtype=np.uint8)
 OPTIONS = {
+    "smoke": True,
     "epochs": 3,
     "batch_size": 4,
     "optimizer": "adam",
