@@ -135,6 +135,7 @@ def moved(batch):
     """Returns pictures mirrored at random, and shifted together by at most 8 pixels."""
     import tensorflow as tf
 
+    # These draws begin anew each epoch, on pictures in another order, so that a run can resume.
     batch = tf.image.random_flip_left_right(batch, seed=0)
     padded = tf.pad(batch, [[0, 0], [8, 8], [8, 8], [0, 0]], "SYMMETRIC")
     cropped = tf.image.random_crop(padded, tf.shape(batch), seed=0)
