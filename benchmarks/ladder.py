@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 from PIL import Image
-from rows.training import Task, train
+from rows.training import Task, WarmCosine, train
 
 import tfpvae
 from tfpvae import datasets, evaluation, figures, layers
@@ -51,25 +51,6 @@ class Minutes(tf_keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Stops the training if its time is over."""
         self.model.stop_training = time.monotonic() > self.end
-
-
-@tf_keras.saving.register_keras_serializable("benchmarks")
-class WarmCosine(tf_keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that rises over the first steps and falls as a cosine to a tenth of the highest."""
-
-    def __init__(self, rate: float, steps: int, rising: int = 500):
-        self.rate, self.steps, self.rising = rate, steps, rising
-
-    def __call__(self, step):
-        """Returns the rate of a step."""
-        step = tf.cast(step, tf.float32)
-        done = tf.minimum(step / self.steps, 1.0)
-        falling = 0.55 + 0.45 * tf.cos(np.pi * done)
-        return self.rate * falling * tf.minimum(1.0, (step + 1) / self.rising)
-
-    def get_config(self) -> dict:
-        """Returns the arguments."""
-        return {"rate": self.rate, "steps": self.steps, "rising": self.rising}
 
 
 def bits_of_codecs(images: np.ndarray) -> dict[str, float]:

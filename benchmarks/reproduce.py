@@ -21,12 +21,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
-from rows import a, b, c, d, e, f
+from rows import a, b, c, d, e, f, g
 from rows.training import Task
 
 import tfpvae
 
-ROWS = {"A": a, "B": b, "C": c, "D": d, "E": e, "F": f}
+ROWS = {"A": a, "B": b, "C": c, "D": d, "E": e, "F": f, "G": g}
 VERSIONS = {
     "python": platform.python_version(),
     **{module.__name__: module.__version__ for module in (tf, tf_keras, tfp, tfpvae)},

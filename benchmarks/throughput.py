@@ -35,6 +35,7 @@ NETWORKS = {
     "cnn": (128, 3840, 1),
     "kmnist": (128, 7680, 1),
     "flowers": (20, 800, 1),
+    "residual": (16, 2400, 1),
 }
 CONTESTANTS = {
     "tfpvae": ("tfpvae", ""),
@@ -57,6 +58,8 @@ LIBRARY = {"tfp": "tensorflow_probability", "keras": "tf_keras"}
 
 def can_train(peer: str, variant: str, network: str) -> bool:
     """Returns whether a contestant trains a network."""
+    if network == "residual":  # written by hand for PyTorch alone
+        return peer in ("tfpvae", "torch")
     is_dense = network in ("dense", "deep", "iwae")
     if is_dense and ("bfloat16" in variant or variant == "channels_last"):
         return False
@@ -90,7 +93,7 @@ def describe(network: str, folder: Path, data: Path | None) -> dict:
     if network == "deep":
         options = {"posterior": "independent_normal"}
     vae = tfpvae.build_vae("dense" if network == "iwae" else network, **options)
-    if network == "flowers":
+    if network in ("flowers", "residual"):
         images = datasets.draw_flowers(count, seed=0).images
     elif data:
         images = datasets.load_mnist("mnist", source=data)[0].images[:count]

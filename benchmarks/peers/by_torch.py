@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from peers import residual_by_torch
 from peers.task import LEARNING_RATE, SCALE_FLOOR, SCALE_START, Task
 
 ACTIVATIONS = {
@@ -97,11 +98,15 @@ class Vae(nn.Module):
     def __init__(self, task: Task):
         super().__init__()
         self.task = task
-        encoder, shape = translated(task.encoder, task.image_shape)
-        head = nn.Linear(math.prod(shape), task.parameters)
-        self.encoder = nn.Sequential(*encoder, nn.Flatten(), head)
-        decoder, _ = translated(task.decoder, [task.latent_dim])
-        self.decoder = nn.Sequential(*decoder, nn.Flatten())
+        if task.network == "residual":  # no sequence of layers
+            encoder, features = residual_by_torch.encoder(task)
+            decoder = residual_by_torch.decoder(task)
+        else:
+            modules, shape = translated(task.encoder, task.image_shape)
+            encoder, features = nn.Sequential(*modules, nn.Flatten()), math.prod(shape)
+            decoder = nn.Sequential(*translated(task.decoder, [task.latent_dim])[0])
+        self.encoder = nn.Sequential(encoder, nn.Linear(features, task.parameters))
+        self.decoder = nn.Sequential(decoder, nn.Flatten())
         rows, columns = torch.tril_indices(task.latent_dim, task.latent_dim)
         self.register_buffer("rows", rows)
         self.register_buffer("columns", columns)

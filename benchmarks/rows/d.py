@@ -52,13 +52,18 @@ def build(prior: str, images, steps: int, seed: int) -> tfpvae.VAE:
     )
 
 
-def run(name: str, task: Task, build: Callable[..., tfpvae.VAE] = build) -> dict:
-    """Returns -ELBO and NLL of the test images with one prior."""
+def images_of(task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns binarized images [N, 28, 28, 1] to train on, to choose the epoch by, and to test."""
     training, test = datasets.load_mnist("mnist", source=task.data)
     binarized = datasets.binarize(training.images, seed=task.seed)
     num_training = len(binarized) * 5 // 6
-    parts = binarized[:num_training], binarized[num_training:]
-    return run_on(build, name, task, *parts, datasets.binarize(test.images, seed=task.seed))
+    test = datasets.binarize(test.images, seed=task.seed)
+    return binarized[:num_training], binarized[num_training:], test
+
+
+def run(name: str, task: Task) -> dict:
+    """Returns -ELBO and NLL of the test images with one prior."""
+    return run_on(build, name, task, *images_of(task))
 
 
 def run_on(

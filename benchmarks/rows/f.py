@@ -43,11 +43,15 @@ def build(prior: str, images, steps: int, seed: int) -> tfpvae.VAE:
     )
 
 
-def run(name: str, task: Task) -> dict:
-    """Returns -ELBO and NLL of the test images with one prior."""
+def images_of(task: Task) -> list[np.ndarray]:
+    """Returns binary images [N, 28, 28, 1] to train on, to choose the epoch by, and to test."""
     if not (task.data / FILE).exists():
-        return d.run(name, task, build)
+        return [*d.images_of(task)]
     with np.load(task.data / FILE) as packed:
         parts = [np.unpackbits(packed[part], axis=1) for part in ("train", "valid", "test")]
-    images = [part.reshape(-1, 28, 28, 1).astype("float32") for part in parts]
-    return d.run_on(build, name, task, *images)
+    return [part.reshape(-1, 28, 28, 1).astype("float32") for part in parts]
+
+
+def run(name: str, task: Task) -> dict:
+    """Returns -ELBO and NLL of the test images with one prior."""
+    return d.run_on(build, name, task, *images_of(task))

@@ -1,4 +1,4 @@
-"""Training that can be interrupted and resumed."""
+"""Training that can be interrupted and resumed, and its rate."""
 
 import json
 import time
@@ -50,6 +50,25 @@ class Log(tf_keras.callbacks.Callback):
         self.epochs.append(line)
         self.path.write_text(json.dumps(self.epochs) + "\n")
         print("  ", "  ".join(f"{name} {value:.6g}" for name, value in line.items()), flush=True)
+
+
+@tf_keras.saving.register_keras_serializable("benchmarks")
+class WarmCosine(tf_keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that rises over the first steps and falls as a cosine to a tenth of the highest."""
+
+    def __init__(self, rate: float, steps: int, rising: int = 500):
+        self.rate, self.steps, self.rising = rate, steps, rising
+
+    def __call__(self, step):
+        """Returns the rate of a step."""
+        step = tf.cast(step, tf.float32)
+        done = tf.minimum(step / self.steps, 1.0)
+        falling = 0.55 + 0.45 * tf.cos(np.pi * done)
+        return self.rate * falling * tf.minimum(1.0, (step + 1) / self.rising)
+
+    def get_config(self) -> dict:
+        """Returns the arguments."""
+        return {"rate": self.rate, "steps": self.steps, "rising": self.rising}
 
 
 def train(

@@ -9,7 +9,8 @@ import tf_keras
 
 import tfpvae
 from tests.pairs import once
-from tfpvae.networks.residual import BorderPadding2D, Doubling2D, map_sizes
+from tfpvae.networks.keras_layers import leaky_relu
+from tfpvae.networks.residual import BorderPadding2D, Doubling2D, DoublingConv2D, map_sizes
 
 SIDES = {"flowers": 52, "kmnist": 28}  # at least; of the others 12
 
@@ -146,6 +147,48 @@ def test_the_border_is_repeated():
     expected = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], "edge")
     np.testing.assert_array_equal(BorderPadding2D()(x), expected)
     assert BorderPadding2D().compute_output_shape(x.shape) == expected.shape
+
+
+@pytest.mark.parametrize("sides", [(14, 10), (13, 9), (14, 9)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+@pytest.mark.parametrize("activation", [None, leaky_relu])
+def test_a_doubling_convolution_is_that_of_the_doubled_map(sides, dtype, activation):
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 7, 5, 3)), "float64")
+    layer = DoublingConv2D(4, sides, activation=activation, dtype=dtype)
+    assert layer.compute_output_shape(x.shape) == (2, *sides, 4)
+    layer.build(x.shape)
+    weights = [np.random.default_rng(1).normal(size=w.shape) for w in layer.weights]
+    layer.set_weights(weights)
+    apart = tf_keras.Sequential(
+        [
+            Doubling2D((14, 10), dtype="float32"),
+            BorderPadding2D(dtype="float64"),
+            tf_keras.layers.Conv2D(4, 3, activation=activation, dtype="float64"),
+            # Beyond an odd side the map goes on.
+            tf_keras.layers.Cropping2D(((0, 14 - sides[0]), (0, 10 - sides[1]))),
+        ]
+    )
+    apart.build(x.shape)
+    apart.set_weights(weights)
+    results = []
+    for network in (layer, apart):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = network(x)
+            loss = tf.reduce_sum(tf.cast(outputs, "float64") ** 2)
+        results.append([outputs, *tape.gradient(loss, [x, *network.trainable_variables])])
+    assert results[0][0].dtype == layer.compute_dtype
+    rtol = 0.03 if dtype == "mixed_bfloat16" else 1e-5  # Doubling2D computes in float32
+    for one, other in zip(*results, strict=True):
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(tf.cast(one, "float64"), other, rtol, atol=rtol * scale)
+
+
+def test_a_config_builds_the_same_doubling_convolution():
+    layer = DoublingConv2D(4, (13, 10), activation=leaky_relu, data_format="channels_last")
+    loaded = tf_keras.layers.deserialize(tf_keras.layers.serialize(layer))
+    assert loaded.get_config() == layer.get_config()
+    assert (loaded.filters, loaded.sides, loaded.activation) == (4, (13, 10), leaky_relu)
 
 
 @pytest.mark.parametrize(("precision", "jit_compile"), once(["float32", "bfloat16"], [True, False]))

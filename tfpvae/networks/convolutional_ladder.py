@@ -15,7 +15,7 @@ import tf_keras
 from tfpvae import _checks
 from tfpvae.networks.keras_layers import Conv2D, leaky_relu
 from tfpvae.networks.ladder import SCALE_FLOOR, LadderPath, unit_scales
-from tfpvae.networks.residual import Doubling2D, blocks, map_sizes, same, widened
+from tfpvae.networks.residual import Doubling2D, blocks, map_sizes, same, widened, with_border
 
 tfkl = tf_keras.layers
 
@@ -148,7 +148,7 @@ class ConvolutionalPath(LadderPath):
         """Returns a convolution of a map; one of 3x3 sees its border repeated."""
         layer = self._convolutions[name]
         if layer.kernel_size != (1, 1):
-            tensor = tf.pad(tensor, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+            tensor = with_border(tensor)
         return layer(tensor)
 
     def _params(self, name: str, tensor: tf.Tensor, group: int) -> tf.Tensor:

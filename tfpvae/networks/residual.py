@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -63,11 +64,72 @@ class BorderPadding2D(tfkl.Layer):
     """Layer that repeats the border of [B, H, W, C] once, so that a convolution sees no frame."""
 
     def call(self, inputs):
-        return tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+        return with_border(inputs)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
         return tf.TensorShape([batch, height + 2, width + 2, channels])
+
+
+@tf_keras.saving.register_keras_serializable(package="tfpvae")
+class DoublingConv2D(Conv2D):
+    """Convolution of a map doubled by `Doubling2D`, in one convolution of the smaller map.
+
+    A pixel of the large map is a mean of up to four of the small one, and so a convolution of 3x3
+    pixels is one of 3x3 positions of the small map, with an output for each of the 2x2 pixels of a
+    position. The large map is never made. Its border is repeated, as by `BorderPadding2D`.
+
+    Args:
+      filters: channels of the result.
+      sides: of the result, (height, width): twice those of the map, or one less.
+      **kwargs: of `tf_keras.layers.Conv2D`. The activation is applied to each element alone.
+    """
+
+    def __init__(self, filters: int, sides: Sides, **kwargs: Any):
+        super().__init__(filters, kwargs.pop("kernel_size", 3), **kwargs)
+        self.sides = tuple(sides)
+
+    def call(self, inputs):
+        taps = tf.constant(_TAPS, self.compute_dtype)
+        kernel = tf.einsum("abijkl,klcf->ijcabf", taps, self.kernel)
+        kernel = tf.reshape(kernel, [3, 3, -1, 4 * self.filters])
+        outputs = tf.nn.conv2d(with_border(inputs), kernel, 1, "VALID")
+        # The gradient of bias_add is summed in 16 bits, if its inputs have them.
+        is_exact = self.compute_dtype == self.variable_dtype
+        outputs = (tf.nn.bias_add if is_exact else tf.add)(outputs, tf.tile(self.bias, [4]))
+        outputs = tf.nn.depth_to_space(self.activation(outputs), 2)
+        if outputs.shape[1:3] == self.sides:
+            return outputs
+        return tf.slice(outputs, [0, 0, 0, 0], [-1, *self.sides, -1])
+
+    def compute_output_shape(self, input_shape):
+        return tf.TensorShape([input_shape[0], *self.sides, self.filters])
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "sides": self.sides}
+
+
+def _taps() -> np.ndarray:
+    """Returns what each pixel of a kernel counts at each position of the small map.
+
+    The axes are the pixel of a position (row, column), the position around it, and the pixel of the
+    kernel: [2, 2, 3, 3, 3, 3].
+    """
+    places = (np.arange(2)[:, None, None] + np.arange(3) - 0.5) / 2 - 0.5  # on the small map
+    weights = np.maximum(0, 1 - np.abs(places - np.arange(-1, 2)[:, None]))
+    return np.einsum("aik,bjl->abijkl", weights, weights)
+
+
+_TAPS = _taps()
+
+
+def with_border(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns [B, H + 2, W + 2, C], the border of [B, H, W, C] repeated once.
+
+    >>> with_border(tf.zeros([1, 3, 4, 2])).shape
+    TensorShape([1, 5, 6, 2])
+    """
+    return tf.pad(tensor, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
 
 
 def residual_encoder(*, width: int = 32, depth: int = 1) -> list[Network]:
@@ -148,11 +210,15 @@ def to_pixels(
     TensorShape([None, 28, 27, 3])
     """
     tensor = tfkl.Activation(leaky_relu)(tensor)
-    while patch > 1:
+    if patch == 1:
+        return bordered(tensor, channels)
+    tensor = bordered(tensor, max(units * patch // 8, 1), activation=leaky_relu)
+    while patch > 2:
         patch //= 2
-        tensor = bordered(tensor, max(units * patch // 4, 1), activation=leaky_relu)
-        tensor = Doubling2D((-(-height // patch), -(-width // patch)))(tensor)
-    return bordered(tensor, channels)
+        sides = -(-height // patch), -(-width // patch)
+        filters = max(units * patch // 8, 1)
+        tensor = DoublingConv2D(filters, sides, activation=leaky_relu, **_LAST)(tensor)
+    return DoublingConv2D(channels, (height, width), **_LAST)(tensor)
 
 
 def map_sizes(height: int, width: int, patch: int | None = None) -> tuple[int, list[Sides]]:
