@@ -91,9 +91,8 @@ def parser(description, **defaults):
     parser.add_argument("--resume", action="store_true", help=resume)
     smoke = "a run of seconds, to see that all works"
     parser.add_argument("--smoke", action="store_true", help=smoke)
-    parser.set_defaults(
-        **{"optimizer": "adam", "schedule": "constant", "hold_encoder": 0} | defaults
-    )
+    others = {"optimizer": "adam", "schedule": "constant", "clipnorm": None, "hold_encoder": 0}
+    parser.set_defaults(**others | defaults)
     return parser
 
 
@@ -240,7 +239,10 @@ def train(vae, training, validation, args, callbacks=()):
     for first, last in _phases(args):
         vae.encoder.trainable = last == args.epochs
         # XLA would compile for longer than a smoke run takes.
-        vae.compile(optimizer(args.learning_rate), jit_compile=False if args.smoke else None)
+        vae.compile(
+            optimizer(args.learning_rate, global_clipnorm=args.clipnorm),
+            jit_compile=False if args.smoke else None,
+        )
         begin = time.perf_counter()
         try:
             fitted = vae.fit(

@@ -21,6 +21,9 @@ MORE = 800  # drawn pictures to train on besides
 SMOKE = 20  # the most pictures in a smoke run
 HELD_OUT = 2000  # the most to validate and to test on
 IN_MEMORY = 20_000  # at 19 kB each; training reads more than these from disk as it goes
+# Gradients of photographs have norms of 2,000 to 8,000. A rare one far above sent a training of
+# full covariances to a loss of 1e12.
+CLIPNORM = 1e4
 COMPONENTS = 50  # of the prior that is fitted after training
 
 DEFAULTS = {
@@ -29,6 +32,7 @@ DEFAULTS = {
     "batch_size": 16,
     "learning_rate": 2e-3,
     "schedule": "cosine",
+    "clipnorm": CLIPNORM,
     "latent_dim": 32,
     "posterior": "independent_normal",
     "likelihood": "bernoulli",
@@ -41,6 +45,7 @@ FLOWERS = {
     "epochs": 5,
     "batch_size": 8,
     "learning_rate": 5e-4,
+    "clipnorm": None,
     "hold_encoder": 3,
     "latent_dim": 10,
     "posterior": "multivariate_normal_tril",

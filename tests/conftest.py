@@ -17,6 +17,23 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.hookimpl(trylast=True)  # after -k and -m
+def pytest_collection_modifyitems(config, items):
+    """Leaves out, of the cases of each test marked `spread(n)`, all but n evenly spread ones."""
+    if os.environ.get("TFPVAE_EVERY_COMBINATION"):
+        return
+    cases = {}
+    for item in items:
+        if marker := item.get_closest_marker("spread"):
+            cases.setdefault(item.nodeid.split("[")[0], (*marker.args, []))[1].append(item)
+    left_out = set()
+    for number, each in cases.values():
+        last = max(number - 1, 1)
+        left_out |= {*each} - {each[(len(each) - 1) * i // last] for i in range(number)}
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _frozen_objects():
     """Hides what is left of earlier files from the garbage collector, so that it stays fast.

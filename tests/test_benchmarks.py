@@ -71,6 +71,7 @@ def run(reproduce, data, work, row, *more):
     return reproduce.main([str(argument) for argument in arguments])
 
 
+@pytest.mark.spread(3)
 @pytest.mark.slow
 @pytest.mark.parametrize("row", RUNS)
 def test_every_row_runs_and_writes_its_results(reproduce, data, tmp_path, capsys, row):
@@ -165,6 +166,7 @@ def test_an_unknown_run_is_named(reproduce, data, tmp_path, capsys):
     assert "--only: wanted some of k1, k5, k50, got k7." in capsys.readouterr().err
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("network", ["conv", "cnn", "kmnist", "flowers"])
 def test_other_libraries_get_layers_of_keras_only(throughput, monkeypatch, tmp_path, network):
     monkeypatch.setitem(throughput.NETWORKS, network, (2, 2, 1))
@@ -176,6 +178,7 @@ def test_other_libraries_get_layers_of_keras_only(throughput, monkeypatch, tmp_p
         assert activation.__module__.startswith(("tf_keras.", "tensorflow."))
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
 def test_operations_agree_with_those_of_the_package(networks, architecture):
     vae = tfpvae.build_vae(architecture)

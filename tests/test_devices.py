@@ -58,6 +58,7 @@ def assert_same(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) 
         np.testing.assert_allclose(actual[name], value, rtol=0, atol=TOLERANCE, err_msg=name)
 
 
+@pytest.mark.spread(2)
 def test_litert_agrees_with_the_model(model):
     litert = pytest.importorskip("ai_edge_litert.interpreter")
     vae, folder, inputs = model

@@ -72,6 +72,7 @@ def test_a_fitted_flow_learns_a_curve_and_lowers_the_marginal_kl():
     assert marginal_kl(fitted, unseen) < marginal_kl(vae, unseen) - 0.3
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(
     ("kind", "options"), [("normal", {}), ("flow", {"num_layers": 1, "hidden_units": (8,)})]
 )
@@ -112,6 +113,7 @@ def test_a_mixture_starts_from_expectation_maximization(trained):
     np.testing.assert_allclose(fitted.prior.log_prob(z), expected, rtol=1e-4)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(
     ("kind", "written_as"), once(["mixture", "flow"], ["fitted", "fitted.keras"])
 )
@@ -134,6 +136,7 @@ def test_a_fitted_vae_is_reproducible_and_saved(kind, written_as, tmp_path):
     assert np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     "options",
     [

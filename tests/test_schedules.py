@@ -50,6 +50,7 @@ def test_a_vae_follows_its_schedule(warmup):
     assert float(vae.kl_weight) == pytest.approx(weight_at(warmup, 20))
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("warmup", WARMUPS)
 @pytest.mark.parametrize("written_as", ["a.keras", "folder"])
 def test_a_schedule_is_saved_with_the_model_and_continues(tmp_path, warmup, written_as):

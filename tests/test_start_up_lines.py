@@ -30,6 +30,7 @@ def standard_error(*arguments: str, level: str | None) -> str:
     return done.stderr
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("level", [None, "3", "0"])
 def test_an_import_prints_the_log_only_where_it_is_asked_for(level):
     # Makes a tensor, too: TensorFlow looks for a GPU then.

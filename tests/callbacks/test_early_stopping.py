@@ -8,6 +8,7 @@ import tfpvae
 from tests.callbacks.fitting import IMAGES, SHAPE, fit
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("posterior", ["deterministic", "independent_normal"])
 def test_early_stopping_restores_the_best_weights(posterior):
     vae = tfpvae.build_vae("dense", image_shape=SHAPE, latent_dim=2, posterior=posterior)

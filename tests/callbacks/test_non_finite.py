@@ -23,6 +23,7 @@ class _Spoil(tf_keras.callbacks.Callback):
             self.model.weights[0].assign(self.model.weights[0] * np.nan)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("epoch", [0, 2])
 @pytest.mark.parametrize("images", [None, IMAGES])
 def test_it_stops_and_puts_the_last_good_weights_back(epoch, images):

@@ -49,6 +49,7 @@ def test_all_mosaics_show_the_same_latents(tmp_path):
     assert (other.samples[1] != mosaic.samples[1]).any()
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("every", "epochs", "initial_epoch", "expected"),
     [(1, 3, 0, [1, 2, 3]), (2, 5, 0, [2, 4]), (2, 6, 3, [4, 6]), (5, 4, 0, [])],
@@ -60,6 +61,7 @@ def test_epochs_are_counted_from_the_initial_one(tmp_path, every, epochs, initia
     assert names(tmp_path) == [f"epoch_{epoch:04d}.png" for epoch in expected]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("every", "steps_per_execution", "expected"),
     [(1, 1, range(1, 9)), (3, 1, [3, 6]), (3, 4, [4, 8]), (2, 4, [4, 8]), (8, 4, [8]), (9, 1, [])],

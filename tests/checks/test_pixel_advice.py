@@ -264,6 +264,7 @@ ENTRIES = {
 }
 
 
+@pytest.mark.spread(9)
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_every_method_refuses_masked_images_and_takes_them_filled(entry, vae):
     argument, call = ENTRIES[entry]

@@ -93,6 +93,7 @@ def test_options_that_contradict_each_other_are_refused(options):
     assert is_refused(**options)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     "options",
     [

@@ -33,6 +33,7 @@ def check_loaded(path, vae, case):
     np.testing.assert_array_equal(loaded.encoder(x).mean(), vae.encoder(x).mean())
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_vae_trains_scores_and_samples_in_float64(case, float64, tmp_path):
     vae, x, labels = case.build(), case.images(4), case.labels(4)
@@ -55,6 +56,7 @@ def test_a_vae_trains_scores_and_samples_in_float64(case, float64, tmp_path):
     check_loaded(tmp_path / "model.keras", vae, case)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("case", QUICK, ids=str)
 def test_a_float64_savedmodel_is_loaded(case, float64, tmp_path):
     vae = case.build()
@@ -63,6 +65,7 @@ def test_a_float64_savedmodel_is_loaded(case, float64, tmp_path):
     check_loaded(tmp_path / "model", vae, case)
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
 def test_every_architecture_is_built_in_float64(architecture, float64):
     vae = tfpvae.build_vae(architecture)
@@ -90,6 +93,7 @@ WEIGHTS = [
 ]
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("weight", WEIGHTS, ids=lambda weight: type(weight).__name__)
 def test_a_schedule_weights_a_float64_kl(weight, float64):
     vae = tfpvae.build_vae("dense", image_shape=IMAGE_SHAPE, kl_weight=weight)
@@ -99,6 +103,7 @@ def test_a_schedule_weights_a_float64_kl(weight, float64):
     np.testing.assert_allclose(scores["loss"], weighted, rtol=1e-12)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("name", ["model.keras", "model"])
 @pytest.mark.parametrize("floatx", ["float32", "float64"])
 def test_a_model_of_another_floatx_samples_and_names_the_floatx_it_trains_in(

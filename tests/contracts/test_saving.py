@@ -204,6 +204,7 @@ def test_save_model_of_keras_saves_a_vae(tmp_path):
         np.testing.assert_array_equal(weight, expected)
 
 
+@pytest.mark.spread(5)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "name"),

@@ -17,6 +17,7 @@ def test_from_the_exact_posterior_every_chain_has_the_same_weight():
     np.testing.assert_allclose(result.standard_error, 0, atol=1e-3)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("start", ["prior", "posterior"])
 def test_it_agrees_with_the_closed_form_within_its_error(start):
     x = linear.images(30)

@@ -68,6 +68,7 @@ def test_an_image_that_fills_passes_has_draws_of_its_own(monkeypatch, num_sample
     assert same.log_likelihood[0] != same.log_likelihood[1]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("rows", [1, 7, 12, 1000])
 @pytest.mark.parametrize("count", [1, 3])
 def test_slices_of_a_pass_are_the_pass(monkeypatch, rows, count):

@@ -111,6 +111,7 @@ def test_standard_errors_are_the_spread_over_seeds():
         assert np.mean(errors**2) ** 0.5 == pytest.approx(values.std(ddof=1), rel=0.45)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("posterior", ["multivariate_normal_tril", "low_rank", "iaf"])
 @pytest.mark.parametrize("prior", ["standard_normal", "vampprior"])
 def test_every_posterior_has_an_aggregate_in_pieces(monkeypatch, posterior, prior):

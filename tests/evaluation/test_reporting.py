@@ -51,6 +51,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_it_is_there_for_every_kind_of_vae_and_seeded(options):
     vae, x = small_vae(**options), pictures(4, "uint8")

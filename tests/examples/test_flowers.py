@@ -277,8 +277,11 @@ def test_an_epoch_is_a_line_that_fits_the_screen(parts, capsys):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ("", {"architecture": "residual", "hold_encoder": 0, "latent_dim": 32}),
-        ("--architecture flowers", {"architecture": "flowers", "hold_encoder": 3, "epochs": 5}),
+        ("", {"architecture": "residual", "hold_encoder": 0, "clipnorm": 1e4}),
+        (
+            "--architecture flowers",
+            {"architecture": "flowers", "hold_encoder": 3, "clipnorm": None},
+        ),
         ("--source-settings", {"architecture": "flowers", "optimizer": "adamax", "epochs": 50}),
         ("--source-settings --epochs 2", {"architecture": "flowers", "epochs": 2}),
     ],

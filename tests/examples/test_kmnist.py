@@ -18,6 +18,7 @@ OPTIONS = {
     "optimizer": "adam",
     "learning_rate": 0.01,
     "schedule": "constant",
+    "clipnorm": None,
     "hold_encoder": 0,
     "patience": None,
 }

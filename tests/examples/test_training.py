@@ -17,6 +17,7 @@ OPTIONS = {
     "optimizer": "adam",
     "learning_rate": 0.01,
     "schedule": "cosine",
+    "clipnorm": None,
     "hold_encoder": 2,
     "patience": 3,
     "resume": False,
@@ -50,6 +51,7 @@ def train(training, args, *callbacks):
     return vae.get_weights(), history, speed["epochs"]
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(
     ("epoch", "left"),
     [(0, 4), (1, 3), (3, 1)],  # in two phases, the second from epoch 2 on

@@ -53,6 +53,7 @@ def build(api, size, head):
     return Subclass()
 
 
+@pytest.mark.spread(18)
 @pytest.mark.parametrize("api", ["sequential", "functional", "subclass"])
 @pytest.mark.parametrize("batch", [1, 7])
 @pytest.mark.parametrize("prior", PRIORS)

@@ -178,6 +178,7 @@ def saved_and_loaded(model, rebuilt, path, batch):
     return tf_keras.models.load_model(path)
 
 
+@pytest.mark.spread(14)
 @pytest.mark.parametrize(("name", "api", "batch", "path"), list(combinations()))
 def test_a_program_trains_on_its_kl_once_and_is_saved(tmp_path, name, api, batch, path):
     size, make = HEADS[name]
@@ -224,6 +225,7 @@ def test_no_function_without_a_name_waits_for_a_checkpoint_to_be_refused(functio
         regularizer(test_points_fn=function)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("api", "path"), list(zip(APIS, FORMATS[:3], strict=True)))
 @pytest.mark.parametrize("batch", [1, 7])
 def test_weights_per_example_weigh_the_kl_before_the_mean(tmp_path, api, path, batch):

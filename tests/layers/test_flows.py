@@ -32,6 +32,7 @@ def refuse(*_, **__):
 # The networks
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize(
     ("size", "hidden_units"),
@@ -329,6 +330,7 @@ def test_config_round_trip():
     np.testing.assert_array_equal(copy(params).mean(), layer(params).mean())
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("written_as", ["a.keras", "folder", "a.h5"])
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_it_saves_in_a_keras_model_of_ones_own(tmp_path, written_as):

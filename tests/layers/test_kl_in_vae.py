@@ -96,6 +96,7 @@ def encoder(api, ends):
 APIS = ["sequential", "functional", "subclass"]
 
 
+@pytest.mark.spread(14)
 @pytest.mark.parametrize(("head", "api", "batch"), pairwise(HEADS, APIS, [1, 7]))
 def test_the_loss_is_nll_plus_the_weighted_kl_once(head, api, batch):
     vae = tfpvae.VAE(encoder(api, HEADS[head]()), decoder(), prior=PRIOR)
@@ -110,6 +111,7 @@ def test_the_loss_is_nll_plus_the_weighted_kl_once(head, api, batch):
     np.testing.assert_allclose(sum(vae.losses), 0.25 * np.mean(exact), rtol=1e-4)
 
 
+@pytest.mark.spread(9)
 @pytest.mark.parametrize("head", OURS)
 @pytest.mark.parametrize("api", APIS)
 def test_the_term_of_the_encoder_is_that_of_the_vae(head, api):
@@ -136,6 +138,7 @@ def test_a_variable_weight_follows_assign_in_a_compiled_vae():
     assert float(weight) == 2.0
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("path", "head", "api"),
     once(
@@ -231,6 +234,7 @@ class Sparse(tfkl.Layer):
         return params
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize(
     "ends",

@@ -211,6 +211,7 @@ def test_a_layer_starts_from_images():
     np.testing.assert_allclose(posterior.covariance(), expected, atol=START_SCALE**2 * 5e-4)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("name", ["iaf", "low_rank"])
 def test_a_model_with_options_of_its_posterior_is_saved(name, tmp_path):
     given = {

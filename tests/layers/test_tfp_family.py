@@ -80,6 +80,7 @@ def test_the_distribution_is_that_of_tfp(name, batch):
     np.testing.assert_allclose(ours.mean(), theirs.mean(), rtol=1e-6)
 
 
+@pytest.mark.spread(5)
 @pytest.mark.parametrize(
     ("name", "api", "path"), once(FAMILY, ["sequential", "functional"], FORMATS)
 )
@@ -225,6 +226,7 @@ def test_a_function_without_a_name_is_warned_of_when_the_layer_is_made(argument,
 # Weights
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("way", ["regularizer", "add_loss"])
 def test_a_variable_weight_follows_assign_and_is_never_trained(api, way):
@@ -340,6 +342,7 @@ def encoder_with(prior, api="functional"):
     return build(api, 6, layers.IndependentNormal(3, activity_regularizer=kl))
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("name", "api"), once(PRIORS, APIS))
 def test_the_variables_of_any_prior_are_trained(name, api):
     make, count = PRIORS[name]
@@ -353,6 +356,7 @@ def test_the_variables_of_any_prior_are_trained(name, api):
         assert np.any(variable.numpy() != value)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("name", "path"), once(PRIORS, FORMATS))
 def test_any_prior_is_saved_with_its_trained_values(tmp_path, name, path):
     model = encoder_with(PRIORS[name][0]())
@@ -498,6 +502,7 @@ class Registered(Plain):
         return cls(*(tf_keras.layers.deserialize(config[n]) for n in ("encoder", "decoder")))
 
 
+@pytest.mark.spread(1)
 @pytest.mark.filterwarnings("ignore")  # of TensorFlow, which traces the layers
 @pytest.mark.parametrize("cls", [Plain, Registered])
 def test_a_saved_subclass_returns_distributions_where_keras_allows(tmp_path, cls):

@@ -91,6 +91,7 @@ def test_kmnist_has_the_layers_of_its_source(latent_dim):
     assert convolutions == [(4, 4, 112), (8, 8, 56), (18, 18, 28), (28, 28, 1)]
 
 
+@pytest.mark.spread(8)
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
 @pytest.mark.parametrize("image_shape", [(60, 52, 3), (53, 55, 1)])
 def test_an_architecture_fits_other_image_shapes(architecture, image_shape):
@@ -455,6 +456,7 @@ def test_float16_is_refused():
         tfpvae.build_vae("dense")
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     "floatx, policy",
     [

@@ -48,6 +48,7 @@ def test_both_networks_agree_with_numpy(label_embedding):
     np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
 def test_every_architecture_can_be_conditional(architecture):
     if architecture == "ladder":  # refuses labels
@@ -109,6 +110,7 @@ def linear_gaussian(data, offsets) -> tuple[tfpvae.VAE, np.ndarray, np.ndarray]:
     return tfpvae.VAE(encoder, decoder), mean, weights @ weights.T + variance * np.eye(pixels)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("num_samples", [5, 50])  # four images per pass, and one
 def test_with_the_exact_posterior_every_bound_equals_the_log_likelihood_given_the_class(
     tolerance, num_samples, monkeypatch
@@ -153,6 +155,7 @@ FORMS = {
 }
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_fit_and_evaluate_take_labels_in_every_form(form):
     vae = small_vae(posterior="deterministic")

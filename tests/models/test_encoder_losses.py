@@ -123,6 +123,7 @@ def subclassed(loss):
 ENCODERS = [sequential, nested, functional, subclassed]
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("make", ENCODERS)
 @pytest.mark.parametrize(
     "loss",
@@ -136,6 +137,7 @@ def test_a_kl_in_code_is_refused(make, loss):
     assert f"({name})" in str(error.value)
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("make", ENCODERS)
 @pytest.mark.parametrize(
     "loss",
@@ -277,6 +279,7 @@ def test_a_vae_of_a_subclassed_encoder_is_saved_with_its_term(tmp_path, path, wa
 # The weight of a term that is given to the VAE
 
 
+@pytest.mark.spread(5)
 @pytest.mark.parametrize("path", ["my.weights.h5", "my.h5", "checkpoint", "vae.keras", "vae"])
 @pytest.mark.parametrize("name", [None, "beta"])
 def test_a_variable_weight_is_among_the_weights(tmp_path, path, name):

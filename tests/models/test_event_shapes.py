@@ -42,6 +42,7 @@ def built(kind, run="Keras' loop", **options):
 
 
 # A folder takes long, as its signatures are traced: a third of the kinds, "ids" among them.
+@pytest.mark.spread(7)
 @pytest.mark.parametrize(("kind", "name"), once(DATA, ["a.keras", "b.keras", "model"]))
 def test_data_train_score_and_serve_as_images_do(kind, name, tmp_path):
     _, shape, data = DATA[kind]
@@ -70,6 +71,7 @@ def test_data_train_score_and_serve_as_images_do(kind, name, tmp_path):
     np.testing.assert_allclose(outputs["mean"], latents, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("kind", ["counts", "ids"])
 def test_each_way_of_running_steps_takes_the_data(kind, run):
@@ -124,6 +126,7 @@ BAD = {
 }
 
 
+@pytest.mark.spread(5)
 @pytest.mark.parametrize("fault", BAD)
 def test_other_values_are_refused_as_arrays_and_in_a_step(fault):
     kind, change, message = BAD[fault]
@@ -167,6 +170,7 @@ LIKELIHOODS = {
 }
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_networks_of_ones_own_take_what_their_distribution_is_of(name):
     make, num_params, kind = LIKELIHOODS[name]

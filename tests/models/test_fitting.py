@@ -31,6 +31,7 @@ def assert_same_training(one, other, result, expected):
         np.testing.assert_allclose(weight, same, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("options", "arguments"),
     [
@@ -69,6 +70,7 @@ def test_the_default_agrees_with_single_eager_steps(options, arguments, monkeypa
     assert_same_training(*vaes, *histories)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("compiled", [{}, {"jit_compile": False}])
 def test_a_seed_reproduces_a_training(compiled):
     runs = []
@@ -127,6 +129,7 @@ def test_fit_and_validation_are_each_traced_once(traced):
     assert traced == [True, False]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.by_xla
 @pytest.mark.parametrize(
     ("jit_compile", "batch_size", "steps_per_execution"),
@@ -156,6 +159,7 @@ class RecordSteps(tf_keras.callbacks.Callback):
         self.seen.append((batch, int(self.model.optimizer.iterations.numpy())))
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("compiled", [{}, {"jit_compile": False}])
 def test_a_callback_is_called_at_each_batch(compiled):
     vae, steps = built(**compiled), RecordSteps()
@@ -184,6 +188,7 @@ class CustomPrior(tfp.distributions.MultivariateNormalDiag):
     """Prior that tfpvae does not know."""
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(
     ("batch_size", "compiled", "by_batch"),
     [(1, {}, False), (100, {}, True), (1, {"jit_compile": False}, True)],
@@ -285,6 +290,7 @@ def test_on_a_gpu_convolutions_are_compiled_too(monkeypatch):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     "compiled", [{"loss": custom_loss}, {"metrics": ["mse"]}, {"steps_per_execution": 3}]
 )

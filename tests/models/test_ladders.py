@@ -116,6 +116,7 @@ def test_each_group_depends_on_those_above_alone(vae):
     np.testing.assert_array_equal(means[2], means[0])
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     "name",
     [
@@ -162,6 +163,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(("patch", "maps"), [(1, 3), (2, 2), (4, 1)])
 def test_the_largest_map_has_a_position_a_patch(patch, maps, tmp_path):
     groups = [1] * (maps - 1) + [2]
@@ -181,6 +183,7 @@ def test_a_path_that_was_saved_without_a_patch_has_that_of_its_size():
     assert ConvolutionalPath.from_config(config).sizes == SIZES
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("prior", ["vampprior", "flow"])
 def test_the_prior_of_the_top_group_is_chosen(prior, tmp_path):
     vae = build(prior=prior, kl_weight=tfpvae.schedules.LinearWarmup(2), free_bits=0.01)

@@ -13,6 +13,7 @@ from tests.small_vae import IMAGES, small_vae
 shared_vae = functools.cache(small_vae)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("prior", ["standard_normal", "vampprior", "given to the VAE"])
 def test_the_losses_of_a_call_are_the_kl_that_fit_trains_on(prior):
     if prior == "given to the VAE":

@@ -82,6 +82,7 @@ def test_imputed_values_are_the_conditional_means_of_probabilistic_pca():
     np.testing.assert_array_equal(imputed, vae.impute(x, draws, seed=0))
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(
     ("likelihood", "run"),
     once(["normal", "student_t", "poisson"], [run for run in RUNS if "metrics" not in RUNS[run]]),

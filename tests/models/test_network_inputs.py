@@ -37,6 +37,7 @@ RANDOM_LAYERS = [
 ]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("layer", "kind"),
     [*zip(RANDOM_LAYERS, ["sequential", "functional", "nested", "sequential"], strict=True)],
@@ -80,6 +81,7 @@ def test_networks_follow_the_training_mode_of_an_outer_model():
 # Images that an encoder takes
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("form", ["as built", "folder", "file"])
 def test_an_encoder_takes_the_images_that_its_vae_takes(form, saved_vae):
     vae = saved_vae[form]
@@ -166,6 +168,7 @@ def test_methods_return_the_same_inside_a_tf_function(num_classes):
         np.testing.assert_allclose(inside, call(IMAGES), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("part", ["vae", "encoder", "decoder"])
 @pytest.mark.parametrize("name", ["model", "model.keras"])
 def test_save_model_of_keras_saves_each_network(part, name, tmp_path):

@@ -163,6 +163,7 @@ every_setting = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.spread(4)
 @every_setting
 def test_training_lowers_the_loss_and_reports_the_unweighted_terms(options):
     vae = vae_with(**options)
@@ -172,6 +173,7 @@ def test_training_lowers_the_loss_and_reports_the_unweighted_terms(options):
 
 
 # A folder takes long and has the same config as a file; one is enough.
+@pytest.mark.spread(4)
 @pytest.mark.parametrize(
     ("options", "written_as"),
     [*((options, "a.keras") for options in SETTINGS), (SETTINGS[1], "folder")],
@@ -193,6 +195,7 @@ def test_settings_are_saved(tmp_path, options, written_as):
     np.testing.assert_allclose(*losses, rtol=1e-6)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("options", [SETTINGS[2], SETTINGS[4], SETTINGS[5], SETTINGS[7]], ids=str)
 def test_objectives_train_by_xla(options):
     vae = vae_with(**options)

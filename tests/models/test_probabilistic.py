@@ -89,6 +89,7 @@ def as_images(data):
     return np.clip(data, 0, 1).reshape(-1, 8, 1, 1).astype(tf_keras.backend.floatx())
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("head", "num_samples"), once(["tril", "low_rank", "independent"], [5, 50, 1])
 )

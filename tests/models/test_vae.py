@@ -57,6 +57,7 @@ def test_nll_and_kl_agree_with_numpy():
     np.testing.assert_allclose(vae.decoder(z).log_prob(x), expected, rtol=1e-5)
 
 
+@pytest.mark.spread(5)
 @pytest.mark.parametrize("kl_weight", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("batch_size", [1, 5, 12])
 def test_the_reported_loss_is_nll_plus_weighted_kl_for_any_batch_size(kl_weight, batch_size):
@@ -137,6 +138,7 @@ FORMS = {
 DTYPES = ["float32", "uint8", "float64"]
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize(
     ("form", "dtype"), dict.fromkeys([*once(FORMS, DTYPES), *(("array", d) for d in DTYPES)])
 )

@@ -32,6 +32,7 @@ def images_of(vae):
 every_architecture = pytest.mark.parametrize("architecture", tfpvae.list_architectures())
 
 
+@pytest.mark.spread(4)
 @every_architecture
 def test_a_network_does_not_depend_on_the_image_format_of_keras(architecture):
     last, first = (vae_of(architecture, f"channels_{place}") for place in ("last", "first"))
@@ -47,6 +48,7 @@ def test_a_network_does_not_depend_on_the_image_format_of_keras(architecture):
     assert formats == {"channels_last"}
 
 
+@pytest.mark.spread(4)
 @every_architecture
 def test_image_formats_of_keras_do_not_change_the_shapes_of_a_network(architecture):
     results = []
@@ -85,6 +87,7 @@ def test_a_bfloat16_network_normalizes_batches_in_float32():
 RESIDUAL_SHAPES = [(28, 28, 1), (29, 64, 3), (63, 33, 3), (97, 131, 1), (80, 80, 3)]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("image_shape", RESIDUAL_SHAPES)
 def test_the_residual_network_has_maps_that_halve_to_at_most_7(image_shape):
     height, width, _ = image_shape
@@ -191,6 +194,7 @@ def test_a_config_builds_the_same_doubling_convolution():
     assert (loaded.filters, loaded.sides, loaded.activation) == (4, (13, 10), leaky_relu)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(("precision", "jit_compile"), once(["float32", "bfloat16"], [True, False]))
 def test_the_residual_network_learns_with_and_without_xla(precision, jit_compile):
     tf_keras.utils.set_random_seed(0)

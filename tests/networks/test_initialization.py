@@ -23,6 +23,7 @@ def encoder(start_images, **options):
     return tfpvae.build_encoder(image_shape=SHAPE, start_images=start_images, **options)
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("posterior", encoders.POSTERIORS)
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_the_means_start_with_unit_covariance(posterior, dtype):
@@ -55,6 +56,7 @@ def test_the_scales_start_equal_and_uncorrelated(name):
     np.testing.assert_allclose(actual, covariance, rtol=2e-4, atol=1e-6)
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("posterior", encoders.POSTERIORS)
 @pytest.mark.parametrize("latent_dim", [2, 30])
 def test_without_images_the_scales_start_at_one(posterior, latent_dim):

@@ -62,6 +62,7 @@ def test_every_name_is_tested_here():
     assert {kind for kind, _ in KINDS.values()} == set(PRIORS)
 
 
+@pytest.mark.spread(8)
 @every_kind
 def test_shapes_dtype_and_seeds(name, floatx):
     prior = build(name)
@@ -108,6 +109,7 @@ def test_gradients_reach_every_variable_and_far_latents_are_finite(name):
             assert size > 1 or np.abs(gradient).max() > 0
 
 
+@pytest.mark.spread(4)
 @every_kind
 def test_xla_and_graphs_of_unknown_batch_compute_the_same_density(name):
     prior = build(name)

@@ -172,6 +172,7 @@ def test_a_full_disk_leaves_the_old_model(tmp_path, vae, name, method):
     )
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     "name", ["best.keras", "best", "best.weights.h5", "best.h5", "{epoch}.keras"]
 )

@@ -87,6 +87,7 @@ def check_resumed(folder, values, *callbacks):
 
 
 # Free pages beyond those of the values: too few for the values, their index, and the merged index.
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("pages", [None, 0, 1])
 def test_training_resumes_after_a_backup_to_a_full_disk(disk, uninterrupted, pages):
     values, size = uninterrupted
@@ -104,6 +105,7 @@ def test_training_resumes_after_a_backup_beyond_the_file_size_limit(tmp_path, un
     check_resumed(tmp_path, uninterrupted[0])
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("name", ["last.keras", "last.weights.h5"])
 def test_a_model_checkpoint_to_a_full_disk_keeps_the_last_one(disk, uninterrupted, name):
     def checkpoint():

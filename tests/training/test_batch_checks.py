@@ -29,6 +29,7 @@ def test_each_run_takes_its_own_way():
     ]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("run", "value"), [(MANY, -0.5), (MANY, np.nan), (EACH, -0.5), (KERAS, -0.5)]
 )
@@ -52,6 +53,7 @@ def test_a_later_batch_with_bad_pixels_is_named_and_changes_no_weight(run, value
         np.testing.assert_allclose(weight, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("run", "call", "argument"),
     [
@@ -74,6 +76,7 @@ def test_a_single_batch_is_checked(method):
         getattr(shared_vae(), method)(with_bad_pixel(9.0))
 
 
+@pytest.mark.spread(1)
 @both_checks
 def test_targets_labels_and_weights_are_checked_too(run):
     labels = np.arange(24) % 3
@@ -117,6 +120,7 @@ def test_a_generator_is_checked_from_its_first_batch_on(run):
         vae.fit(other_shapes(), steps_per_epoch=2, verbose=0)
 
 
+@pytest.mark.spread(1)
 @every_run
 def test_datasets_of_unknown_rank_train(run):
     def read(i):

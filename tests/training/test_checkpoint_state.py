@@ -7,6 +7,7 @@ import tf_keras
 from tests.small_vae import IMAGES, small_vae
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("name", ["vae", "vae.keras"])
 @pytest.mark.parametrize("steps", [0, 1])
 def test_a_model_with_a_legacy_optimizer_is_saved_and_loaded(name, steps, tmp_path):

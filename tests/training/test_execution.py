@@ -53,6 +53,7 @@ def test_networks_of_layers_that_keep_images_apart_are_dense(layers, expected):
     assert execution.is_dense(network) is expected
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
 def test_a_vae_is_dense_if_both_networks_are(architecture):
     assert execution.is_dense(tfpvae.build_vae(architecture)) is (architecture in ("dense", "deep"))
@@ -67,6 +68,7 @@ def a_gpu(monkeypatch):
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("architecture", tfpvae.list_architectures())
 def test_xla_pays_for_dense_networks_and_on_a_gpu_for_most_others(architecture, request):
     vae = tfpvae.build_vae(architecture, image_shape=(49, 50, 1))

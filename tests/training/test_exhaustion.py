@@ -43,6 +43,7 @@ def test_training_ends_when_a_generator_ends(run):
     assert len(history.history["loss"]) == 2
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(
     ("run", "has_length"), [(MANY, True), (MANY, False), (KERAS, False)], ids=str
 )

@@ -87,6 +87,7 @@ def trained(folder, *, options, compiled, inputs, save_freq="epoch", before=(), 
     return [*vae.get_weights(), *(v.numpy() for v in vae.optimizer.variables)], last, fitted.epoch
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("options", "compiled", "inputs"),
     [
@@ -122,6 +123,7 @@ def test_a_training_resumes_in_the_middle_of_an_epoch(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_early_stopping_resumes_its_count(epoch, tmp_path):
     def arguments(*more):
@@ -159,7 +161,7 @@ def test_fit_without_a_backup_works_after_a_fit_with_one(tmp_path):
 @pytest.mark.slow
 def test_trainings_killed_at_random_moments_resume_exactly(tmp_path):
     """The environment variable TFPVAE_KILLS sets how many."""
-    kills = int(os.environ.get("TFPVAE_KILLS", 2))
+    kills = int(os.environ.get("TFPVAE_KILLS", 1))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.run(
         [sys.executable, "-m", "tests.training.killed_training", str(tmp_path), str(kills)],
