@@ -67,6 +67,7 @@ def test_a_schedule_is_saved_with_the_model_and_continues(tmp_path, warmup, writ
     )
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("schedule", [LinearWarmup, CyclicalWarmup])
 def test_a_warm_up_in_epochs_is_the_one_in_steps(tmp_path, schedule):
     in_epochs, in_steps = schedule(num_epochs=3), schedule(3 * 2)  # an epoch is two batches

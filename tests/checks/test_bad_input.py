@@ -322,6 +322,7 @@ def test_a_savedmodel_with_a_changed_byte_of_a_weight_is_refused(tmp_path, saved
     assert "Checksum does not match" in load_error(path)
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
 @pytest.mark.parametrize("name", ["a.weights.h5", "b.h5", "prefix"])
 def test_truncated_weights_leave_the_model_unchanged(tmp_path, name, share):

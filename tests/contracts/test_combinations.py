@@ -50,6 +50,7 @@ def test_the_docs_name_every_posterior_prior_and_likelihood():
     ] == []
 
 
+@pytest.mark.spread(20)
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_a_combination_that_makes_no_sense_is_refused(case):
     with pytest.raises(ValueError, match=r"prior: wanted .*deterministic.*no density"):

@@ -37,6 +37,7 @@ every_variational_case = pytest.mark.parametrize("case", VARIATIONAL_CASES, ids=
 built = functools.cache(Case.build)
 
 
+@pytest.mark.spread(12)
 @every_case
 def test_every_part_is_a_distribution_for_any_batch_size(case):
     vae = built(case)
@@ -114,6 +115,7 @@ def test_the_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
     assert elbos.mean() - 4 * error - 0.05 < bound  # 0.05: the noise of 500 weights
 
 
+@pytest.mark.spread(12)
 @every_case
 def test_a_config_rebuilds_the_model(case):
     vae = built(case)

@@ -166,6 +166,7 @@ def test_a_loaded_model_continues_training_as_the_saved_one_would(tmp_path):
             np.testing.assert_array_equal(weight, expected)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("written_as", ["a.keras", "folder"])
 def test_a_prior_given_to_the_vae_is_saved(tmp_path, written_as):
     mixture = next(case for case in CASES if case.prior == "learned mixture").build()

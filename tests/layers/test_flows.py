@@ -111,6 +111,7 @@ def test_density_integrates_to_one():
     assert (np.abs(draws.mean(axis=0) - first) < 4 * error).all()
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("shape", [(), (1,), (5,), (2, 3)])
 @pytest.mark.parametrize("num_flows", [1, 2, 5])
 def test_log_prob_of_its_own_draw_is_that_of_the_same_values(shape, num_flows):

@@ -458,6 +458,7 @@ def test_another_regularizer_is_saved(tmp_path, path, regularizer):
 # In the place of tfp.layers
 
 
+@pytest.mark.spread(16)
 @pytest.mark.parametrize("name", layers.__all__)
 def test_the_layers_of_tfp_may_be_replaced(monkeypatch, name):
     if not hasattr(tfpl, name):

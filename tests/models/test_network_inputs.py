@@ -116,6 +116,7 @@ def test_an_unbounded_likelihood_lets_the_encoder_take_its_draws_but_not_bytes_a
 # Images that a likelihood scores
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("likelihood", sorted(OF_PIXELS))
 def test_a_likelihood_scores_bytes_as_pixels(likelihood):
     p = small_vae(likelihood=likelihood).decoder(np.zeros([24, 2], "float32"))
@@ -153,6 +154,7 @@ def test_networks_return_distributions_in_every_thread():
         np.testing.assert_allclose(result, vae.decoder(expected).mean(), rtol=1e-5)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("num_classes", [None, 3])
 def test_methods_return_the_same_inside_a_tf_function(num_classes):
     vae = small_vae(num_classes=num_classes)

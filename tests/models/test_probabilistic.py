@@ -167,6 +167,7 @@ def _normal_prior(floatx):
     return tfp.distributions.MultivariateNormalTriL(np.array([0.3, -1.2], floatx), scale)
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("posterior", NORMALS)
 @pytest.mark.parametrize("prior", ["standard_normal", "tril"])
 def test_the_kl_of_each_image_agrees_with_the_textbook_formula(posterior, prior, floatx):

@@ -207,6 +207,7 @@ def test_a_custom_loss_replaces_the_nll():
         vae.compile(loss="mse")
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_keeps_distributions_and_losses_in_float32(policy):
     tf_keras.mixed_precision.set_global_policy(policy)
@@ -317,6 +318,7 @@ def _calls(vae, bad):
     return calls
 
 
+@pytest.mark.spread(8)
 @pytest.mark.parametrize("kind", BAD_IMAGES)
 def test_bad_images_are_refused_before_any_training(kind):
     bad, error, message = BAD_IMAGES[kind]
@@ -377,6 +379,7 @@ def test_networks_that_do_not_fit_are_refused():
         tfpvae.VAE(3, vae.decoder)
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**31, 2**63, np.int64(7), (1, 2), np.array([3, 4])])
 def test_any_whole_number_is_a_seed(seed):
     vae = small_vae()
@@ -386,6 +389,7 @@ def test_any_whole_number_is_a_seed(seed):
 # The KL method
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("options", "method"),
     [

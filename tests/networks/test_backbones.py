@@ -61,6 +61,7 @@ def test_image_formats_of_keras_do_not_change_the_shapes_of_a_network(architectu
     assert results[0] == results[1]
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(
     ("written", "name"), once(["channels_last", "channels_first"], ["model.keras", "model"])
 )

@@ -62,6 +62,7 @@ def test_samples_fall_where_the_density_says(flow):
     assert abs(log_density.mean() - expected) < 4 * log_density.std() / np.sqrt(20_000) + 1e-3
 
 
+@pytest.mark.spread(3)
 @every_flow
 @pytest.mark.parametrize("latent_dim", [2, 3, 4])
 def test_the_density_is_the_base_and_the_determinant_of_the_whole_jacobian(flow, latent_dim):
@@ -91,6 +92,7 @@ def test_log_scales_are_bounded_however_large_the_weights(flow):
     assert np.isfinite(prior.sample(20, seed=(1, 2))).all()
 
 
+@pytest.mark.spread(1)
 @every_flow
 def test_it_learns_a_density_and_stays_invertible(flow):
     """A bent one, z2 = z1^2 + noise, whose entropy is known."""

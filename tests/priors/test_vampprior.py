@@ -30,6 +30,7 @@ def build(num_components=4, posterior="independent_normal", **overrides) -> tfpv
     )
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("posterior", POSTERIORS)
 def test_one_pseudo_input_is_its_posterior(posterior, floatx):
     vae = build(1, posterior)
@@ -247,6 +248,7 @@ def test_weight_and_samples_of_the_kl_are_those_asked_for():
     assert 0 < np.abs(first - second).max() < 0.5
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("written_as", ["a.keras", "folder"])
 def test_the_whole_term_comes_back(tmp_path, written_as):
     vae = build(kl_weight=0.25, kl_samples=7)

@@ -85,6 +85,7 @@ def snapshots(*paths):
         _take_snapshot = None
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(("name", "method"), [*MODELS.items(), *list(WEIGHTS.items())[:2]])
 def test_at_every_moment_either_the_old_or_the_new_model_is_there(tmp_path, vae, name, method):
     path = tmp_path / name
@@ -156,6 +157,7 @@ def full_disk(size=20_000):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(("name", "method"), (MODELS | WEIGHTS).items())
 def test_a_full_disk_leaves_the_old_model(tmp_path, vae, name, method):
     getattr(vae, method)(tmp_path / name)

@@ -129,6 +129,7 @@ PLACES = {
 }  # fmt: skip
 
 
+@pytest.mark.spread(12)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_only_functions_of_keras_and_registered_ones_are_loaded(load, place, kind):

@@ -16,6 +16,7 @@ both_loops = pytest.mark.parametrize("run", [MANY, KERAS])
 shared_vae = functools.cache(small_vae)
 
 
+@pytest.mark.spread(1)
 @both_loops
 def test_a_short_epoch_reports_the_mean_of_its_batches(run):
     vae = shared_vae(run)

@@ -51,6 +51,7 @@ def test_the_hooks_are_those_of_a_callback_of_tf_keras(method):
     assert len(calls[0]) > 5
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("wrap", [lambda it: it, lambda it: [it], lambda it: (it,)])
 def test_logs_are_numbers_whatever_holds_the_callback(wrap):
     logged = []

@@ -35,6 +35,7 @@ def expected(data, sizes):
     return {"total": total, "seen": start}
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize(("count", "batch_size"), [(12, 4), (10, 4), (3, 4), (9, 1), (13, 3)])
 @pytest.mark.parametrize("max_steps", [1, 3, 7])
 def test_steps_run_in_order_without_padding(count, batch_size, max_steps):
@@ -61,6 +62,7 @@ def test_steps_run_in_order_without_padding(count, batch_size, max_steps):
     np.testing.assert_allclose(sums.total, so_far["total"], rtol=1e-5)
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize(("count", "batch_size"), [(12, 4), (10, 4), (3, 4), (9, 1), (13, 3)])
 @pytest.mark.parametrize("steps", [1, 3, 7])
 def test_runs_of_batches_give_the_same_steps(count, batch_size, steps):
