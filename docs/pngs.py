@@ -15,7 +15,7 @@ GAP = 7  # pixels: the most that a white stroke takes from a picture
 WHITE = 250
 
 
-def write(image, path, colors=64, width=None, is_plot=None):
+def write(image, path, colors=200, width=None, is_plot=None):
     """Writes an image with a palette; the margins around pictures become transparent.
 
     Args:
@@ -51,6 +51,12 @@ def on_white(image):
 
 def quantized(image, colors):
     return image.quantize(colors, method=Image.Quantize.MEDIANCUT)
+
+
+def dithered(image, colors):
+    """Returns an image of a palette without the bands of a smooth background."""
+    palette = quantized(image, colors)
+    return image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 
 def pictures(values):
@@ -89,7 +95,7 @@ def with_clear_margins(image, colors):
     inside[~is_picture] = inside[is_picture][0]
     if np.ptp(inside, axis=-1).max() < 10:
         colors = min(colors, GRAYS)
-    inside = quantized(Image.fromarray(inside), colors)
+    inside = dithered(Image.fromarray(inside), colors)
     indices = np.where(is_picture, np.asarray(inside), colors + np.asarray(margin))
     result = Image.fromarray(indices.astype("uint8"), "P")
     shades = np.reshape(margin.getpalette("RGBA"), [-1, 4])
