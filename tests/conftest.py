@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 import tf_keras
 
+from tests import pairs
 from tfpvae.training import execution
 
 DATA = Path(os.environ.get("TFPVAE_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -19,17 +20,16 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config, items):
-    """Leaves out, of the cases of each test marked `spread(n)`, all but n evenly spread ones."""
+    """Leaves out, of the cases of each test marked `spread(n)`, all but n."""
     if os.environ.get("TFPVAE_EVERY_COMBINATION"):
         return
-    cases = {}
+    tests = {}
     for item in items:
         if marker := item.get_closest_marker("spread"):
-            cases.setdefault(item.nodeid.split("[")[0], (*marker.args, []))[1].append(item)
+            tests.setdefault(item.nodeid.split("[")[0], (*marker.args, []))[1].append(item)
     left_out = set()
-    for number, each in cases.values():
-        last = max(number - 1, 1)
-        left_out |= {*each} - {each[(len(each) - 1) * i // last] for i in range(number)}
+    for number, cases in tests.values():
+        left_out |= {*cases} - {*pairs.spread(cases, number)}
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = [item for item in items if item not in left_out]
 

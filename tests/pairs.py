@@ -32,6 +32,16 @@ def once(*axes: Iterable) -> list[tuple]:
     return [tuple(axis[i % len(axis)] for axis in axes) for i in range(max(map(len, axes)))]
 
 
+def spread(cases: list, number: int) -> list:
+    """Returns as many cases, evenly spread from the first to the last; for the marker `spread`.
+
+    >>> spread([*"abcdefg"], 3), spread([*"abc"], 1), spread([*"ab"], 5)
+    (['a', 'd', 'g'], ['a'], ['a', 'b'])
+    """
+    places = {(len(cases) - 1) * i // max(number - 1, 1) for i in range(number)}
+    return [cases[place] for place in sorted(places)]
+
+
 def _covering(rows: list[tuple]) -> list[tuple]:
     """Chooses rows of positions greedily until no pair is missing.
 
