@@ -49,6 +49,8 @@ def images_of(task: Task) -> list[np.ndarray]:
         return [*d.images_of(task)]
     with np.load(task.data / FILE) as packed:
         parts = [np.unpackbits(packed[part], axis=1) for part in ("train", "valid", "test")]
+    # The test images are in the order of their classes, and the first would be no sample of them.
+    parts[2] = np.random.default_rng(0).permutation(parts[2])
     return [part.reshape(-1, 28, 28, 1).astype("float32") for part in parts]
 
 

@@ -77,7 +77,8 @@ class DoublingConv2D(Conv2D):
 
     A pixel of the large map is a mean of up to four of the small one, and so a convolution of 3x3
     pixels is one of 3x3 positions of the small map, with an output for each of the 2x2 pixels of a
-    position. The large map is never made. Its border is repeated, as by `BorderPadding2D`.
+    position. The large map is never made. Its border is repeated, as by `BorderPadding2D`; a result
+    one less sees the pixel that it leaves out.
 
     Args:
       filters: channels of the result.
