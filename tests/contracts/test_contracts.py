@@ -37,7 +37,6 @@ every_variational_case = pytest.mark.parametrize("case", VARIATIONAL_CASES, ids=
 built = functools.cache(Case.build)
 
 
-@pytest.mark.spread(12)
 @every_case
 def test_every_part_is_a_distribution_for_any_batch_size(case):
     vae = built(case)
@@ -56,7 +55,6 @@ def test_every_part_is_a_distribution_for_any_batch_size(case):
     assert vae.encoder.input_shape == expected
 
 
-@pytest.mark.spread(16)
 @every_case
 def test_a_gradient_step_lowers_the_loss_as_predicted_and_fit_lowers_it(case):
     vae = case.build()
@@ -94,7 +92,6 @@ def test_the_encoder_adds_the_weighted_kl_once(case):
     )
 
 
-@pytest.mark.spread(15)
 @every_variational_case
 def test_the_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
     vae = built(case)
@@ -115,7 +112,6 @@ def test_the_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
     assert elbos.mean() - 4 * error - 0.05 < bound  # 0.05: the noise of 500 weights
 
 
-@pytest.mark.spread(12)
 @every_case
 def test_a_config_rebuilds_the_model(case):
     vae = built(case)
@@ -131,7 +127,6 @@ def test_a_config_rebuilds_the_model(case):
             np.testing.assert_array_equal(original, restored)
 
 
-@pytest.mark.spread(8)
 @every_network
 def test_xla_computes_the_same_loss_and_trains(case):
     vae = built(case)
@@ -168,7 +163,6 @@ def mixed_bfloat16():
     tf_keras.mixed_precision.set_global_policy(None)
 
 
-@pytest.mark.spread(8)
 @every_network
 def test_mixed_bfloat16_agrees_with_float32_and_has_finite_gradients(case, mixed_bfloat16):
     vae = case.build()

@@ -179,7 +179,6 @@ def test_draws_are_seeded_have_the_mean_and_lie_where_pixels_do(name):
     assert (np.abs(draws.mean(axis=0) - likelihood.mean()) < 5 * error).all()
 
 
-@pytest.mark.spread(5)
 @every_likelihood
 def test_eager_graph_and_xla_agree_for_any_batch(name):
     head = LIKELIHOODS[name]()
@@ -251,7 +250,6 @@ def test_config_round_trip(name):
     np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.spread(4)
 @pytest.mark.parametrize(
     ("name", "written_as"), once(LIKELIHOODS, ["decoder.keras", "decoder", "decoder.h5"])
 )
