@@ -98,8 +98,8 @@ def train(
     log = Log(task.folder, score)
     vae.compile(optimizer, jit_compile=False if task.smoke else None)
     backup = tf_keras.callbacks.BackupAndRestore(task.folder / "backup", delete_checkpoint=False)
-    # The backup last, so that no other callback misses the epoch.
-    callbacks = [*callbacks, log, backup]
+    # A backup is of good weights, and the last, so that no other callback misses the epoch.
+    callbacks = [tfpvae.callbacks.StopOnNonFinite(), *callbacks, log, backup]
     seed = task.seed + 1000 * len(log.epochs)
     vae.fit(batches(seed), epochs=task.epochs, callbacks=callbacks, verbose=0, **options)
     seconds = [line["seconds"] for line in log.epochs]
