@@ -72,8 +72,9 @@ def build(images: np.ndarray, args: argparse.Namespace) -> tfpvae.VAE:
     tf_keras.utils.set_random_seed(args.seed)
     names = ("groups", "latent_channels", "width", "depth", "patch")
     options = {name: getattr(args, name) for name in names}
-    mixtures = layers.CoupledLogisticMixtureLikelihood, layers.LogisticMixtureLikelihood
-    likelihood = mixtures[args.independent]
+    likelihood = layers.CoupledLogisticMixtureLikelihood
+    if args.independent:
+        likelihood = layers.LogisticMixtureLikelihood
     return tfpvae.build_vae(
         "ladder",
         args.precision,
