@@ -23,7 +23,7 @@ RUNS = {
     "D": ["standard_normal", "vampprior"],
     "E": ["continuous_bernoulli", "bernoulli"],
     "F": ["standard_normal", "vampprior"],
-    "G": ["residual", "two_groups", "ladder"],
+    "G": ["residual", "ladder", "two_groups"],
 }
 
 

@@ -7,8 +7,6 @@ warm-up takes a quarter of the epochs where these are fewer than 400, the scale 
 softplus, the pseudo-inputs start at training images, and the KL of the standard prior is exact.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import tf_keras
 
@@ -62,28 +60,8 @@ def images_of(task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def run(name: str, task: Task) -> dict:
-    """Returns -ELBO and NLL of the test images with one prior."""
-    return run_on(build, name, task, *images_of(task))
-
-
-def run_on(
-    build: Callable[..., tfpvae.VAE],
-    name: str,
-    task: Task,
-    images: np.ndarray,
-    validation: np.ndarray,
-    test: np.ndarray,
-) -> dict:
-    """Returns -ELBO and NLL of the test images after training with one prior.
-
-    Args:
-      build: (prior, training images, steps of the warm-up, seed) -> the VAE.
-      name: of the prior.
-      task: the folder and the number of epochs.
-      images: to train on.
-      validation: to choose the epoch by.
-      test: images.
-    """
+    """Returns -ELBO and NLL of the test images with one prior, at the best epoch."""
+    images, validation, test = images_of(task)
     warm_up = min(WARM_UP, max(1, task.epochs // 4))
     vae = build(name, images, warm_up * (len(images) // BATCH_SIZE), task.seed)
     numbers = train(

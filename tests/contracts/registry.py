@@ -9,6 +9,7 @@ it has a name. Priors that a user would give as an object stand in CUSTOM_PRIORS
 
 import itertools
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -121,7 +122,7 @@ class Case:
         return [tensor, *self.labels(len(tensor)).values()] if self.num_classes else tensor
 
 
-VARIATIONAL = [posterior for posterior in POSTERIORS if posterior != "deterministic"]
+PLAINEST = ("independent_normal", "standard_normal")  # posterior and prior
 # All combinations of names. A deterministic posterior has no KL and so takes no prior; build_vae
 # treats its default, a standard normal, as none.
 ALL = [Case(q, p, prior) for q in POSTERIORS for p in LIKELIHOODS for prior in PRIORS]
@@ -129,35 +130,48 @@ REFUSED = [c for c in ALL if c.posterior == "deterministic" and c.prior != "stan
 SENSIBLE = [case for case in ALL if case not in REFUSED]
 
 
-# The fewest cases that have each choice once; where a list ends, the plainest of it.
-ONCE = [
-    Case(q or "independent_normal", p, prior or "standard_normal")
-    for q, p, prior in itertools.zip_longest(VARIATIONAL, LIKELIHOODS, PRIORS)
-]
-# Those whose likelihood alone is new.
-PLAIN = [
-    case for case in ONCE[1:] if case.posterior == "independent_normal" and "standard" in case.prior
-]
-# An exact and a Monte Carlo KL, pairs that have been wrong before, and labels.
-CASES = [
+# An exact and a Monte Carlo KL, labels, and pairs that have been wrong before.
+PAIRS = [
     Case("independent_normal", "bernoulli", use_exact_kl=False),
     Case("multivariate_normal_tril", "continuous_bernoulli", use_exact_kl=True),
     Case("multivariate_normal_tril", "normal", "vampprior"),
     Case("ladder", "bernoulli", "vampprior"),
-    Case("low_rank", "bernoulli", "flow"),
+    Case("low_rank", "beta", "flow"),
     Case("deterministic", "bernoulli"),
     Case("independent_normal", "bernoulli", num_classes=4),
     Case("iaf", "continuous_bernoulli", "mixture", num_classes=3, label_embedding=2),
 ]
-CASES += ONCE
-OF_CUSTOM_PRIORS = [Case("multivariate_normal_tril", "bernoulli", prior) for prior in CUSTOM_PRIORS]
-CASES += OF_CUSTOM_PRIORS
-# The network for any size: each choice once, or some of them, as convolutions take their time.
-RESIDUAL = [replace(case, architecture="residual") for case in ONCE]
-RESIDUAL = RESIDUAL if EVERY else RESIDUAL[1:8:3]
-CASES = list(dict.fromkeys([*CASES, *(SENSIBLE if EVERY else []), *RESIDUAL]))
 
-BY_NAME = {str(case): case for case in CASES}
+
+def _not_in_pairs(kind: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name not in {getattr(case, kind) for case in PAIRS}]
+
+
+# The fewest further cases that have each choice once.
+OTHERS = [
+    Case(q or "independent_normal", p or "bernoulli", prior or "standard_normal")
+    for q, p, prior in itertools.zip_longest(
+        _not_in_pairs("posterior", POSTERIORS),
+        _not_in_pairs("likelihood", LIKELIHOODS),
+        _not_in_pairs("prior", PRIORS),
+    )
+]
+# Those whose likelihood alone is new.
+PLAIN = [case for case in OTHERS if (case.posterior, case.prior) == PLAINEST]
+# Priors that are objects take the place of the standard normal beside the first of those.
+OF_CUSTOM_PRIORS = [
+    replace(case, posterior="multivariate_normal_tril", prior=prior)
+    for case, prior in zip(PLAIN, CUSTOM_PRIORS, strict=False)
+]
+ONCE = [*PAIRS, *OTHERS]
+CASES = ONCE if EVERY else [case for case in ONCE if case not in PLAIN[: len(OF_CUSTOM_PRIORS)]]
+# The network for any size: each choice once, or two of them, as convolutions take their time.
+RESIDUAL = [replace(case, architecture="residual") for case in ONCE]
+RESIDUAL = RESIDUAL if EVERY else RESIDUAL[0:3:2]
+CASES = [*CASES, *OF_CUSTOM_PRIORS, *(SENSIBLE if EVERY else []), *RESIDUAL]
+CASES = list(dict.fromkeys(CASES))
+
+BY_NAME = {str(case): case for case in [*CASES, *ONCE]}
 
 
 def to_save() -> list[Case]:
@@ -173,9 +187,7 @@ def to_save() -> list[Case]:
             if case.prior in (*PRIORS, "learned mixture")
             and (case.posterior != "deterministic" or case.likelihood == "bernoulli")
         ]
-    alone = [case for case in CASES if case.label_embedding or case.posterior == "deterministic"]
-    alone += [case for case in CASES if case.prior == "learned mixture"][:1]
-    return [*ONCE, *alone]
+    return [*ONCE, *(case for case in OF_CUSTOM_PRIORS if case.prior == "learned mixture")]
 
 
 def images(count: int) -> np.ndarray:

@@ -246,6 +246,17 @@ def test_heads_stay_in_float32_under_a_mixed_policy(policy):
     assert model(np.ones([2, 4])).dtype == tf.float32
 
 
+@pytest.mark.parametrize("cls", [layers.Ladder, layers.InverseAutoregressiveFlow])
+def test_a_posterior_with_weights_knows_them_under_a_mixed_policy(cls, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(tf_keras.layers.Lambda, "_warn", lambda self, text: warnings.append(text))
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    layer = cls(4)
+    layer(np.ones([2, layer.num_params], "float32"))
+    assert layer.trainable_weights
+    assert warnings == []
+
+
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [

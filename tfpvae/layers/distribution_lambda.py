@@ -168,6 +168,12 @@ class DistributionLambda(tfp.layers.DistributionLambda):
             self.add_loss(loss)
         return outputs
 
+    def _check_variables(self, created_variables, accessed_variables):
+        # Under a mixed policy, Keras sees its wrapper of a weight here and the weight there.
+        own = {getattr(weight, "_variable", weight).ref() for weight in self.weights}
+        others = [variable for variable in accessed_variables if variable.ref() not in own]
+        super()._check_variables(created_variables, others)
+
     @property
     def output_shape(self) -> Any:
         """The shape of the draw, [B, ...]; the plain layer answers for both of its outputs."""
