@@ -161,7 +161,7 @@ PLAIN = [case for case in OTHERS if (case.posterior, case.prior) == PLAINEST]
 # Priors that are objects take the place of the standard normal beside the first of those.
 OF_CUSTOM_PRIORS = [
     replace(case, posterior="multivariate_normal_tril", prior=prior)
-    for case, prior in zip(PLAIN, CUSTOM_PRIORS, strict=False)
+    for case, prior in zip(itertools.cycle(PLAIN), CUSTOM_PRIORS, strict=False)
 ]
 ONCE = [*PAIRS, *OTHERS]
 CASES = ONCE if EVERY else [case for case in ONCE if case not in PLAIN[: len(OF_CUSTOM_PRIORS)]]

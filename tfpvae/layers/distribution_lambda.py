@@ -169,7 +169,7 @@ class DistributionLambda(tfp.layers.DistributionLambda):
         return outputs
 
     def _check_variables(self, created_variables, accessed_variables):
-        # Under a mixed policy, Keras sees its wrapper of a weight here and the weight there.
+        # Under a mixed policy `weights` are wrappers; what was accessed are the variables inside.
         own = {getattr(weight, "_variable", weight).ref() for weight in self.weights}
         others = [variable for variable in accessed_variables if variable.ref() not in own]
         super()._check_variables(created_variables, others)
