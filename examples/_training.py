@@ -162,6 +162,8 @@ def start(parser, args):
         print(f"The results in {args.output} will be overwritten.")
     print("Starting TensorFlow ...", flush=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow would import Keras 3 as well, which takes a second or two.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     with _held_stderr():
         import tensorflow as tf
         import tf_keras

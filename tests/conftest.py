@@ -1,5 +1,9 @@
 """Fixtures of the whole suite."""
 
+# First, since its import keeps TensorFlow's start-up lines off the screen.
+import tfpvae  # noqa: F401
+
+# isort: split
 import gc
 import os
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Calls the signatures of SavedModels where only TensorFlow can be imported.
 
-`python tensorflow_alone.py FOLDER` reads FOLDER/*/inputs.npz and writes outputs_alone.npz.
+`python -m tests.contracts.tensorflow_alone FOLDER` reads inputs.npz in each folder of FOLDER and
+writes outputs_alone.npz beside it.
 """
 
 import json

@@ -1,18 +1,14 @@
 """Damaged files of every kind: no process crashes, hangs or ignores a checksum."""
 
 import json
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.fuzz import TIMES
 from tests.fuzz.damage import CHANGES, damaged
+from tests.processes import run_module
 
-ROOT = Path(__file__).parents[2]
 COUNTS = {
     **dict.fromkeys(("IDX", "IDX, gzipped", "NPZ", "NPZ, inside"), 40),
     **dict.fromkeys(("PNG", "JPEG", "GIF", "BMP", "WEBP"), 25),
@@ -24,17 +20,9 @@ COUNTS = {
 @pytest.mark.slow
 def test_damaged_files_are_refused_or_read_as_intact_ones(tmp_path):
     kinds = [f"{name}={count * TIMES}" for name, count in COUNTS.items()]
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.damaged_files", str(tmp_path), *kinds],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    print(process.stdout)
-    assert process.returncode == 0, process.stderr
-    reports = [json.loads(line) for line in process.stdout.splitlines()]
+    lines = run_module("tests.fuzz.damaged_files", tmp_path, *kinds)
+    print(lines)
+    reports = [json.loads(line) for line in lines.splitlines()]
     assert [(report["kind"], report["read"]) for report in reports] == [
         (name, count * TIMES) for name, count in COUNTS.items()
     ]

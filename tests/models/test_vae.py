@@ -1,10 +1,5 @@
 """The VAE against NumPy, the data that fit takes, and bad input."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,12 +9,12 @@ import tf_keras
 import tfpvae
 from tests import reference
 from tests.pairs import once
+from tests.processes import run_module
 from tfpvae._checks import data as data_checks
 
 tfd = tfp.distributions
 tfkl = tf_keras.layers
 
-ROOT = Path(__file__).parents[2]
 SHAPE = (6, 5, 1)
 
 
@@ -244,10 +239,7 @@ def test_jit_compile_trains():
 
 
 def test_two_replicas_train_as_one_with_the_whole_batch(tmp_path):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, ROOT / "tests" / "training" / "two_replicas.py", tmp_path]
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert process.returncode == 0, process.stderr
+    run_module("tests.training.two_replicas", tmp_path)
     one, two = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("one", "two"))
     assert one.keys() == two.keys()
     for key, value in one.items():  # float32 sums in another order

@@ -5,7 +5,6 @@ import functools
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -17,9 +16,9 @@ import tf_keras
 
 import tfpvae
 from tests import killed
+from tests.processes import run_module
 from tfpvae.saving import atomic
 
-ROOT = Path(__file__).parents[2]
 IMAGES = np.random.default_rng(0).uniform(size=(8, *killed.SHAPE)).astype("float32")
 # File names, and the methods that write them.
 MODELS = {"model.keras": "save", "model": "save"}
@@ -117,10 +116,7 @@ def test_a_tensorflow_checkpoint_is_whole_at_all_but_one_moment(tmp_path, vae):
 
 @pytest.mark.slow
 def test_a_killed_process_leaves_the_old_model_or_the_new(tmp_path, vae):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "tests.killed", tmp_path]
-    process = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
+    run_module("tests.killed", tmp_path)
     for kind, moment in killed.CASES:
         folder = tmp_path / f"{kind}-{moment}"
         path = folder / killed.NAMES[kind]

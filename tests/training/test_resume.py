@@ -2,9 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +9,9 @@ import tensorflow as tf
 import tf_keras
 
 import tfpvae
+from tests.processes import run_module
 
 pytestmark = pytest.mark.by_xla
-ROOT = Path(__file__).parents[2]
 SHAPE = (6, 5, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
 LABELS = np.arange(10) % 3
@@ -162,17 +159,8 @@ def test_fit_without_a_backup_works_after_a_fit_with_one(tmp_path):
 def test_trainings_killed_at_random_moments_resume_exactly(tmp_path):
     """The environment variable TFPVAE_KILLS sets how many."""
     kills = int(os.environ.get("TFPVAE_KILLS", 1))
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.training.killed_training", str(tmp_path), str(kills)],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    reports = [json.loads(line) for line in process.stdout.splitlines()]
-    print(process.stdout)
+    lines = run_module("tests.training.killed_training", tmp_path, kills)
+    print(lines)
+    reports = [json.loads(line) for line in lines.splitlines()]
     assert len(reports) == kills
     assert all(report["same"] for report in reports)

@@ -2,15 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import run_module
+
 RAISED, KILLED = 3, -9
 
 pytestmark = [
@@ -22,16 +20,10 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workers")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment.pop("TF_CONFIG", None)
-    command = [sys.executable, "-m", "tests.training.two_workers", folder]
-    process = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 0, process.stderr
+    run_module("tests.training.two_workers", folder)
     exit_codes = json.loads((folder / "exit_codes.json").read_text())
     expected = {"one": [0], "two": [0, 0], "killed": [RAISED, KILLED], "resumed": [0, 0]}
-    assert exit_codes == expected, process.stderr
+    assert exit_codes == expected
     return folder
 
 
