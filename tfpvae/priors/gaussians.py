@@ -1,4 +1,4 @@
-"""Normal distributions and mixtures of them, as priors: all of TensorFlow Probability's classes."""
+"""Normal distributions and mixtures of them, as priors."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,6 +6,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.distributions import normal_mixture
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
@@ -33,11 +34,9 @@ def mixture(latent_dim: int, num_components: int = 10, seed: int = 0) -> tfd.Dis
     num_components = _checks.whole_number("num_components", num_components)
     rng = np.random.default_rng(_checks.whole_number("seed", seed, minimum=0))
     means = rng.normal(scale=latent_dim**-0.5, size=[num_components, latent_dim])
-    logits = np.zeros([num_components], tf_keras.backend.floatx())
-    return tfd.MixtureSameFamily(
-        tfd.Categorical(logits=tf.Variable(logits, name="prior_logits")),
-        _learned_normal(means.astype(logits.dtype)),
-    )
+    dtype = tf_keras.backend.floatx()
+    logits = tf.Variable(np.zeros([num_components], dtype), name="prior_logits")
+    return normal_mixture.mixture(logits, _learned_normal(means.astype(dtype)))
 
 
 def _learned_normal(means: np.ndarray) -> tfd.Distribution:

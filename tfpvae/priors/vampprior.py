@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
+from tfpvae.distributions import normal_mixture
 from tfpvae.priors.base import DelegatingPrior
 from tfpvae.saving import serialization
 
@@ -122,7 +123,7 @@ class VampPrior(DelegatingPrior):
         posteriors = getattr(posteriors, "tensor_distribution", posteriors)
         posteriors = getattr(posteriors, "top", posteriors)  # the first group of a ladder
         logits = tf.zeros(self._pseudo_inputs.shape[:1], self.dtype)
-        return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), posteriors)
+        return normal_mixture.mixture(logits, posteriors)
 
 
 def _choose(images: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
