@@ -86,12 +86,14 @@ def test_gradients_are_those_of_tensorflow_probability(jit_compile, size):
         np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_one_scale_for_all_components_and_dimensions_is_taken():
-    logits, loc, _ = parameters("float64")
+@pytest.mark.parametrize("shared", ["loc", "scale"])
+def test_one_location_or_scale_for_all_components_and_dimensions_is_taken(shared):
+    logits, loc, scale = parameters("float64")
+    parts = {"loc": loc, "scale": scale, shared: np.float64(2.0)}
     values = loc + 0.5
     np.testing.assert_allclose(
-        mixture(tf.constant(logits), normals(loc, 2.0 * np.ones(()))).log_prob(values),
-        log_density(values, logits, loc, np.full_like(loc, 2.0)),
+        mixture(tf.constant(logits), normals(**parts)).log_prob(values),
+        log_density(values, logits, *np.broadcast_arrays(*parts.values())),
         rtol=1e-12,
     )
 

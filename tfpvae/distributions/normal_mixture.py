@@ -62,9 +62,8 @@ class NormalMixture(tfd.MixtureSameFamily):
         )
         scale = scale + tf.zeros_like(loc)  # one for each component and dimension
         precision = scale**-2
-        rows = tf.reshape(
-            value, [-1, loc.shape[-1]]
-        )  # quicker than tf.einsum, whose gradient is slow
+        # Not by tf.einsum, whose gradient is slow.
+        rows = tf.reshape(value, [-1, precision.shape[-1]])
         squares = (
             tf.linalg.matmul(rows**2, precision, transpose_b=True)
             - 2 * tf.linalg.matmul(rows, loc * precision, transpose_b=True)
