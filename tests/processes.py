@@ -6,12 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# TensorFlow imports Keras 3 unless it is told that a program goes without, a second of each start.
-SETTINGS = {
-    "PYTHONPATH": str(ROOT),
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_USE_LEGACY_KERAS": "1",
-}
+SETTINGS = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def run_module(name: str, *arguments: object) -> str:
