@@ -92,6 +92,7 @@ class FittingMixin(StepsMixin):
             steps_per_execution=steps_per_execution,
             **kwargs,
         )
+        _ = self.optimizer.iterations  # a legacy one makes it when first asked, even in a loop
         self.training_state = checkpoint_state.CheckpointState()  # a SavedModel brings none
         self._execution = execution.decide(
             self,
