@@ -81,10 +81,8 @@ def _training(vae: VAE) -> dict[str, str]:
     optimizer = getattr(vae, "optimizer", None)
     if optimizer is None or not int(optimizer.iterations.numpy()):
         return {}  # not trained, or made of a trained one, as by ex_post.fit_prior
-    rate = optimizer.get_config().get("learning_rate")
-    text = rate["class_name"] if isinstance(rate, dict) else f"{float(rate):g}"
     rows = {
-        "optimizer": f"{type(optimizer).__name__}, learning rate {text}",
+        "optimizer": _optimizer(optimizer),
         "steps": f"{int(optimizer.iterations.numpy()):,}",
     }
     history = getattr(vae, "last_fit", None)
@@ -93,6 +91,16 @@ def _training(vae: VAE) -> dict[str, str]:
         last = ", ".join(f"{name} {history.history[name][-1]:.2f}" for name in names)
         rows[f"epoch {history.epoch[-1] + 1}"] = f"{last} (nats per image)"
     return rows
+
+
+def _optimizer(optimizer: tf_keras.optimizers.Optimizer) -> str:
+    """Returns the name of an optimizer, that within one that scales the loss, and its rate."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    name, rate = type(optimizer).__name__, optimizer.get_config().get("learning_rate")
+    if rate is None:  # an optimizer of one's own need not have one
+        return name
+    text = rate["class_name"] if isinstance(rate, dict) else f"{float(rate):g}"
+    return f"{name}, learning rate {text}"
 
 
 def _parts(vae: VAE) -> dict[str, str]:

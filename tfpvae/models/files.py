@@ -1,5 +1,6 @@
 """Saving and loading of a VAE, whole or not at all."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,11 @@ class FilesMixin(tf_keras.Model):
         """Writes the whole model: a `.keras` file, or a folder that is a SavedModel.
 
         `tf_keras.models.load_model` restores either as a VAE that returns distributions and
-        continues training. The folder also loads with TensorFlow alone: its signatures are encode,
-        decode, reconstruct, sample and elbo. Its README.md is a model card, which says what the
-        model is, how it was trained, with which versions, and how to load it; a card that a user
-        has edited is kept.
+        continues training; a file leaves out the state of a legacy optimizer, and a warning says
+        so. The folder also loads with TensorFlow alone: its signatures are encode, decode,
+        reconstruct, sample and elbo. Its README.md is a model card, which says what the model is,
+        how it was trained, with which versions, and how to load it; a card that a user has edited
+        is kept.
 
         Args:
           filepath: the path to write; a name that ends in `.keras` makes a file.
@@ -65,6 +67,8 @@ class FilesMixin(tf_keras.Model):
                     )
                     model_card.write(path, str(filepath), text)
             self.last_saved = str(filepath)
+            if save_format != "tf":
+                _warn_of_lost_steps(self)
 
     def save_weights(
         self,
@@ -105,3 +109,17 @@ class FilesMixin(tf_keras.Model):
         with safe_mode.guarding(config):
             self.compile(**tf_keras.saving.deserialize_keras_object(config))
             checkpoint_state.build_optimizer(self)
+            if not hasattr(self.optimizer, "name"):  # one that scales the loss; Keras asks for it
+                self.optimizer.name = type(self.optimizer).__name__
+
+
+def _warn_of_lost_steps(vae: tf_keras.Model) -> None:
+    optimizer = getattr(vae, "optimizer", None)
+    if not isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
+        return
+    if steps := int(optimizer.iterations.numpy()):
+        warnings.warn(
+            f"save: Keras leaves the state of a legacy optimizer out of a file, its {steps} steps "
+            "among it, so that a training begins anew with the weights. A folder has the state.",
+            stacklevel=3,
+        )

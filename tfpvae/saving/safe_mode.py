@@ -24,6 +24,9 @@ _OTHER_CLASSES = {
     "tf_keras": ("Model", "Sequential"),
     "tf_keras.src.engine.functional": ("Functional",),
     "tf_keras.src.layers.core.tf_op_layer": ("SlicingOpLambda", "TFOpLambda"),
+    "tf_keras.src.mixed_precision.loss_scale_optimizer": (
+        *("LossScaleOptimizer", "LossScaleOptimizerV3"),
+    ),
 }
 
 

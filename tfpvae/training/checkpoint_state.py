@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -64,18 +65,26 @@ def build_optimizer(model: tf_keras.Model) -> None:
 def restore_optimizer(model: tf_keras.Model, saved: tf_keras.optimizers.Optimizer) -> None:
     """Sets the optimizer of a model to the state of a saved one."""
     build_optimizer(model)
-    # `iterations` of a legacy optimizer would be a new variable.
-    steps = saved.iter if hasattr(saved, "iter") else saved.iterations
-    model.optimizer.iterations.assign(steps)
-    # Not strict: an optimizer that has not taken a step was saved without its slots.
-    for variable, value in zip(_slots(model.optimizer), _slots(saved), strict=False):
-        variable.assign(value)
+    _copy_variables(saved, model.optimizer)
+    if isinstance(model.optimizer, tf_keras.optimizers.legacy.Optimizer):
+        # Its slots are no children; a saved one that has not taken a step has none.
+        for name in saved.get_slot_names():
+            for weight in model.trainable_variables:
+                model.optimizer.get_slot(weight, name).assign(saved.get_slot(weight, name))
+
+
+def _copy_variables(source: Any, target: Any) -> None:
+    """Sets the variables of one trackable object to those of another with the same children."""
+    children = source._trackable_children()
+    for name, child in target._trackable_children().items():
+        if name not in children:
+            continue
+        if isinstance(child, tf.Variable):
+            child.assign(tf.cast(children[name], child.dtype))  # a rate has that of floatx
+        else:
+            _copy_variables(children[name], child)
 
 
 def _variables(optimizer: tf_keras.optimizers.Optimizer) -> list[tf.Variable]:
     variables = optimizer.variables  # a method of legacy optimizers
     return list(variables() if callable(variables) else variables)
-
-
-def _slots(optimizer: tf_keras.optimizers.Optimizer) -> list[tf.Variable]:
-    return [each for each in _variables(optimizer) if each is not optimizer.iterations]
