@@ -168,6 +168,21 @@ def callbacks_of(arguments: dict[str, Any]) -> list[tf_keras.callbacks.Callback]
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
+def with_callbacks(
+    vae: VAE,
+    callbacks: Any,
+    first: tf_keras.callbacks.Callback,
+    last: tf_keras.callbacks.Callback,
+) -> Any:
+    """Returns the `callbacks` of `fit` between two more."""
+    if not isinstance(callbacks, tf_keras.callbacks.CallbackList):
+        return [first, *tf.nest.flatten(callbacks or []), last]
+    for callback in (first, last):  # Keras has told the others their model
+        callback.set_model(vae)
+    callbacks.callbacks[:] = [first, *callbacks.callbacks, last]
+    return callbacks
+
+
 def with_progress(vae: VAE, arguments: dict[str, Any]) -> dict[str, Any]:
     """Returns the arguments with the progress bar, unless they are silent or have one."""
     callbacks = keras_3.adapt(arguments.get("callbacks"))

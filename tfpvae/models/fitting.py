@@ -15,6 +15,7 @@ from tfpvae import _checks
 from tfpvae.models import fit_arguments, objectives
 from tfpvae.models.steps import StepsMixin
 from tfpvae.training import (
+    averages,
     batch_checks,
     checkpoint_state,
     execution,
@@ -144,7 +145,9 @@ class FittingMixin(StepsMixin):
         for callback in fit_arguments.callbacks_of(arguments):
             monitors.let_elbo_rise(callback)
         empty_epochs = exhaustion.EmptyEpochs()
-        arguments["callbacks"] = exhaustion.with_callback(arguments.get("callbacks"), empty_epochs)
+        arguments["callbacks"] = fit_arguments.with_callbacks(
+            self, arguments.get("callbacks"), averages.ConstrainedAverages(), empty_epochs
+        )
         with (
             self._prepared(arguments, "train_function", "test_function"),
             batch_checks.faults_named("x", self.data_spec, self._train_counter),

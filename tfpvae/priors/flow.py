@@ -31,9 +31,6 @@ class Flow(DelegatingPrior):
     latent_dim passes. "realnvp" (real-valued non-volume-preserving coupling: Dinh, Sohl-Dickstein
     and Bengio 2017, equation 7): one half depends on the other; both take one pass.
 
-    The variables must be trained with a `tf_keras` optimizer: the masks of "maf" are constraints of
-    the variables, which the optimizer applies after each step.
-
     Args:
       latent_dim: D, at least 1; at least 2 for "realnvp".
       flow: "maf" or "realnvp".
@@ -93,10 +90,16 @@ class _Layer(tf.Module):
     """A network and the bijector that it parametrizes, which starts as the identity.
 
     The bijector transforms `changed` dimensions, given the first `kept` or, if None, those before
-    each. The network returns shifts and log-scales, [B, 2 * changed] or [B, changed, 2].
+    each. `params` computes shifts and log-scales with the weights of the network, [B, 2 * changed].
     """
 
-    def __init__(self, network: tf_keras.layers.Layer, changed: int, kept: int | None):
+    def __init__(
+        self,
+        network: tf_keras.layers.Layer,
+        changed: int,
+        kept: int | None,
+        params: Callable[[tf.Tensor], tf.Tensor],
+    ):
         super().__init__()
         kernel, bias = network.weights[-2:]
         kernel.assign(tf.zeros_like(kernel))
@@ -104,12 +107,12 @@ class _Layer(tf.Module):
         self._changed, self._kept = changed, kept
         # In Keras' order; a function hides the network from tf.Module, which has another order.
         self._weights = list(network.weights)
-        self._network: Callable = lambda x: network(x)
+        self._params = params
 
     def bijector(self) -> tfb.Bijector:
         # A new function each time: bijectors of one function share a cache that ignores new values.
         def shift_and_log_scale(x: tf.Tensor, changed: int | None = None) -> list[tf.Tensor]:
-            params = self._network(tf.reshape(x, [-1, x.shape[-1]]))
+            params = self._params(tf.reshape(x, [-1, x.shape[-1]]))
             shape = tf.concat([tf.shape(x)[:-1], [self._changed, 2]], axis=0)
             shift, raw = tf.unstack(tf.reshape(params, shape), num=2, axis=-1)
             return [shift, _MOST_LOG_SCALE * tf.tanh(raw / _MOST_LOG_SCALE)]
@@ -133,7 +136,23 @@ def _autoregressive(
             dtype=dtype,
         )
         network.build([None, latent_dim])
-    return _Layer(network, latent_dim, None)
+    return _Layer(network, latent_dim, None, _masked(network))
+
+
+def _masked(network: tfb.AutoregressiveNetwork) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a network of tanh whose kernels are masked as they are used.
+
+    Its own are masked by the optimizer, after it has taken its moving average of the weights.
+    """
+    weights = list(network.weights)  # a function hides the network from tf.Module
+
+    def params(x: tf.Tensor) -> tf.Tensor:
+        for i in range(0, len(weights), 2):
+            kernel, bias = weights[i : i + 2]
+            x = tf.linalg.matmul(tf.tanh(x) if i else x, kernel.constraint(kernel)) + bias
+        return x
+
+    return params
 
 
 def _coupling(
@@ -149,7 +168,7 @@ def _coupling(
         for units, activation in [*sizes, (2 * changed, None)]
     ]
     network = tf_keras.Sequential([tf_keras.Input((kept,), dtype=dtype), *dense])
-    return _Layer(network, changed, kept)
+    return _Layer(network, changed, kept, lambda x: network(x))
 
 
 _LAYERS: dict[str, Callable[..., _Layer]] = {"maf": _autoregressive, "realnvp": _coupling}

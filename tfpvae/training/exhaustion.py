@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -27,14 +26,6 @@ class EmptyEpochs(tf_keras.callbacks.Callback):
             history.epoch.pop()
             for values in history.history.values():
                 del values[len(history.epoch) :]
-
-
-def with_callback(callbacks: Any, callback: tf_keras.callbacks.Callback) -> Any:
-    """Returns the `callbacks` of `fit` with one more."""
-    if isinstance(callbacks, tf_keras.callbacks.CallbackList):
-        callbacks.append(callback)
-        return callbacks
-    return [*tf.nest.flatten(callbacks or []), callback]
 
 
 def available_epochs(dataset: tf.data.Dataset, steps_per_epoch: int, epochs: int) -> int:
