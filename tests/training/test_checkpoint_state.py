@@ -54,6 +54,7 @@ def test_the_state_of_an_optimizer_is_saved(optimizer, written_as, steps, tmp_pa
     with pytest.warns(UserWarning, match="its 1 steps") if is_lost else contextlib.nullcontext():
         vae.save(tmp_path / written_as)
     loaded = tf_keras.models.load_model(tmp_path / written_as)
+    np.testing.assert_allclose(loaded.reconstruct(IMAGES), vae.reconstruct(IMAGES), atol=1e-6)
     assert int(loaded.optimizer.iterations.numpy()) == (0 if is_lost else steps)
     if steps and not is_lost:
         state, expected = state_of(loaded), state_of(vae)

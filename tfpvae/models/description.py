@@ -94,10 +94,10 @@ def _training(vae: VAE) -> dict[str, str]:
 
 
 def _optimizer(optimizer: tf_keras.optimizers.Optimizer) -> str:
-    """Returns the name of an optimizer, that within one that scales the loss, and its rate."""
+    """Returns the name and the rate of an optimizer, or of the one whose loss is scaled."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     name, rate = type(optimizer).__name__, optimizer.get_config().get("learning_rate")
-    if rate is None:  # an optimizer of one's own need not have one
+    if rate is None:  # a custom optimizer may have none
         return name
     text = rate["class_name"] if isinstance(rate, dict) else f"{float(rate):g}"
     return f"{name}, learning rate {text}"

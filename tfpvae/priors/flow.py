@@ -87,26 +87,26 @@ class Flow(DelegatingPrior):
 
 
 class _Layer(tf.Module):
-    """A network and the bijector that it parametrizes, which starts as the identity.
+    """The weights of a network and its bijector, which starts as the identity.
 
     The bijector transforms `changed` dimensions, given the first `kept` or, if None, those before
-    each. `params` computes shifts and log-scales with the weights of the network, [B, 2 * changed].
+    each. `params` is the network: from these to shifts and log-scales, [B, 2 * changed].
     """
 
     def __init__(
         self,
-        network: tf_keras.layers.Layer,
+        weights: list[tf.Variable],
         changed: int,
         kept: int | None,
         params: Callable[[tf.Tensor], tf.Tensor],
     ):
         super().__init__()
-        kernel, bias = network.weights[-2:]
+        kernel, bias = weights[-2:]
         kernel.assign(tf.zeros_like(kernel))
         bias.assign(tf.zeros_like(bias))
         self._changed, self._kept = changed, kept
-        # In Keras' order; a function hides the network from tf.Module, which has another order.
-        self._weights = list(network.weights)
+        # In Keras' order; `params` hides the network from tf.Module, which has another order.
+        self._weights = weights
         self._params = params
 
     def bijector(self) -> tfb.Bijector:
@@ -136,15 +136,16 @@ def _autoregressive(
             dtype=dtype,
         )
         network.build([None, latent_dim])
-    return _Layer(network, latent_dim, None, _masked(network))
+    weights = list(network.weights)
+    return _Layer(weights, latent_dim, None, _masked(weights))
 
 
-def _masked(network: tfb.AutoregressiveNetwork) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a network of tanh whose kernels are masked as they are used.
+def _masked(weights: list[tf.Variable]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the network of `AutoregressiveNetwork`, with its kernels masked as they are used.
 
-    Its own are masked by the optimizer, after it has taken its moving average of the weights.
+    Its own `call` leaves the masks to the optimizer, which averages the weights before it applies
+    them.
     """
-    weights = list(network.weights)  # a function hides the network from tf.Module
 
     def params(x: tf.Tensor) -> tf.Tensor:
         for i in range(0, len(weights), 2):
@@ -168,7 +169,7 @@ def _coupling(
         for units, activation in [*sizes, (2 * changed, None)]
     ]
     network = tf_keras.Sequential([tf_keras.Input((kept,), dtype=dtype), *dense])
-    return _Layer(network, changed, kept, lambda x: network(x))
+    return _Layer(list(network.weights), changed, kept, lambda x: network(x))
 
 
 _LAYERS: dict[str, Callable[..., _Layer]] = {"maf": _autoregressive, "realnvp": _coupling}

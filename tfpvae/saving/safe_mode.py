@@ -25,7 +25,8 @@ _OTHER_CLASSES = {
     "tf_keras.src.engine.functional": ("Functional",),
     "tf_keras.src.layers.core.tf_op_layer": ("SlicingOpLambda", "TFOpLambda"),
     "tf_keras.src.mixed_precision.loss_scale_optimizer": (
-        *("LossScaleOptimizer", "LossScaleOptimizerV3"),
+        "LossScaleOptimizer",  # of a legacy optimizer
+        "LossScaleOptimizerV3",
     ),
 }
 
