@@ -11,6 +11,7 @@ from tensorflow_probability.python.layers.internal import distribution_tensor_co
 
 from tfpvae import _checks
 from tfpvae.layers.kl_regularizer import KLDivergenceRegularizer, is_kl
+from tfpvae.networks.autograph import converted
 from tfpvae.saving import functions
 
 tfd = tfp.distributions
@@ -162,7 +163,7 @@ class DistributionLambda(tfp.layers.DistributionLambda):
             self.add_loss(self._regularizer(distribution))
         elif self._regularizer is not None:
             values = tf.convert_to_tensor(distribution)
-            loss = tf.convert_to_tensor(self._regularizer(values))
+            loss = tf.convert_to_tensor(converted(self._regularizer)(values))
             loss /= tf.cast(tf.shape(values)[0], loss.dtype)
             loss.is_kl = False  # by which a VAE tells it from the losses that code adds
             self.add_loss(loss)

@@ -13,6 +13,7 @@ from tf_keras.src.engine import base_layer_utils
 from tfpvae import _checks
 from tfpvae.distributions import divergences
 from tfpvae.distributions.deferred import Deferred
+from tfpvae.networks.autograph import converted
 from tfpvae.saving import functions, serialization
 from tfpvae.saving.constructor_call import constructor_call
 from tfpvae.schedules import is_schedule
@@ -123,7 +124,7 @@ class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
         if latents is None and self.num_samples > 1:
             latents = posterior.sample(self.num_samples, seed=seed)
         if latents is None:
-            latents = self.test_points_fn(posterior)
+            latents = converted(self.test_points_fn)(posterior)
         estimates = divergences.estimated_kl(posterior, self.distribution_b, latents)
         return self._per_example(estimates, posterior)
 
@@ -209,7 +210,7 @@ class KLDivergenceRegularizer(tfp.layers.KLDivergenceRegularizer):
         """Returns the weight at a step of the optimizer: a float, or a tensor."""
         if isinstance(self.weight, (int, float, type(None))):
             return 1.0 if self.weight is None else self.weight
-        weight = self.weight(step) if is_schedule(self.weight) else self.weight
+        weight = converted(self.weight)(step) if is_schedule(self.weight) else self.weight
         return tf.cast(weight, self.distribution_b.dtype)  # a schedule's is Keras' floatx
 
     @property

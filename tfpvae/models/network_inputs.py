@@ -16,6 +16,7 @@ from tf_keras.src.engine import base_layer_utils
 from tfpvae import _checks
 from tfpvae._checks import DataSpec
 from tfpvae.models import conditioning
+from tfpvae.networks.autograph import converted
 from tfpvae.training import batch_checks
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _adapt(network: tf_keras.Model, prepare: Callable[[Any], Any]) -> None:
         # Without a mode, layers such as RandomFlip train: their own default is True.
         if base_layer_utils.call_context().get_call_context_arg("training") is None:
             return self(inputs, *args, **kwargs | {"training": False})
-        return own_call(prepare(inputs), *args, **kwargs)
+        return converted(own_call)(prepare(inputs), *args, **kwargs)
 
     # Past Keras' tracking of attributes. On the instance, which keeps its class and config; as a
     # method, which is how Keras calls it when it saves.

@@ -30,6 +30,7 @@ from tfpvae.models.exploration import ExplorationMixin
 from tfpvae.models.files import FilesMixin
 from tfpvae.models.fitting import FittingMixin
 from tfpvae.models.ladders import share_path
+from tfpvae.networks.autograph import converted
 from tfpvae.saving import safe_mode
 from tfpvae.schedules import is_schedule
 
@@ -274,7 +275,7 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         # `loss` is None before `compile`.
         loss = getattr(self, "loss", None) or objectives.negative_log_likelihood
         targets = conditioning.repeat(targets, self.num_samples)
-        nll = loss(*observed(targets, likelihood, self.data_spec))
+        nll = converted(loss)(*observed(targets, likelihood, self.data_spec))
         return tf.reshape(nll, [self.num_samples, -1])
 
     def _kl_of_draws(

@@ -293,7 +293,6 @@ def _of_rows(
         return read_rows(number)
 
     # In NumPy: a graph of as many operations takes some hundredths of a second to make.
-    @tf.autograph.experimental.do_not_convert
     def batch(number: tf.Tensor) -> Any:
         sizes = [] if steps is None else [tf.int32]
         parts = tf.numpy_function(read, [number], [*dtypes, *sizes])

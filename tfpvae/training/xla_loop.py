@@ -104,7 +104,7 @@ def of_batches(
     with tf.control_dependencies([has_batch]):
         largest, sizes = tf.reduce_max(sizes), tf.identity(sizes)
     # A single batch may be the short one at the end.
-    rows.assign(largest if count > 1 else tf.maximum(rows, largest))
+    rows.assign(tf.where(count > 1, largest, tf.maximum(rows, largest)))
     max_steps.assign(tf.maximum(max_steps, count))
     missing = max_steps - count
     indices = tf.pad(_row_indices(sizes, rows), [[0, missing], [0, 0]])
