@@ -15,6 +15,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from tests import pairs
@@ -64,6 +65,14 @@ def _no_xla_by_default(request, monkeypatch):
     """Keeps `fit` from compiling by XLA for seconds, except in tests marked `by_xla`."""
     if request.node.get_closest_marker("by_xla") is None:
         monkeypatch.setattr(execution, "compiles_by_default", lambda vae: False)
+
+
+@pytest.fixture(autouse=True)
+def _eagerly(request):
+    """Runs functions without graphs in tests marked `eager`, which call each too seldom."""
+    tf.config.run_functions_eagerly(request.node.get_closest_marker("eager") is not None)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,8 @@ RUNS = {
     "C": ["k1", "k5", "k50"],
     "D": ["standard_normal", "vampprior"],
     "E": ["continuous_bernoulli", "bernoulli"],
-    "F": ["standard_normal", "vampprior", "vampprior_iwae"],
     "G": ["residual", "ladder", "two_groups"],
+    "F": ["standard_normal", "vampprior", "vampprior_iwae"],
 }
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.examples.test_digits import write_idx
 from tests.test_readme import PYTHON, write_pictures
@@ -71,19 +70,11 @@ def test_a_notebook_agrees_with_jupytext(path):
     assert actual == expected
 
 
-@pytest.fixture
-def eagerly() -> Iterator[None]:
-    """Runs functions without graphs."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.mark.spread(2)
+@pytest.mark.spread(1)
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+@pytest.mark.eager
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_a_source_runs(path, tmp_path, monkeypatch, eagerly):
+def test_a_source_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     source = path.read_text()
     names = {"__name__": "notebook"}

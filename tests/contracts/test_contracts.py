@@ -1,5 +1,6 @@
 """Contracts that every combination of the registry keeps, inside one process."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.contracts.registry import (
     LATENT_DIM,
     OF_CUSTOM_PRIORS,
     PLAIN,
+    RESIDUAL,
     Case,
     parameters,
 )
@@ -24,8 +26,10 @@ tfd = tfp.distributions
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 # Likelihood layers alone, by XLA and under a mixed policy: see tests/layers/test_likelihoods.py. Of
-# the priors that are objects of TFP, the one with most parts.
-_LEFT_OUT = [] if EVERY else [*PLAIN, *(c for c in OF_CUSTOM_PRIORS if "mixture" not in c.prior)]
+# the priors that are objects of TFP, the one with most parts; of a case with two networks, one.
+_TWICE = [dataclasses.replace(case, architecture="dense") for case in RESIDUAL]
+_LEFT_OUT = [*PLAIN, *(c for c in OF_CUSTOM_PRIORS if "mixture" not in c.prior), *_TWICE]
+_LEFT_OUT = [] if EVERY else _LEFT_OUT
 every_network = pytest.mark.parametrize(
     "case", [case for case in CASES if case not in _LEFT_OUT], ids=str
 )

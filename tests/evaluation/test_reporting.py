@@ -10,6 +10,8 @@ from tests.evaluation import linear
 from tests.models.test_vae import pictures, small_vae
 from tfpvae import evaluation
 
+pytestmark = pytest.mark.eager
+
 
 def test_the_numbers_fit_each_other_and_the_closed_form(capsys):
     x = linear.images(200)

@@ -12,8 +12,8 @@ from tests.processes import run_module
 COUNTS = {
     **dict.fromkeys(("IDX", "IDX, gzipped", "NPZ", "NPZ, inside"), 40),
     **dict.fromkeys(("PNG", "JPEG", "GIF", "BMP", "WEBP"), 25),
-    **dict.fromkeys((".weights.h5", ".h5", "checkpoint"), 5),
-    **dict.fromkeys((".keras", ".keras, inside", "SavedModel"), 4),
+    **dict.fromkeys((".weights.h5", ".h5", "checkpoint"), 4),
+    **dict.fromkeys((".keras", ".keras, inside", "SavedModel"), 2),
 }
 
 

@@ -11,6 +11,7 @@ from tests.pairs import once
 from tests.small_vae import RUNS
 
 tfd, tfkl = tfp.distributions, tf_keras.layers
+eager = pytest.mark.eager
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(3.0, size=(20, 6))
 IDS = RNG.integers(0, 4, size=(20, 5))
@@ -42,6 +43,7 @@ def built(kind, run="Keras' loop", **options):
 
 
 # A folder takes long, as its signatures are traced: a third of the kinds, "ids" among them.
+@eager
 @pytest.mark.spread(7)
 @pytest.mark.parametrize(("kind", "name"), once(DATA, ["a.keras", "b.keras", "model"]))
 def test_data_train_score_and_serve_as_images_do(kind, name, tmp_path):
@@ -90,6 +92,7 @@ def test_ids_score_as_the_one_hot_vectors_they_stand_for():
     np.testing.assert_array_equal(vae.encode(IDS), vae.encode(np.eye(4)[IDS].astype("float32")))
 
 
+@eager
 def test_report_and_fitted_prior_take_a_table():
     _, _, data = DATA["a table"]
     vae = built("a table")
@@ -102,6 +105,7 @@ def test_report_and_fitted_prior_take_a_table():
     assert np.isfinite(fitted.log_likelihood(data, 5, seed=0)).all()
 
 
+@eager
 def test_vampprior_keeps_real_pseudo_inputs():
     _, shape, data = DATA["a table"]
     prior = tfpvae.build_prior(
@@ -126,6 +130,7 @@ BAD = {
 }
 
 
+@eager
 @pytest.mark.spread(5)
 @pytest.mark.parametrize("fault", BAD)
 def test_other_values_are_refused_as_arrays_and_in_a_step(fault):
@@ -170,6 +175,7 @@ LIKELIHOODS = {
 }
 
 
+@eager
 @pytest.mark.spread(3)
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_networks_of_ones_own_take_what_their_distribution_is_of(name):
@@ -195,6 +201,7 @@ class LikePandas:
         return DATA["a table"][2]
 
 
+@eager
 def test_a_dataframe_of_numbers_is_taken_as_its_array():
     vae, frame = built("a table"), LikePandas()
     vae.fit(frame, verbose=0, validation_data=frame)

@@ -8,6 +8,7 @@ import tf_keras
 from tests.small_vae import IMAGES, small_vae
 
 
+@pytest.mark.eager
 def test_class_weights_are_sample_weights():
     labels = np.arange(24) % 3
     weights = {0: 2.0, 2: 0.0}

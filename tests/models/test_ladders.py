@@ -12,6 +12,7 @@ from tfpvae.networks.convolutional_ladder import ConvolutionalPath
 from tfpvae.networks.ladder import DensePath
 from tfpvae.networks.structure import layers_of
 
+pytestmark = pytest.mark.eager
 SHAPE = (10, 17, 3)  # maps of 3x5 and 5x9, whose sides are not doubles
 OPTIONS = {"groups": 1, "latent_channels": 2, "width": 4}
 SIZES = (30, 90)

@@ -30,9 +30,9 @@ def train(folder: Path, pipe: int) -> None:
     prior = tfpvae.build_prior("mixture", latent_dim=2, num_components=3)
     schedule = tfpvae.schedules.LinearWarmup(60)
     vae = tfpvae.build_vae("dense", image_shape=(6, 5, 1), prior=prior, kl_weight=schedule)
-    # Not by XLA, which would compile for seconds in each process.
     rate = tf_keras.optimizers.schedules.CosineDecay(0.01, 100)
-    vae.compile(tf_keras.optimizers.Adam(rate), jit_compile=False)
+    # A graph would take each process seconds to make.
+    vae.compile(tf_keras.optimizers.Adam(rate), run_eagerly=True)
     save = tf.train.CheckpointManager.save
 
     def reporting_save(self, *args, **kwargs):

@@ -24,9 +24,12 @@ def adam() -> tf_keras.optimizers.Optimizer:
 OPTIMIZERS = {"adam": adam, "scaled": lambda: tf_keras.mixed_precision.LossScaleOptimizer(adam())}
 
 
-@pytest.mark.parametrize("as_list", [False, True])
 @pytest.mark.parametrize(
-    ("optimizer", "run"), [("adam", run) for run in RUNS] + [("scaled", "Keras' loop")]
+    ("optimizer", "run", "as_list"),
+    [
+        *(("adam", run, False) for run in RUNS),
+        *(("scaled", "Keras' loop", False), ("adam", "Keras' loop", True)),
+    ],
 )
 def test_constraints_hold_when_training_ends(optimizer, run, as_list):
     dense = tf_keras.layers.Dense(8, kernel_constraint=tf_keras.constraints.NonNeg())

@@ -77,7 +77,7 @@ def test_a_single_batch_is_checked(method):
 
 
 @pytest.mark.spread(1)
-@both_checks
+@pytest.mark.parametrize("run", [KERAS, MANY])
 def test_targets_labels_and_weights_are_checked_too(run):
     labels = np.arange(24) % 3
     bad_labels = np.where(np.arange(24) == 9, 3, labels)

@@ -9,6 +9,7 @@ import tf_keras
 
 from tests.small_vae import IMAGES, small_vae
 
+pytestmark = pytest.mark.eager
 legacy = tf_keras.optimizers.legacy
 scaled = tf_keras.mixed_precision.LossScaleOptimizer
 

@@ -125,7 +125,8 @@ def sharded(folder: Path, worker: int) -> None:
 def backed_up(folder: Path, backup: Path) -> None:
     """Resumes from a backup, if there is one; each worker draws its own noise."""
     warmup = tfpvae.schedules.LinearWarmup(10)
-    vae = build(tf_keras.optimizers.Adam(0.01), prior="mixture", kl_weight=warmup)
+    eager = {"run_eagerly": True}
+    vae = build(tf_keras.optimizers.Adam(0.01), eager, prior="mixture", kl_weight=warmup)
     keep = tf_keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False)
     options = {"batch_size": 4, "epochs": 4, "callbacks": [keep]}
     fitted = vae.fit(images(11), verbose=0, **options)
