@@ -50,6 +50,11 @@ class Metric(tf_keras.metrics.Mean):
         return super().update_state(branching(tf.cast(y_true, tf.float32)))
 
 
+class OtherDivergence(tfpvae.VAE):
+    def kl_divergence(self, posterior, latents=None, seed=None):
+        return branching(super().kl_divergence(posterior, latents, seed))
+
+
 def dense(images):
     return tfkl.Dense(4)(Branching()(tfkl.Flatten()(images)))
 
@@ -77,10 +82,16 @@ def points(posterior):
     return branching(posterior.sample())
 
 
+def with_divergence():
+    plain = tfpvae.build_vae("dense", image_shape=SHAPE)
+    return OtherDivergence(plain.encoder, plain.decoder)
+
+
 VAES = {
     "layer": lambda: tfpvae.build_vae("dense", image_shape=SHAPE, encoder_backbone=dense),
     "encoder": subclassed,
     "schedule": lambda: tfpvae.build_vae("dense", image_shape=SHAPE, kl_weight=Schedule()),
+    "kl_divergence": with_divergence,
     "regularizer": lambda: with_regularizer(squares, PRIOR),
     "test points": lambda: with_regularizer(
         layers.KLDivergenceRegularizer(PRIOR, test_points_fn=points)

@@ -285,7 +285,8 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         term = self.kl_regularizer
         shares_draws = self.num_samples > 1 or (term is not None and term.is_of_the_decoded_draw)
         draws = latents if shares_draws else None
-        return self.kl_divergence(posterior, draws, estimators.fold_in(seed, 1))
+        # A subclass may have its own.
+        return converted(self.kl_divergence)(posterior, draws, estimators.fold_in(seed, 1))
 
     def _regularization(self, dtype: tf.DType) -> tf.Tensor:
         """Returns the sum of the losses that layers added in the last pass, but for the KL."""
