@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("untimed")
 @pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config, items):
     """Leaves out, of the cases of each test marked `spread(n)`, all but n."""
-    if os.environ.get("TFPVAE_EVERY_COMBINATION"):
+    if pairs.EVERY:
         return
     tests = {}
     for item in items:
@@ -69,8 +69,12 @@ def _no_xla_by_default(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _eagerly(request):
-    """Runs functions without graphs in tests marked `eager`, which call each too seldom."""
-    tf.config.run_functions_eagerly(request.node.get_closest_marker("eager") is not None)
+    """Runs functions without graphs in tests marked `eager`, which call each too seldom.
+
+    With TFPVAE_EVERY_COMBINATION=1 in the environment, these have graphs too.
+    """
+    is_eager = request.node.get_closest_marker("eager") is not None and not pairs.EVERY
+    tf.config.run_functions_eagerly(is_eager)
     yield
     tf.config.run_functions_eagerly(False)
 

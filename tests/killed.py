@@ -15,6 +15,7 @@ import numpy as np
 import tf_keras
 
 import tfpvae
+from tests.pairs import EVERY
 from tfpvae.saving import atomic
 
 SHAPE = (4, 4, 1)
@@ -22,7 +23,7 @@ NAMES = {"keras": "model.keras", "folder": "model", "weights": "model.weights.h5
 # Just before the old model is replaced, just after, or after a fraction of the time of a save.
 CASES = [("keras", "written"), ("folder", "written"), ("folder", "moved")]
 CASES += [("weights", 0.5)]
-CASES += [("keras", 0.7), ("folder", 0.3)] if os.environ.get("TFPVAE_EVERY_COMBINATION") else []
+CASES += [("keras", 0.7), ("folder", 0.3)] if EVERY else []
 
 
 def build() -> tfpvae.VAE:

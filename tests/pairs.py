@@ -4,6 +4,8 @@ import itertools
 import os
 from collections.abc import Iterable
 
+EVERY = bool(os.environ.get("TFPVAE_EVERY_COMBINATION"))  # takes more than half an hour
+
 
 def pairwise(*axes: Iterable) -> list[tuple]:
     """Returns rows of one value per axis in which every pair of values of two axes occurs.
@@ -12,7 +14,7 @@ def pairwise(*axes: Iterable) -> list[tuple]:
     """
     axes = [list(axis) for axis in axes]
     rows = [*itertools.product(*(range(len(axis)) for axis in axes))]
-    if not os.environ.get("TFPVAE_EVERY_COMBINATION"):
+    if not EVERY:
         rows = _covering(rows)
     return [tuple(axis[i] for axis, i in zip(axes, row, strict=True)) for row in rows]
 
@@ -27,7 +29,7 @@ def once(*axes: Iterable) -> list[tuple]:
     [('a', 1), ('b', 2), ('c', 1)]
     """
     axes = [list(axis) for axis in axes]
-    if os.environ.get("TFPVAE_EVERY_COMBINATION"):
+    if EVERY:
         return [*itertools.product(*axes)]
     return [tuple(axis[i % len(axis)] for axis in axes) for i in range(max(map(len, axes)))]
 

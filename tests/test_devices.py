@@ -1,7 +1,6 @@
 """The signatures of a VAE give the same results in LiteRT and in ONNX Runtime."""
 
 import importlib
-import os
 import re
 import shlex
 import sys
@@ -12,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import tfpvae
+from tests.pairs import EVERY
 from tfpvae import datasets
 from tfpvae.models import decoders, encoders, signatures
 
@@ -96,9 +96,7 @@ def test_onnx_agrees_with_the_model_after_the_commands_of_the_page(model, monkey
             assert_same(dict(zip(names, result, strict=True)), expected)
 
 
-@pytest.mark.skipif(
-    not os.environ.get("TFPVAE_EVERY_COMBINATION"), reason="takes a minute; two models always run"
-)
+@pytest.mark.skipif(not EVERY, reason="takes a minute; two models always run")
 @pytest.mark.parametrize(
     ("signature", "choice"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.examples.test_digits import write_idx
+from tests.pairs import EVERY
 from tests.test_readme import PYTHON, write_pictures
 from tfpvae.datasets import draw_digits
 
@@ -17,7 +18,6 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted(ROOT.glob("notebooks/*.py"))
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 PICTURES = {"digits": 100, "flowers": 50, "likelihoods": 25}
-EVERY = bool(os.environ.get("TFPVAE_EVERY_COMBINATION"))
 # Graphs take longer to trace than a few steps to run.
 EAGERLY = "import tfpvae, tensorflow as tf; tf.config.run_functions_eagerly(True)"
 SETTINGS = r"^PICTURES, EPOCHS = \d+, \d+$"

@@ -8,7 +8,6 @@ it has a name. Priors that a user would give as an object stand in CUSTOM_PRIORS
 """
 
 import itertools
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfpvae
+from tests.pairs import EVERY
 from tfpvae import _checks, layers
 from tfpvae.models import decoders
 from tfpvae.models.decoders import LIKELIHOODS
@@ -25,7 +25,6 @@ from tfpvae.priors import PRIORS
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
-EVERY = bool(os.environ.get("TFPVAE_EVERY_COMBINATION"))  # takes more than half an hour
 IMAGE_SHAPE = (6, 5, 2)
 LATENT_DIM = 3
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import tfpvae
-from tests.contracts.registry import EVERY
 from tests.examples.running import finish, imported, start
+from tests.pairs import EVERY
 from tfpvae.datasets import draw_digits
 
 RESULTS = {"history.csv", "history.png", "summary.json", "model"}

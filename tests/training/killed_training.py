@@ -19,6 +19,7 @@ import tensorflow as tf
 import tf_keras
 
 import tfpvae
+from tests.pairs import EVERY
 
 EPOCHS = 10
 
@@ -31,8 +32,8 @@ def train(folder: Path, pipe: int) -> None:
     schedule = tfpvae.schedules.LinearWarmup(60)
     vae = tfpvae.build_vae("dense", image_shape=(6, 5, 1), prior=prior, kl_weight=schedule)
     rate = tf_keras.optimizers.schedules.CosineDecay(0.01, 100)
-    # A graph would take each process seconds to make.
-    vae.compile(tf_keras.optimizers.Adam(rate), run_eagerly=True)
+    # By default eagerly: a graph would take each process seconds to make, and XLA more.
+    vae.compile(tf_keras.optimizers.Adam(rate), jit_compile=False, run_eagerly=not EVERY)
     save = tf.train.CheckpointManager.save
 
     def reporting_save(self, *args, **kwargs):

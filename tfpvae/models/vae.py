@@ -271,12 +271,11 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         )
 
     def _nll(self, targets: tf.Tensor, likelihood: tfd.Distribution) -> tf.Tensor:
-        """Returns the loss given to `compile`, by default -log p(x|z): [S, B], nats."""
-        # `loss` is None before `compile`.
+        """Returns the loss given to `compile`, or -log p(x|z) if none was: [S, B], nats."""
         loss = getattr(self, "loss", None) or objectives.negative_log_likelihood
         targets = conditioning.repeat(targets, self.num_samples)
-        nll = converted(loss)(*observed(targets, likelihood, self.data_spec))
-        return tf.reshape(nll, [self.num_samples, -1])
+        pair = observed(targets, likelihood, self.data_spec)
+        return tf.reshape(converted(loss)(*pair), [self.num_samples, -1])
 
     def _kl_of_draws(
         self, posterior: tfd.Distribution, latents: tf.Tensor, seed: tf.Tensor
@@ -285,7 +284,6 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         term = self.kl_regularizer
         shares_draws = self.num_samples > 1 or (term is not None and term.is_of_the_decoded_draw)
         draws = latents if shares_draws else None
-        # A subclass may have its own.
         return converted(self.kl_divergence)(posterior, draws, estimators.fold_in(seed, 1))
 
     def _regularization(self, dtype: tf.DType) -> tf.Tensor:
