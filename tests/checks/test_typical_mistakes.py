@@ -144,3 +144,8 @@ def test_the_message_names_the_line_that_converts_the_data(vae, mistake, method,
 def test_a_gray_image_shape_without_channels_is_completed_in_the_message():
     with pytest.raises(ValueError, match=r"image_shape: .* \(28, 28, 1\)\."):
         tfpvae.build_vae("dense", image_shape=(28, 28))
+
+
+def test_a_weight_of_the_loss_is_refused(vae):
+    with pytest.raises(ValueError, match=r"^loss_weights: wanted None, got \[0.5\]. kl_weight"):
+        vae.compile(loss_weights=[0.5])

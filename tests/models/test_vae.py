@@ -397,6 +397,21 @@ def test_a_vae_says_how_its_kl_is_computed(options, method):
     assert small_vae(**options).kl_method == method
 
 
+def test_a_save_changes_neither_the_losses_of_a_call_nor_later_draws(tmp_path):
+    """Keras reads every property as it saves, and that of the KL method once ran the encoder."""
+    vae = small_vae(use_exact_kl=None)
+    vae(pictures())
+    (loss,) = vae.losses
+    tf.random.set_seed(0)
+    expected = tf.random.normal([])
+    tf.random.set_seed(0)
+    vae.save(tmp_path / "model.keras")
+    assert tf.random.normal([]) == expected
+    assert vae.losses == [loss] and loss == tf.reduce_mean(
+        vae.kl_divergence(vae.encoder(pictures()))
+    )
+
+
 @pytest.mark.parametrize("likelihood", ["bernoulli", "discretized_logistic"])
 def test_a_mass_is_not_dequantized(likelihood):
     with pytest.raises(ValueError, match="dequantize: wanted a likelihood that is a density"):

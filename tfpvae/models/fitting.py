@@ -64,8 +64,8 @@ class FittingMixin(StepsMixin):
           **kwargs: as in `tf_keras.Model.compile`. Metrics compare images with the mean of p(x|z).
 
         Raises:
-          TypeError, ValueError: for a loss that does not return one number per image, and for
-            objects of Keras 3.
+          TypeError, ValueError: for a loss that does not return one number per image, for
+            loss_weights, and for objects of Keras 3.
         """
         _checks.eager()
         _checks.not_keras_3("optimizer", optimizer)
@@ -77,6 +77,10 @@ class FittingMixin(StepsMixin):
                     f"{argument}: wanted none for a VAE with missing='mask', since a metric of "
                     f"Keras takes NaN for a number, got {kwargs[argument]!r}."
                 )
+        if (weights := kwargs.get("loss_weights")) is not None:
+            raise ValueError(
+                f"loss_weights: wanted None, got {weights!r}. kl_weight weighs the KL."
+            )
         loss = loss or objectives.negative_log_likelihood
         if not callable(loss):
             raise TypeError(

@@ -112,8 +112,10 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         self.dequantize, self.missing = dequantize, missing
         share_path(encoder, decoder)
         spec, self.num_classes, posterior = introspection.probe(encoder, decoder)
-        # Past Keras' tracking, which would wrap it.
+        # Past Keras' tracking, which would wrap them. The posterior tells kl_method its kind: Keras
+        # reads every property as it saves, and a pass of the encoder would draw and add losses.
         object.__setattr__(self, "_data_spec", spec._replace(allows_missing=missing is not None))
+        object.__setattr__(self, "_posterior_of_zeros", posterior)
         self.encoder, self.decoder = encoder, decoder
         network_inputs.adapt(self, has_bounds=introspection.has_bounds(decoder))
         # Past Keras' tracking, as in the layers: only the variables are weights of this model.
@@ -123,8 +125,7 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         self._prior_is_given = prior is not None
         if self._prior_is_given:
             track(self, kl_regularizer)
-        # Keras calls a model built once it was called.
-        self(conditioning.blank(self.image_shape, self.num_classes))
+        self(conditioning.blank(self.image_shape, self.num_classes))  # builds it, to Keras
         self._clear_losses()
 
     @property
@@ -162,8 +163,7 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
     @property
     def kl_method(self) -> str | None:
         """How the KL is computed, "exact" or "monte_carlo"; None for a plain autoencoder."""
-        posterior = self.encoder(conditioning.blank(self.image_shape, self.num_classes))
-        return self.kl_regularizer and self.kl_regularizer.kl_method(posterior)
+        return self.kl_regularizer and self.kl_regularizer.kl_method(self._posterior_of_zeros)
 
     @property
     def warmup_steps(self) -> int:  # type: ignore[override]
