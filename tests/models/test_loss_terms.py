@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 import tfpvae
-from tests.small_vae import IMAGES, small_vae
+from tests.small_vae import IMAGES, SHAPE, small_vae
 
 shared_vae = functools.cache(small_vae)
 
@@ -33,6 +33,20 @@ def test_the_losses_of_a_call_are_the_kl_that_fit_trains_on(prior):
         vae(IMAGES)
         sums.append(float(sum(vae.losses)))
     assert np.mean(sums) == pytest.approx(float(vae.kl_weight * kl), rel=0.05, abs=0.05)
+
+
+OPTIONS = {
+    "vampprior": {"prior": "vampprior"},
+    "warm-up": {"kl_weight": tfpvae.schedules.LinearWarmup(2)},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_vae_that_is_a_layer_of_another_model_trains_by_itself(name):
+    vae, images = small_vae(**OPTIONS[name]), tf_keras.Input(SHAPE)
+    tf_keras.Model(images, vae(images))
+    scores = vae.evaluate(IMAGES, verbose=0, return_dict=True)
+    assert scores["loss"] == pytest.approx(scores["nll"] + float(vae.kl_weight) * scores["kl"])
 
 
 def test_a_pass_of_the_encoder_removes_the_losses_of_an_earlier_call():

@@ -32,10 +32,16 @@ def join(tensor: Any, labels: Any = None) -> Any:
 def split(inputs: Any) -> tuple[Any, Any]:
     """Returns the images or latents of a network's inputs, and the labels or None.
 
-    >>> split(1), split([1, 2])
-    ((1, None), (1, 2))
+    Raises:
+      ValueError: for more than two inputs, or none.
+
+    >>> split(1), split([1, 2]), split((1,))
+    ((1, None), (1, 2), (1, None))
     """
-    return tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs, None)
+    parts = inputs if isinstance(inputs, (list, tuple)) else (inputs,)
+    if len(parts) not in (1, 2):
+        raise ValueError(f"inputs: wanted images, or [images, labels], got {len(parts)} inputs.")
+    return parts[0], parts[1] if len(parts) == 2 else None
 
 
 def rows(inputs: Any, start: int, stop: int) -> Any:

@@ -86,6 +86,7 @@ def adapt(vae: VAE, has_bounds: bool) -> None:
         examples, labels = conditioning.split(inputs)
         for owner in vae.encoder._owners:
             owner._eager_losses.clear()
+            owner._losses.clear()  # in a graph
         return conditioning.join(_examples(examples, spec), labels)
 
     _adapt(vae.encoder, prepare)

@@ -19,6 +19,14 @@ tfd = tfp.distributions
 class Mean(tf_keras.metrics.Mean):
     """Mean that is NaN, not 0, of no values."""
 
+    def update_state(self, values: tf.Tensor, sample_weight: tf.Tensor | None = None) -> Any:
+        if tf.convert_to_tensor(values).shape.rank > 1:  # images, in the loop of a Keras guide
+            raise ValueError(
+                f"{self.name}: wanted a number for each image, as `loss_terms` returns them, got "
+                f"shape {values.shape}."
+            )
+        return super().update_state(values, sample_weight)
+
     def result(self) -> tf.Tensor:
         return self.total / self.count
 
@@ -62,6 +70,25 @@ class StepsMixin(tf_keras.Model):
             names = ("loss", "nll", "kl") if self.prior is None else ("loss", "nll", "kl", "elbo")
             self._means.extend(Mean(name) for name in names)
         return [*self._means, *super().metrics]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the numbers that `evaluate` returns."""
+        return list(dict.fromkeys(super().metrics_names))
+
+    def get_metrics_result(self) -> dict:
+        """Returns the results of the metrics by name.
+
+        Keras has another "loss" once `compute_loss` or `compiled_loss` was called, as in the steps
+        of a subclass. It counts where that of tfpvae has no values.
+        """
+        results = super().get_metrics_result()
+        names = {metric.name for metric in super().metrics}
+        for metric in self._own_metrics():
+            if metric.name in names:
+                other = tf.cast(results[metric.name], metric.dtype)
+                results[metric.name] = tf.where(metric.count > 0, metric.result(), other)
+        return results
 
     @property
     def execution(self) -> Execution:
@@ -167,9 +194,12 @@ class StepsMixin(tf_keras.Model):
 
     def _report(self, reported: dict, compared: tuple) -> dict:
         """Updates the metrics with one more batch, and returns their results."""
-        for metric in self._means:
+        for metric in self._own_metrics():
             metric.update_state(reported[metric.name])
         return self.compute_metrics(*compared)
+
+    def _own_metrics(self) -> list[Mean]:
+        return [metric for metric in self.metrics if isinstance(metric, Mean)]
 
     def _seed(self, training: bool) -> tf.Tensor:
         """Returns the seed of a step, from its number: a resumed training draws the same."""
@@ -208,7 +238,7 @@ class StepsMixin(tf_keras.Model):
 
     def _loop(self, step: Callable, counter: tf.Variable) -> Callable:
         """Returns one program of many steps; the metrics get the sums of each call."""
-        means = [metric for metric in self.metrics if isinstance(metric, Mean)]
+        means = self._own_metrics()
 
         def sums(data: Any, present: tf.Tensor) -> tf.Tensor:
             with network_inputs.trusted():  # `fault` has looked at the data

@@ -2,7 +2,8 @@
 
 Mixins add the rest: `FittingMixin` (compile, fit, evaluate, predict), `ProbabilisticMixin` (encode,
 decode, sample, elbo and more), on which `ExplorationMixin` is built (interpolate, traverse,
-anomaly_score), `DescriptionMixin` (repr, summary) and `FilesMixin` (save, load_weights).
+anomaly_score), `DescriptionMixin` (repr, summary), `FilesMixin` (save, load_weights) and
+`SettingsMixin` (what a VAE is built with stays).
 """
 
 from typing import Any
@@ -30,6 +31,7 @@ from tfpvae.models.exploration import ExplorationMixin
 from tfpvae.models.files import FilesMixin
 from tfpvae.models.fitting import FittingMixin
 from tfpvae.models.ladders import share_path
+from tfpvae.models.settings import SettingsMixin
 from tfpvae.networks.autograph import converted
 from tfpvae.saving import safe_mode
 from tfpvae.schedules import is_schedule
@@ -38,7 +40,9 @@ tfd = tfp.distributions
 
 
 @tf_keras.saving.register_keras_serializable(package="tfpvae")
-class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras.Model):
+class VAE(
+    SettingsMixin, FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras.Model
+):
     """Variational autoencoder: q(z|x), p(x|z) and p(z), trained on the negative ELBO.
 
     loss = mean over the batch of [-log p(x|z) + kl_weight * KL(q(z|x) || p(z))]
@@ -170,11 +174,6 @@ class VAE(FittingMixin, ExplorationMixin, DescriptionMixin, FilesMixin, tf_keras
         """The optimizer step at which kl_weight reaches its final value."""
         weight = self.kl_regularizer and self.kl_regularizer.weight
         return getattr(weight, "warmup_steps", 0)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The arguments of this VAE that define its objective, by name."""
-        return {name: getattr(self, name) for name in objectives.SETTINGS}
 
     def build_from_config(self, config: dict) -> None:
         """Does nothing: the constructor builds a VAE."""
