@@ -84,6 +84,7 @@ DATA = {
     "a list of images": ([*IMAGES], "np.stack("),
     "nested lists": (IMAGES.tolist(), "np.stack("),
     "a picture": (PICTURE, "np.asarray(picture)"),
+    "rows with names": ({"image": IMAGES, "label": [0, 1, 2, 3]}, "Write data['image'], or"),
     "a list of pictures": ([PICTURE, PICTURE], "np.stack("),
     "a folder": ("pictures", "tfpvae.datasets.load_pictures("),
     "a torch tensor": (LikeTorch(), "images.numpy()"),

@@ -243,6 +243,21 @@ def test_sample_decodes_draws_of_the_prior():
     assert not np.array_equal(vae.sample(3), vae.sample(3))
 
 
+@pytest.mark.parametrize(
+    ("latents", "message"),
+    [
+        (np.zeros([3, 5]), r"wanted shape \[N, 2\], got \(3, 5\)"),
+        (np.zeros([1, 3, 2]), r"wanted shape \[N, 2\], got \(1, 3, 2\)"),
+        # A rectifier makes 0 of NaN, and so a picture.
+        ([[0.0, np.nan], [0.0, 0.0]], "wanted finite numbers"),
+        ([np.inf, 0.0], "wanted finite numbers"),
+    ],
+)
+def test_latents_that_are_none_are_refused(latents, message):
+    with pytest.raises(ValueError, match=f"^latents: {message}"):
+        small_vae().decode(latents)
+
+
 def test_reconstruct_decodes_the_posterior_mean():
     vae = small_vae()
     expected = vae.decoder(vae.encoder(pictures()).mean()).mean()

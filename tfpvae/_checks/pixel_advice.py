@@ -6,6 +6,7 @@ named.
 
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,9 @@ def of_container(value: Any) -> str:
         line = "tfpvae.datasets.load_pictures(folder, image_shape=...).images"
     elif isinstance(value, (list, tuple)) or str(getattr(value, "dtype", "")) == "object":
         line = "np.stack([np.asarray(image) for image in images])"
+    elif isinstance(value, Mapping) and value:  # such as the rows of TensorFlow Datasets
+        key = "image" if "image" in value else next(iter(value))
+        line = f"data[{key!r}], or of a tf.data.Dataset data.map(lambda row: row[{key!r}])"
     return "" if line is None else f" Write {line}."
 
 

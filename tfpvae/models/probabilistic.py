@@ -103,6 +103,8 @@ class ProbabilisticMixin(tf_keras.Model):
             raise ValueError(
                 f"latents: wanted shape [N, {latent_dim}], got {tuple(latents.shape)}."
             )
+        if not tf.is_symbolic_tensor(latents) and not tf.reduce_all(tf.math.is_finite(latents)):
+            raise ValueError("latents: wanted finite numbers, got some that are not finite.")
         latents = tf.reshape(latents, [-1, latent_dim])
         labels = conditioning.labels_of(self, labels, latents)
         inputs = conditioning.join(latents, labels)
