@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from PIL import Image
 
 import tfpvae
@@ -147,6 +148,20 @@ def test_a_gray_image_shape_without_channels_is_completed_in_the_message():
         tfpvae.build_vae("dense", image_shape=(28, 28))
 
 
-def test_a_weight_of_the_loss_is_refused(vae):
-    with pytest.raises(ValueError, match=r"^loss_weights: wanted None, got \[0.5\]. kl_weight"):
-        vae.compile(loss_weights=[0.5])
+def nll(images, mean):
+    """A metric by the name of one that is reported."""
+    return tf.reduce_mean((images - mean) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"loss_weights": [0.5]}, r"wanted None, got \[0.5\]. kl_weight weighs"),
+        ({"metrics": ["mse", "kl"]}, "wanted names other than loss, nll, kl, elbo, .* got 'kl'"),
+        ({"weighted_metrics": [tf_keras.metrics.MeanSquaredError("loss")]}, ".* got 'loss'"),
+        ({"metrics": [nll]}, ".* got 'nll'"),
+    ],
+)
+def test_arguments_of_compile_that_keras_would_take_wrongly_are_refused(vae, arguments, message):
+    with pytest.raises(ValueError, match=f"^{next(iter(arguments))}: {message}"):
+        vae.compile(**arguments)

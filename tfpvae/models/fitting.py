@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae import _checks
-from tfpvae.models import fit_arguments, objectives
+from tfpvae.models import compile_arguments, fit_arguments, objectives
 from tfpvae.models.steps import StepsMixin
 from tfpvae.training import (
     averages,
@@ -65,22 +65,11 @@ class FittingMixin(StepsMixin):
 
         Raises:
           TypeError, ValueError: for a loss that does not return one number per image, for
-            loss_weights, and for objects of Keras 3.
+            loss_weights, for a metric named as one that is reported already, and for objects of
+            Keras 3.
         """
         _checks.eager()
-        _checks.not_keras_3("optimizer", optimizer)
-        for argument in ("metrics", "weighted_metrics"):
-            for metric in tf.nest.flatten(kwargs.get(argument)):
-                _checks.not_keras_3(argument, metric)
-            if kwargs.get(argument) and self.data_spec.allows_missing:
-                raise ValueError(
-                    f"{argument}: wanted none for a VAE with missing='mask', since a metric of "
-                    f"Keras takes NaN for a number, got {kwargs[argument]!r}."
-                )
-        if (weights := kwargs.get("loss_weights")) is not None:
-            raise ValueError(
-                f"loss_weights: wanted None, got {weights!r}. kl_weight weighs the KL."
-            )
+        compile_arguments.check(self, {"optimizer": optimizer, **kwargs})
         loss = loss or objectives.negative_log_likelihood
         if not callable(loss):
             raise TypeError(

@@ -9,7 +9,14 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfpvae._checks import DataSpec
-from tfpvae.models import conditioning, estimators, fit_arguments, network_inputs, objectives
+from tfpvae.models import (
+    compile_arguments,
+    conditioning,
+    estimators,
+    fit_arguments,
+    network_inputs,
+    objectives,
+)
 from tfpvae.training import batch_checks, checkpoint_state, xla_loop
 from tfpvae.training.execution import Execution
 
@@ -67,7 +74,7 @@ class StepsMixin(tf_keras.Model):
     def metrics(self) -> list[tf_keras.metrics.Metric]:
         """The means of loss, nll, kl and elbo, and the metrics given to `compile`."""
         if not self._means:
-            names = ("loss", "nll", "kl") if self.prior is None else ("loss", "nll", "kl", "elbo")
+            names = compile_arguments.REPORTED[: 3 if self.prior is None else 4]
             self._means.extend(Mean(name) for name in names)
         return [*self._means, *super().metrics]
 
