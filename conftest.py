@@ -1,16 +1,14 @@
-"""Fixtures of the whole suite."""
+"""Fixtures of the whole suite, the examples of docstrings among it."""
 
-import os
+from tests import environment  # noqa: F401
 
-# The operations of tests are too small for several threads, and both cores have tests to run. Set
-# before TensorFlow reads it, and for the processes that tests start.
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-
-# First, since its import keeps TensorFlow's start-up lines off the screen.
+# isort: split
+# Before TensorFlow, whose start-up lines its import keeps off the screen.
 import tfpvae  # noqa: F401
 
 # isort: split
 import gc
+import os
 from pathlib import Path
 
 import hypothesis
@@ -21,7 +19,7 @@ import tf_keras
 from tests import pairs
 from tfpvae.training import execution
 
-DATA = Path(os.environ.get("TFPVAE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("TFPVAE_DATA", Path(__file__).parents[1] / "shared" / "data"))
 
 # No deadline for examples, since a machine may be busy.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -72,7 +72,7 @@ def run(reproduce, data, work, row, *more):
     return reproduce.main([str(argument) for argument in arguments])
 
 
-@pytest.mark.spread(3)
+@pytest.mark.spread(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("row", RUNS)
 def test_every_row_runs_and_writes_its_results(reproduce, data, tmp_path, capsys, row):

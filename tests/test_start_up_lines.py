@@ -30,8 +30,8 @@ def standard_error(*arguments: str, level: str | None) -> str:
     return done.stderr
 
 
-@pytest.mark.spread(2)
-@pytest.mark.parametrize("level", [None, "3", "0"])
+@pytest.mark.spread(1)  # The report for a bug, below, imports it with None.
+@pytest.mark.parametrize("level", ["0", "3", None])
 def test_an_import_prints_the_log_only_where_it_is_asked_for(level):
     # Makes a tensor, too: TensorFlow looks for a GPU then.
     program = "import tfpvae, tensorflow as tf; tf.zeros([])"

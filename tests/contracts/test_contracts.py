@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
+import tfpvae
 from tests.contracts.registry import (
     CASES,
     EVERY,
@@ -36,8 +37,13 @@ every_network = pytest.mark.parametrize(
 VARIATIONAL_CASES = [case for case in CASES if case.posterior != "deterministic"]
 every_variational_case = pytest.mark.parametrize("case", VARIATIONAL_CASES, ids=str)
 
-# One VAE per case for all contracts that do not change it.
-built = functools.cache(Case.build)
+
+@functools.cache
+def built(case: Case) -> tfpvae.VAE:
+    """Returns one VAE per case, compiled, for all contracts that do not change it."""
+    vae = case.build()
+    vae.compile()
+    return vae
 
 
 @every_case
@@ -60,9 +66,8 @@ def test_every_part_is_a_distribution_for_any_batch_size(case):
 
 @every_case
 def test_a_gradient_step_lowers_the_loss_as_predicted(case):
-    vae = case.build()
-    vae.compile()
-    x = case.with_labels(case.images(16))
+    vae = built(case)
+    weights, x = vae.get_weights(), case.with_labels(case.images(16))
     with tf.GradientTape() as tape:
         loss, reported, _ = vae._objective(x, training=True)
     gradients = tape.gradient(loss, vae.trainable_variables)
@@ -72,7 +77,9 @@ def test_a_gradient_step_lowers_the_loss_as_predicted(case):
     for variable, gradient in zip(vae.trainable_variables, gradients, strict=True):
         variable.assign_sub(step * gradient)
     # 0.02 to first order; the draws are the same, being those of the same step.
-    assert 0.01 < float(loss - vae._objective(x, training=True)[0]) < 0.03
+    change = float(loss - vae._objective(x, training=True)[0])
+    vae.set_weights(weights)
+    assert 0.01 < change < 0.03
 
 
 @every_network
@@ -104,13 +111,13 @@ def test_the_elbo_is_below_the_importance_bound_and_draws_are_seeded(case):
     elbo, log_likelihood = (
         functools.partial(method, x, **labels) for method in (vae.elbo, vae.log_likelihood)
     )
-    np.testing.assert_array_equal(elbo(3, seed=5), elbo(3, seed=5))
-    assert not np.array_equal(elbo(3, seed=5), elbo(3, seed=6))
+    np.testing.assert_array_equal(elbo(100, seed=5), elbo(100, seed=5))
+    assert not np.array_equal(elbo(100, seed=5), elbo(100, seed=6))
     for seed in (5, None):
         assert vae.sample(4, seed=seed, **labels).shape == (4, *IMAGE_SHAPE)
     np.testing.assert_array_equal(*(vae.sample(4, seed=5, **labels) for _ in range(2)))
     bound = log_likelihood(500, seed=5)
-    assert bound.shape == elbo(3).shape == (4,)
+    assert bound.shape == elbo(100).shape == (4,)
     bound = bound.numpy().mean()
     elbos = np.stack([elbo(100, seed=seed).numpy().mean() for seed in range(5)])
     error = elbos.std() / np.sqrt(len(elbos))
@@ -133,7 +140,7 @@ def test_a_config_rebuilds_the_model(case):
 
 
 @every_network
-def test_xla_computes_the_same_loss_and_trains(case):
+def test_xla_computes_the_same_loss_and_gradients(case):
     vae = built(case)
     x = case.images(8)
     latents = tf.convert_to_tensor(vae.encoder(case.with_labels(x)))
@@ -188,8 +195,8 @@ def test_mixed_bfloat16_agrees_with_float32_and_has_finite_gradients(case, mixed
     np.testing.assert_allclose(reported["loss"], reported["nll"] + reported["kl"], rtol=1e-5)
 
     tf_keras.mixed_precision.set_global_policy(None)
-    tf_keras.utils.set_random_seed(0)  # as before every test, so that the weights are the same
-    plain = case.build()
+    plain = built(case)
+    plain.set_weights(vae.get_weights())
     expected = [
         plain.encoder(case.with_labels(x)).mean(),
         plain.decoder(case.with_labels(z)).log_prob(x),

@@ -18,12 +18,17 @@ QUICK = [case for case in CASES if case.prior != "flow" and case.posterior != "i
 QUICK = QUICK if EVERY else [*{case.posterior: case for case in QUICK}.values()]
 
 
-@pytest.fixture
-def float64():
-    """Sets floatx to float64 after VAEs of other precisions were built."""
+@pytest.fixture(scope="module")
+def other_precisions():
+    """Builds VAEs of other precisions first, of which nothing may be kept."""
     for precision in (None, "float32", "bfloat16"):
         tfpvae.build_vae("dense", image_shape=IMAGE_SHAPE, precision=precision)
     priors.Flow(2, dtype="float64")
+
+
+@pytest.fixture
+def float64(other_precisions):
+    """Sets the floatx of Keras to float64."""
     tf_keras.backend.set_floatx("float64")
 
 

@@ -117,14 +117,10 @@ def test_each_group_depends_on_those_above_alone(vae):
     np.testing.assert_array_equal(means[2], means[0])
 
 
-@pytest.mark.spread(2)
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("model.keras", "model.weights.h5", "weights.h5"),
-        pytest.param("model", marks=pytest.mark.slow),
-    ],
-)
+# A .keras file is saved by the tests below, too.
+@pytest.mark.slow
+@pytest.mark.spread(1)
+@pytest.mark.parametrize("name", ["model", "model.keras", "model.weights.h5", "weights.h5"])
 def test_every_format_saves_one_path(name, tmp_path):
     vae = moved(build())
     vae.compile(run_eagerly=True)

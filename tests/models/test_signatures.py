@@ -19,7 +19,7 @@ import tfpvae
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 # Both programs need TensorFlow only.
-ENVIRONMENT = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+ENVIRONMENT = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "1"}
 
 
 def commands(page: str, program: str) -> list[list[str]]:

@@ -21,7 +21,7 @@ import tf_keras
 import tfpvae
 from tests.pairs import EVERY
 
-EPOCHS = 10
+EPOCHS = 6
 
 
 def train(folder: Path, pipe: int) -> None:
@@ -29,7 +29,7 @@ def train(folder: Path, pipe: int) -> None:
     tf_keras.utils.set_random_seed(0)
     images = np.random.default_rng(0).integers(0, 256, (64, 6, 5, 1), dtype=np.uint8)
     prior = tfpvae.build_prior("mixture", latent_dim=2, num_components=3)
-    schedule = tfpvae.schedules.LinearWarmup(60)
+    schedule = tfpvae.schedules.LinearWarmup(30)
     vae = tfpvae.build_vae("dense", image_shape=(6, 5, 1), prior=prior, kl_weight=schedule)
     rate = tf_keras.optimizers.schedules.CosineDecay(0.01, 100)
     # By default eagerly: a graph would take each process seconds to make, and XLA more.

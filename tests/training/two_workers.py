@@ -25,6 +25,8 @@ from tfpvae.models import objectives
 SHAPE = (6, 5, 1)
 SECONDS = 100  # limit per process
 KILL_STEP = 8  # in the middle of the third epoch, at 3 steps per epoch
+# Of the cases after the first: a graph takes each of seven processes seconds to make.
+EAGER = {"run_eagerly": not EVERY}
 
 seen: list[list[int]] = []  # for each step the numbers of its images, which are their first pixels
 kill_files: list[Path] = []  # gets the time when this process kills itself
@@ -96,7 +98,7 @@ def plain(folder: Path) -> None:
 def mixture(folder: Path) -> None:
     """Trains a learned prior with a KL warm-up and deterministic noise."""
     warmup = tfpvae.schedules.LinearWarmup(5)
-    vae = build(tf_keras.optimizers.Adam(0.01), prior="mixture", kl_weight=warmup)
+    vae = build(tf_keras.optimizers.Adam(0.01), EAGER, prior="mixture", kl_weight=warmup)
     before = [variable.numpy().tolist() for variable in vae.prior.variables]
     history = vae.fit(images(8), batch_size=4, epochs=3, shuffle=False, verbose=0).history
     after = [variable.numpy().tolist() for variable in vae.prior.variables]
@@ -105,8 +107,7 @@ def mixture(folder: Path) -> None:
 
 def sharded(folder: Path, worker: int) -> None:
     """Trains on arrays, on a dataset, and on files of which each worker reads its share."""
-    eager = {"run_eagerly": True}
-    vae = build(tf_keras.optimizers.SGD(0.01), eager, posterior="deterministic")
+    vae = build(tf_keras.optimizers.SGD(0.01), {"run_eagerly": True}, posterior="deterministic")
     tf_keras.utils.set_random_seed(worker)  # differs; the order has to be that of the first worker
     vae.fit(images(11), batch_size=4, epochs=2, verbose=0)
     write(folder, "arrays", vae)
@@ -126,8 +127,7 @@ def sharded(folder: Path, worker: int) -> None:
 def backed_up(folder: Path, backup: Path) -> None:
     """Resumes from a backup, if there is one; each worker draws its own noise."""
     warmup = tfpvae.schedules.LinearWarmup(10)
-    eager = {"run_eagerly": not EVERY}  # a graph takes each of six processes seconds to make
-    vae = build(tf_keras.optimizers.Adam(0.01), eager, prior="mixture", kl_weight=warmup)
+    vae = build(tf_keras.optimizers.Adam(0.01), EAGER, prior="mixture", kl_weight=warmup)
     keep = tf_keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False)
     options = {"batch_size": 4, "epochs": 4, "callbacks": [keep]}
     fitted = vae.fit(images(11), verbose=0, **options)

@@ -19,7 +19,7 @@ class SettingsMixin(tf_keras.Model):
     Its KL term, and the functions that it has traced, would remain those of the old ones.
     """
 
-    _prior_is_given: bool
+    _prior_is_given = False
 
     @property
     def settings(self) -> dict[str, Any]:
