@@ -27,7 +27,8 @@ class Mean(tf_keras.metrics.Mean):
     """Mean that is NaN, not 0, of no values."""
 
     def update_state(self, values: tf.Tensor, sample_weight: tf.Tensor | None = None) -> Any:
-        if tf.convert_to_tensor(values).shape.rank > 1:  # images, in the loop of a Keras guide
+        rank = tf.convert_to_tensor(values).shape.rank
+        if rank is not None and rank > 1:  # images, in the loop of a Keras guide
             raise ValueError(
                 f"{self.name}: wanted a number for each image, as `loss_terms` returns them, got "
                 f"shape {values.shape}."
