@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite, the examples of docstrings among it."""
+"""Fixtures of the tests and of the examples in docstrings."""
 
 from tests import environment  # noqa: F401
 

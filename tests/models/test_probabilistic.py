@@ -253,7 +253,7 @@ def test_sample_decodes_draws_of_the_prior():
         ([np.inf, 0.0], "wanted finite numbers"),
     ],
 )
-def test_latents_that_are_none_are_refused(latents, message):
+def test_invalid_latents_are_refused(latents, message):
     with pytest.raises(ValueError, match=f"^latents: {message}"):
         small_vae().decode(latents)
 

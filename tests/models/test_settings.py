@@ -1,4 +1,4 @@
-"""What a VAE is built with stays, and the message says how to get another VAE."""
+"""A VAE refuses to replace its settings and parts, and the message says how to build another."""
 
 import numpy as np
 import pytest

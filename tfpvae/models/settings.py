@@ -1,4 +1,4 @@
-"""The settings of a VAE, which stay what they are when it is built, as do its parts."""
+"""The settings, networks and KL term of a VAE, which are fixed when it is built."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ import tf_keras
 from tfpvae.models import objectives
 
 _NETWORKS = ("encoder", "decoder")
-# What the networks tell, and a VAE reads when it is built.
+# Inferred from the networks.
 _INFERRED = ("image_shape", "event_shape", "num_classes")
 _KL = ("prior", "kl_weight", "kl_regularizer")
 _FIXED = (*_NETWORKS, *_INFERRED, *_KL, *objectives.SETTINGS)
 
 
 class SettingsMixin(tf_keras.Model):
-    """Mixin of `VAE` that refuses other settings and parts than those that it was built with.
+    """Mixin of `VAE` that refuses to replace its settings, networks and KL term.
 
-    Its KL term, and the functions that it has traced, would remain those of the old ones.
+    Functions that are traced already would keep the old ones.
     """
 
     _prior_is_given = False

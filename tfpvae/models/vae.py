@@ -3,7 +3,7 @@
 Mixins add the rest: `FittingMixin` (compile, fit, evaluate, predict), `ProbabilisticMixin` (encode,
 decode, sample, elbo and more), on which `ExplorationMixin` is built (interpolate, traverse,
 anomaly_score), `DescriptionMixin` (repr, summary), `FilesMixin` (save, load_weights) and
-`SettingsMixin` (what a VAE is built with stays).
+`SettingsMixin` (settings and parts are fixed).
 """
 
 from typing import Any
